@@ -1,0 +1,21 @@
+"""mlpframe: an experiment framework for multilayer perceptrons in plain NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "registries"]
+
+if TYPE_CHECKING:
+    from .registry import registries
+
+
+def __getattr__(name: str) -> Any:
+    # The registries are filled when they are first asked for: a plugin imports mlpframe.api, and so
+    # this package, while they are being filled.
+    if name == "registries":
+        from .discovery import load_plugins
+
+        return load_plugins()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

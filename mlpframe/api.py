@@ -1,0 +1,474 @@
+"""What a plugin implements: one base class for each kind, and the few helpers a plugin needs.
+
+A component is a class in a file of its own, registered under a name::
+
+    from mlpframe.api import Optimizer, register
+
+    @register("sgd")
+    class SGD(Optimizer): ...
+
+Its options are the keyword-only, typed arguments of ``__init__``; its docstring (one line, the formula,
+``Options:``, ``Source:``) is its help. Shapes: a batch ``x`` is ``(batch, features)``, C-contiguous, of
+the run's dtype. NumPy and the standard library only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .registry import UsageError, registries
+
+__all__ = [
+    "Array",
+    "Bound",
+    "Callback",
+    "Context",
+    "DataContext",
+    "Dataset",
+    "Engine",
+    "Initializer",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Optimizer",
+    "Parameter",
+    "Preparation",
+    "Run",
+    "Schedule",
+    "Spec",
+    "Splits",
+    "Table",
+    "Task",
+    "UpdateRules",
+    "UsageError",
+    "check_range",
+    "register",
+]
+
+Array = NDArray[Any]
+Spec = str | Mapping[str, Any]  # a component by name, or a mapping with its name and options
+Task = Literal["classification", "regression"]
+C = TypeVar("C", bound=type)
+
+
+def register(name: str) -> Callable[[C], C]:
+    """Register the decorated class under ``name``; its base class says of which kind it is."""
+
+    def add(cls: C) -> C:
+        cls.name = name
+        registries[cls.kind].add(name, cls, registries.provider)
+        return cls
+
+    return add
+
+
+def check_range(
+    name: str,
+    value: float,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Raise ``ValueError`` naming the option, its value and the bound it breaks (NaN breaks any)."""
+    bounds = [
+        (minimum, "at least", lambda bound: value >= bound),
+        (above, "more than", lambda bound: value > bound),
+        (maximum, "at most", lambda bound: value <= bound),
+        (below, "less than", lambda bound: value < bound),
+    ]
+    given = [(bound, words, holds) for bound, words, holds in bounds if bound is not None]
+    if not all(holds(bound) for bound, _, holds in given):
+        expected = " and ".join(f"{words} {bound:g}" for bound, words, _ in given)
+        raise ValueError(f"{name} must be {expected}, not {value:g}")
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A trained array of a layer.
+
+    Args:
+        shape: its shape.
+        init: the initializer that fills it, a name or a mapping with ``name`` and options.
+        fan_in, fan_out: inputs and outputs of the units that it feeds, for scaled initializers.
+        decay: whether weight decay applies (to weights, not to biases).
+    """
+
+    shape: tuple[int, ...]
+    init: Spec = "zeros"
+    fan_in: int = 1
+    fan_out: int = 1
+    decay: bool = False
+
+
+class Bound(NamedTuple):
+    """A layer bound to its arrays: output ``y``, ∂loss/∂y ``dy``, and the two halves of a step."""
+
+    y: Array
+    dy: Array
+    forward: Callable[[], object]
+    backward: Callable[[], object]
+
+
+class Context(Protocol):
+    """What a layer or a loss may ask for while it is bound."""
+
+    training: bool
+    """Whether the plan trains (dropout drops, batch statistics are used) or evaluates."""
+    rng: np.random.Generator
+    """The layer's own random stream."""
+    state: Mapping[str, Array]
+    """The layer's arrays that are kept but not trained, by name."""
+
+    def array(self, *shape: int) -> Array:
+        """An array of the run's dtype, valid within a step; what it holds at first is undefined."""
+
+
+class Layer(ABC):
+    """A function of a batch, with parameters; both halves of its mathematics side by side.
+
+    Written over the last two axes, ``(…, batch, features)``.
+    """
+
+    kind: ClassVar[str] = "layer"
+    name: ClassVar[str]
+
+    def n_out(self, n_in: int) -> int:
+        """The number of output features for ``n_in`` input features."""
+        return n_in
+
+    def parameters(self, n_in: int) -> dict[str, Parameter]:
+        """The trained arrays by name."""
+        return {}
+
+    def state(self, n_in: int) -> dict[str, Array]:
+        """The arrays that are kept but not trained, by name, with their first values."""
+        return {}
+
+    @abstractmethod
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        """Bind the layer to its arrays, once; a step then calls ``forward()`` and ``backward()``.
+
+        Args:
+            x: the input, ``(…, batch, n_in)``.
+            dx: where ``backward`` writes ∂loss/∂x; ``None`` if nobody needs it.
+            p, g: parameters and their gradients (to be overwritten), by name.
+            ctx: hands out arrays, the random stream, state and mode.
+        """
+
+
+class Initializer(ABC):
+    """Fills a parameter with its first values."""
+
+    kind: ClassVar[str] = "initializer"
+    name: ClassVar[str]
+
+    @abstractmethod
+    def fill(self, out: Array, parameter: Parameter, rng: np.random.Generator) -> None:
+        """Fill ``out`` (float64, of the parameter's shape) in place."""
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+
+class Loss(ABC):
+    """A mean over the batch of a function of the network's output and the target."""
+
+    kind: ClassVar[str] = "loss"
+    name: ClassVar[str]
+    tasks: ClassVar[tuple[Task, ...]]
+
+    @abstractmethod
+    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], float]:
+        """Bind to ``output`` and ``target``; the result, called, writes ∂loss/∂output and returns the mean.
+
+        Args:
+            output, d_output: ``(batch, n_outputs)``.
+            target: class numbers ``(batch,)``, or values ``(batch, n_outputs)``.
+        """
+
+    def predict(self, output: Array) -> Array:
+        """The output as a user reads it: class probabilities, or values."""
+        return output
+
+
+# --- optimizers and schedules --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class UpdateRules:
+    """What every optimizer is driven with.
+
+    Options:
+        weight_decay: λ ≥ 0, applied to weights, not to biases.
+        decoupled: false: coupled L2, g ← g + λ w before the update; true: w ← w − η λ w beside it.
+        clip_norm: scale the whole gradient down to this Euclidean norm, > 0; null: never.
+    """
+
+    weight_decay: float = 0.0
+    decoupled: bool = False
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        check_range("weight_decay", self.weight_decay, minimum=0)
+        if self.clip_norm is not None:
+            check_range("clip_norm", self.clip_norm, above=0)
+
+
+class Optimizer(ABC):
+    """An update rule on vectors.
+
+    ``slots`` names its state vectors, each as long as the parameters and zero at first. With scope
+    ``"element"`` every element's update depends on that element alone, so the driver may call it on
+    any slice; with ``"tensor"`` it is called once for each parameter, with arrays of its shape.
+    """
+
+    kind: ClassVar[str] = "optimizer"
+    name: ClassVar[str]
+    default_lr: ClassVar[float]
+    slots: ClassVar[tuple[str, ...]] = ()
+    scope: ClassVar[Literal["element", "tensor"]] = "element"
+    shared: UpdateRules = UpdateRules()
+
+    @abstractmethod
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        """Change ``w`` and ``slots`` in place; ``g`` stays as it is.
+
+        Args:
+            w, g, scratch: parameters, gradient, and room for one intermediate, all of one shape.
+            slots: the state vectors by name.
+            lr: the rate at this step.
+            step: the number of this update, from 1.
+        """
+
+
+class Schedule(ABC):
+    """The course of the learning rate: the rate at a step is ``lr * factor``.
+
+    A reactive schedule names what it observes: the mean training loss of every ``window`` steps, or
+    the validation loss of every epoch (the training loss where there is none). Its factor may change
+    only in ``observe``, and it has state.
+    """
+
+    kind: ClassVar[str] = "schedule"
+    name: ClassVar[str]
+    observes: ClassVar[Literal["nothing", "window", "epoch"]] = "nothing"
+    window: int = 0
+
+    @abstractmethod
+    def factor(self, step: int, total_steps: int) -> float:
+        """The factor for the update after ``step`` updates have been done, of ``total_steps``."""
+
+    def factors(self, start: int, stop: int, total_steps: int) -> Sequence[float]:
+        """``factor`` for the steps from ``start`` up to ``stop``."""
+        return [self.factor(step, total_steps) for step in range(start, stop)]
+
+    def observe(self, value: float) -> None:
+        """Take note of an observed loss."""
+
+    def state(self) -> dict[str, float]:
+        """What a reactive schedule has to remember, as numbers."""
+        return {}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Continue from what ``state()`` returned."""
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of inputs ``x`` ``(n, features)`` and targets ``y``: ``(n,)`` class numbers or ``(n, k)`` values."""
+
+    x: Array
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set as loaded: its parts and what they are. A part that it does not have is ``None``."""
+
+    train: Table
+    validation: Table | None = None
+    test: Table | None = None
+    class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    image_shape: tuple[int, int] | None = None
+
+    @property
+    def task(self) -> Task:
+        return "classification" if self.class_names else "regression"
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.class_names) or self.train.y.shape[1]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What every data set is prepared with, where it does not bring the part itself.
+
+    Options:
+        validation: held out of the training data for validation: a fraction below 1, or a number of rows.
+        test: held out of the training data for the test: a fraction below 1, or a number of rows.
+        split: how rows are held out: "stratified" (random, every class in proportion), "random" or "last".
+        standardize: subtract the mean and divide by the standard deviation of the training part.
+    """
+
+    validation: float = 0.2
+    test: float = 0.2
+    split: str = "random"
+    standardize: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test"):
+            value = getattr(self, name)
+            check_range(name, value, minimum=0)
+            if value >= 1 and value != int(value):
+                raise ValueError(f"{name} must be a fraction below 1 or a number of rows, not {value:g}")
+        if self.split not in ("stratified", "random", "last"):
+            raise ValueError(f"split must be stratified, random or last, not {self.split!r}")
+
+
+@dataclass(frozen=True)
+class DataContext:
+    """Where data files are looked for, and the random stream for data that are drawn."""
+
+    data_dir: Path
+    rng: np.random.Generator
+
+
+class Dataset(ABC):
+    """Where the data come from."""
+
+    kind: ClassVar[str] = "dataset"
+    name: ClassVar[str]
+    shared: Preparation = Preparation()
+
+    @abstractmethod
+    def load(self, context: DataContext) -> Splits:
+        """Read or draw the data. Raises ``UsageError`` that says which file to put where."""
+
+
+class Metric(ABC):
+    """A figure of merit of predictions."""
+
+    kind: ClassVar[str] = "metric"
+    name: ClassVar[str]
+    tasks: ClassVar[tuple[Task, ...]]
+    scalar: ClassVar[bool] = True
+    """Whether the result is a number, computed after every epoch, or an array, computed at the end."""
+
+    @abstractmethod
+    def compute(self, prediction: Array, target: Array) -> Any:
+        """From ``Loss.predict``'s ``(n, n_outputs)`` and the targets, a float or an array."""
+
+
+# --- the loop ------------------------------------------------------------------------------------
+
+
+class Run(Protocol):
+    """What a callback sees of the run and may do to it."""
+
+    title: str
+    epoch: int
+    """Epochs done."""
+    epochs: int
+    step: int
+    """Parameter updates done."""
+    total_steps: int
+    lr: float
+    latest: Mapping[str, float]
+    """The latest value of every metric."""
+    has_validation: bool
+
+    def stop(self, reason: str) -> None:
+        """End the run after this block of batches."""
+
+    def save(self, name: str) -> None:
+        """Save all state as ``checkpoints/<name>.npz`` in the run's folder."""
+
+
+class Callback(ABC):
+    """Something that is done beside training."""
+
+    kind: ClassVar[str] = "callback"
+    name: ClassVar[str]
+
+    def on_start(self, run: Run) -> None:
+        """Before the first step, also of a resumed run. Raises ``UsageError`` if it cannot work here."""
+
+    def on_window(self, run: Run) -> None:
+        """After every window of ``log_every`` steps."""
+
+    def on_epoch(self, run: Run) -> None:
+        """After every epoch and its validation."""
+
+    def on_end(self, run: Run) -> None:
+        """After the last step."""
+
+    def on_failure(self, run: Run, error: BaseException) -> None:
+        """When the run ends by an error or an interruption."""
+
+    def state(self) -> dict[str, Any]:
+        """What has to be remembered across a restart, as plain values."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what ``state()`` returned."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive batches: the rows of ``table`` to train on, ``batch_size`` at a time, and their rates."""
+
+    table: Table
+    rows: NDArray[np.intp]
+    batch_size: int
+    lrs: Sequence[float]
+
+
+@dataclass
+class Losses:
+    """What a block of batches came to: the loss of each, and how many rows were classified rightly."""
+
+    values: list[float] = field(default_factory=list)
+    correct: int = 0
+
+
+class Engine(ABC):
+    """How a block of batches is run."""
+
+    kind: ClassVar[str] = "engine"
+    name: ClassVar[str]
+
+    @abstractmethod
+    def refuses(self, network: Any, updater: Any) -> str | None:
+        """Why this engine is not exact for the network and optimizer; ``None`` if it is."""
+
+    @abstractmethod
+    def bind(self, network: Any, updater: Any) -> None:
+        """Work on this network and optimizer from now on."""
+
+    @abstractmethod
+    def advance(self, block: Block) -> Losses:
+        """Train on the batches of a block, in order."""

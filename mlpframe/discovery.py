@@ -1,0 +1,100 @@
+"""Finding plugins: built in, in the folders of ``MLPFRAME_PLUGINS``, and in installed packages.
+
+A plugin folder holds components as ``<anything>.py`` at any depth; files that start with ``_`` are
+helpers, imported relatively by the others. A folder ``conf`` in it holds presets for Hydra.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from .registry import KINDS, Broken, Registries, UsageError, registries
+
+PACKAGE = Path(__file__).parent
+GROUP = "mlpframe.plugins"
+VARIABLE = "MLPFRAME_PLUGINS"
+
+_loaded = False
+_preset_folders: list[Path] = []
+
+
+def beside_or_inside(name: str) -> Path:
+    """The folder ``name`` of an installed package, or of the checkout this package lies in."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def load_plugins() -> Registries:
+    """Fill the registries, once in a process; a plugin that fails takes only itself away.
+
+    Raises:
+        UsageError: a folder of ``MLPFRAME_PLUGINS`` does not exist.
+    """
+    global _loaded
+    if _loaded:
+        return registries
+    _loaded = True
+    _load_folder(beside_or_inside("plugins"), "mlpframe.plugins", "built-in")
+    _load_files(PACKAGE / "engines", "mlpframe.engines", "built-in")
+    for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        path = Path(folder).expanduser().resolve()
+        if not path.is_dir():
+            raise UsageError(f"{VARIABLE} names {folder!r}, which is not a folder")
+        _load_folder(path, f"mlpframe_plugins_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}", folder)
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        _load_entry(entry)
+    return registries
+
+
+def preset_folders() -> list[Path]:
+    """The ``conf`` folders of plugin folders and packages, in the order they were found."""
+    return list(_preset_folders)
+
+
+def _load_folder(folder: Path, package: str, provider: str) -> None:
+    root = ModuleType(package)
+    root.__path__ = [str(folder)]  # subfolders are then imported as namespace packages
+    sys.modules[package] = root
+    _load_files(folder, package, provider)
+
+
+def _load_files(folder: Path, package: str, provider: str) -> None:
+    for file in sorted(folder.rglob("*.py")):
+        parts = file.relative_to(folder).with_suffix("").parts
+        if any(part.startswith(("_", ".", "test_")) or part == "conf" for part in parts):
+            continue
+        _load_module(".".join((package, *parts)), str(file), provider)
+    _add_presets([folder])
+
+
+def _load_entry(entry: EntryPoint) -> None:
+    provider = entry.dist.name if entry.dist else entry.name
+    if not _load_module(entry.value, entry.value, provider):
+        return
+    for folder in getattr(sys.modules[entry.value], "__path__", []):
+        _load_files(Path(folder), entry.value, provider)
+
+
+def _load_module(module: str, file: str, provider: str) -> bool:
+    registries.provider = provider
+    try:
+        importlib.import_module(module)
+        return True
+    except (Exception, SystemExit) as error:  # whatever a stranger's file does on import
+        for kind in KINDS:
+            registries[kind].forget(module)
+        name = module.rpartition(".")[2]
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        registries.broken.append(Broken(name, file, provider, reason))
+        return False
+
+
+def _add_presets(folders: Iterable[Path]) -> None:
+    _preset_folders.extend(folder / "conf" for folder in folders if (folder / "conf").is_dir())

@@ -1,0 +1,206 @@
+"""A network: layers over one flat parameter vector, and the plans that run it.
+
+All parameters are views into one vector ``w``, all gradients views into one vector ``g`` of the same
+layout, so an optimizer works on vectors and a checkpoint is a few arrays. A plan is the network bound
+for one batch size and one mode; a step of it is a list of calls without arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .api import Array, Layer, Loss, Parameter, Spec, Table, UsageError
+from .registry import options_of, registries
+from .rng import Streams
+
+EVALUATION_ROWS = 1024
+"""Rows evaluated at a time: enough for fast products, small enough for the cache."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a parameter lies in the flat vector."""
+
+    name: str
+    slice: slice
+    parameter: Parameter
+
+
+class Arena:
+    """Working arrays that all plans of a network share: the k-th request gets the k-th buffer."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self._buffers: list[Array] = []
+
+    def array(self, index: int, shape: tuple[int, ...]) -> Array:
+        size = prod(shape)
+        if index == len(self._buffers):
+            self._buffers.append(np.zeros(size, self.dtype))
+        elif self._buffers[index].size < size:  # plans that are bound already keep the smaller one
+            self._buffers[index] = np.zeros(size, self.dtype)
+        return self._buffers[index][:size].reshape(shape)
+
+
+class PlanContext:
+    """What layers and the loss ask for while a plan is bound (see ``api.Context``)."""
+
+    def __init__(self, arena: Arena, training: bool) -> None:
+        self.training = training
+        self.rng: np.random.Generator
+        self.state: Mapping[str, Array] = {}
+        self._arena = arena
+        self._requests = 0
+
+    def array(self, *shape: int) -> Array:
+        self._requests += 1
+        return self._arena.array(self._requests - 1, shape)
+
+
+class Plan:
+    """A network bound for one batch size and one mode: fill ``x`` and ``target``, then ``step()``."""
+
+    def __init__(
+        self,
+        x: Array,
+        target: Array,
+        output: Array,
+        forwards: Sequence[Callable[[], object]],
+        loss: Callable[[], float],
+        backwards: Sequence[Callable[[], object]],
+    ) -> None:
+        self.x, self.target, self.output, self.loss = x, target, output, loss
+
+        def forward() -> None:
+            for run in forwards:
+                run()
+
+        def step() -> float:
+            for run in forwards:
+                run()
+            value = loss()
+            for run in backwards:
+                run()
+            return value
+
+        self.forward, self.step = forward, step
+
+
+class Network:
+    """Layers, a loss, and their parameters.
+
+    Args:
+        layers: the layers, first to last.
+        loss: what is minimized.
+        n_in: number of input features.
+        target: an array like the targets: class numbers ``(n,)`` or values ``(n, n_outputs)``.
+        dtype: of parameters and arithmetic, float32 or float64.
+        streams: ``init`` fills the parameters; each layer that draws has a stream of its own.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        loss: Loss,
+        n_in: int,
+        target: Array,
+        dtype: str,
+        streams: Streams,
+    ) -> None:
+        self.layers, self.loss, self.n_in = tuple(layers), loss, n_in
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self._target = target[:0]
+        self._streams = streams
+        self._arena = Arena(self.dtype)
+        self._plans: dict[tuple[int, bool], Plan] = {}
+
+        self.widths = [n_in]
+        self.slots: list[Slot] = []
+        self.state: dict[str, Array] = {}
+        end = 0
+        for i, layer in enumerate(self.layers):
+            width = self.widths[-1]
+            for name, parameter in layer.parameters(width).items():
+                start, end = end, end + prod(parameter.shape)
+                self.slots.append(Slot(self.prefix(i) + name, slice(start, end), parameter))
+            for name, value in layer.state(width).items():
+                self.state[self.prefix(i) + name] = value.astype(self.dtype)
+            self.widths.append(layer.n_out(width))
+        self.w, self.g = np.zeros(end, self.dtype), np.zeros(end, self.dtype)
+        self._initialize(streams["init"])
+
+    def prefix(self, i: int) -> str:
+        """How the names of the arrays of layer ``i`` begin."""
+        return f"{i}.{self.layers[i].name}."
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """The parameters' views into a vector of the layout of ``w``, by name."""
+        return {slot.name: vector[slot.slice].reshape(slot.parameter.shape) for slot in self.slots}
+
+    def _initialize(self, rng: np.random.Generator) -> None:
+        for slot, view in zip(self.slots, self.views(self.w).values(), strict=True):
+            values = np.empty(slot.parameter.shape)  # float64: the same values whatever the dtype
+            registries["initializer"].create(slot.parameter.init).fill(values, slot.parameter, rng)
+            view[...] = values
+
+    def plan(self, batch: int, *, training: bool) -> Plan:
+        """The plan for a batch size and mode, made when it is first asked for."""
+        key = batch, training
+        if key not in self._plans:
+            self._plans[key] = self._bind(batch, training)
+        return self._plans[key]
+
+    def _bind(self, batch: int, training: bool) -> Plan:
+        ctx = PlanContext(self._arena, training)
+        x = ctx.array(batch, self.n_in)
+        target = np.zeros((batch, *self._target.shape[1:]), self._target.dtype)
+        p, g = self.views(self.w), self.views(self.g)
+        y, dy = x, None
+        forwards, backwards = [], []
+        for i, layer in enumerate(self.layers):
+            prefix = self.prefix(i)
+            ctx.rng, ctx.state = self._streams[f"layer {prefix}"], _under(prefix, self.state)
+            y, dy, forward, backward = layer.bind(y, dy, _under(prefix, p), _under(prefix, g), ctx)
+            forwards.append(forward)
+            backwards.append(backward)
+        assert dy is not None
+        loss = self.loss.bind(y, dy, target, ctx)
+        return Plan(x, target, y, forwards, loss, backwards[::-1])
+
+    def evaluate(self, table: Table) -> tuple[float, Array]:
+        """Mean loss and outputs ``(n, n_outputs)`` over a table, in evaluation mode."""
+        outputs = np.empty((len(table), self.widths[-1]), self.dtype)
+        total = 0.0
+        for start in range(0, len(table), EVALUATION_ROWS):
+            rows = slice(start, min(start + EVALUATION_ROWS, len(table)))
+            plan = self.plan(rows.stop - start, training=False)
+            plan.x[...], plan.target[...] = table.x[rows], table.y[rows]
+            plan.forward()
+            total += plan.loss() * len(plan.x)
+            outputs[rows] = plan.output
+        return total / len(table), outputs
+
+
+def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def build_layers(specs: Sequence[Spec], n_outputs: int) -> list[Layer]:
+    """Layers from their specs; an option ``units`` that is left out becomes the number of outputs."""
+    layers = []
+    for spec in specs:
+        options = {"name": spec} if isinstance(spec, str) else dict(spec)
+        registry = registries["layer"]
+        if isinstance(options.get("name"), str) and options["name"] in registry:
+            known = [option.name for option in options_of(registry[options["name"]])]
+            if "units" in known and options.get("units") is None:
+                options["units"] = n_outputs
+        layers.append(registry.create(options))
+    if not layers:
+        raise UsageError("the model has no layers")
+    return layers

@@ -1,0 +1,231 @@
+"""Registries: which component classes exist under which name, and what each of them can be told.
+
+A registry knows a class by its name and reads its options off the class: the keyword-only arguments
+of ``__init__`` (name, type, default) and the docstring (what they mean). Nothing is declared twice.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+KINDS = (
+    "layer",
+    "loss",
+    "optimizer",
+    "schedule",
+    "dataset",
+    "initializer",
+    "metric",
+    "callback",
+    "engine",
+)
+
+REQUIRED: Any = inspect.Parameter.empty
+
+
+class UsageError(Exception):
+    """A request that cannot be carried out as given: says what was given, expected and nearest."""
+
+
+class UnknownName(UsageError, KeyError):
+    """A name that no registry entry has."""
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return str(self.args[0])
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """The names of ``known`` most like ``given`` as the tail of an error message; all if they are few."""
+    names = sorted(known)
+    lower = {name.lower(): name for name in names}
+    close = [lower[match] for match in difflib.get_close_matches(given.lower(), lower, n=3, cutoff=0.6)]
+    if close:
+        return f"nearest: {', '.join(close)}"
+    if not names:
+        return "there are none"
+    if len(names) <= 20:
+        return f"known: {', '.join(names)}"
+    return f"known: {', '.join(names[:20])}, … ({len(names)} in all)"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a component: a keyword-only argument of its ``__init__``."""
+
+    name: str
+    type: Any
+    default: Any = REQUIRED
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Info:
+    """All there is to say about a component without running it."""
+
+    kind: str
+    name: str
+    cls: type
+    file: Path
+    line: int
+    provider: str
+    summary: str
+    formula: str
+    source: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin file that could not be loaded, and why."""
+
+    name: str
+    file: str
+    provider: str
+    error: str
+
+
+def docstring_parts(text: str) -> tuple[str, str, dict[str, str], str]:
+    """Split a component's docstring into summary, formula, option texts and source."""
+    text = inspect.cleandoc(text)
+    summary, _, rest = text.partition("\n")
+    body, _, source = rest.partition("Source:")
+    formula, _, block = body.partition("Options:")
+    options: dict[str, str] = {}
+    name = ""
+    for line in block.splitlines():
+        started = re.match(r"    (\w+): (.*)", line)
+        if started:
+            name = started[1]
+            options[name] = started[2].strip()
+        elif name and line.startswith("      "):
+            options[name] += " " + line.strip()
+        else:
+            name = ""
+    return summary.strip(), formula.strip(), options, " ".join(source.split())
+
+
+def options_of(cls: type) -> tuple[Option, ...]:
+    """The options of a component class, in order: its own, then those its kind shares."""
+    hints = get_type_hints(cls.__init__)
+    _, _, texts, _ = docstring_parts(cls.__doc__ or "")
+    own = []
+    for name, argument in list(inspect.signature(cls).parameters.items()):
+        if argument.kind is not inspect.Parameter.KEYWORD_ONLY or name not in hints:
+            raise TypeError(f"{cls.__name__}.__init__: option {name!r} must be keyword-only and typed")
+        own.append(Option(name, hints[name], argument.default, texts.get(name, "")))
+    shared = getattr(cls, "shared", None)
+    if shared is None:
+        return tuple(own)
+    hints = get_type_hints(type(shared))
+    _, _, texts, _ = docstring_parts(type(shared).__doc__ or "")
+    return tuple(own) + tuple(
+        Option(field.name, hints[field.name], getattr(shared, field.name), texts.get(field.name, ""))
+        for field in fields(shared)
+    )
+
+
+class Registry:
+    """The components of one kind by name."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._classes: dict[str, type] = {}
+        self._providers: dict[str, str] = {}
+
+    def add(self, name: str, cls: type, provider: str) -> None:
+        """Register ``cls`` under ``name``. Raises ``UsageError`` naming both files if it is taken."""
+        options_of(cls)  # a signature that cannot be configured is refused here, not in a run
+        if name in self._classes:
+            files = [inspect.getsourcefile(known) for known in (self._classes[name], cls)]
+            raise UsageError(
+                f"{self.kind} {name!r} is registered twice: in {files[0]} and in {files[1]}; rename one"
+            )
+        self._classes[name] = cls
+        self._providers[name] = provider
+
+    def forget(self, module: str) -> None:
+        """Take out what ``module`` has registered: it failed half-way through its import."""
+        for name in [name for name, cls in self._classes.items() if cls.__module__ == module]:
+            del self._classes[name], self._providers[name]
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._classes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
+    def __getitem__(self, name: str) -> type:
+        if name in self._classes:
+            return self._classes[name]
+        for broken in registries.broken:
+            if broken.name == name:
+                raise UnknownName(f"{self.kind} {name!r} could not be loaded ({broken.file}): {broken.error}")
+        raise UnknownName(f"there is no {self.kind} {name!r}; {nearest(name, self.names())}")
+
+    def create(self, spec: str | Mapping[str, Any], /, **options: Any) -> Any:
+        """An instance from a name, or from a mapping with the key ``name`` and options.
+
+        Raises:
+            UsageError: unknown name or option, or a value that the component refuses.
+        """
+        if not isinstance(spec, str):
+            given = dict(spec)
+            if not isinstance(given.get("name"), str):
+                raise UsageError(f"a {self.kind} is a name or a mapping with 'name', not {given}")
+            return self.create(given.pop("name"), **given, **options)
+        cls = self[spec]
+        known = {option.name: option for option in options_of(cls)}
+        for name in options:
+            if name not in known:
+                raise UsageError(f"{self.kind} {spec!r} has no option {name!r}; {nearest(name, known)}")
+        for name, option in known.items():
+            if option.default is REQUIRED and name not in options:
+                raise UsageError(f"{self.kind} {spec!r} needs its option {name!r}: {option.doc}")
+        shared = getattr(cls, "shared", None)
+        common = {field.name for field in fields(shared)} if shared is not None else set()
+        try:
+            made = cls(**{name: value for name, value in options.items() if name not in common})
+            if shared is not None:
+                made.shared = replace(shared, **{name: options[name] for name in options if name in common})
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{self.kind} {spec!r}: {error}") from error
+        return made
+
+    def info(self, name: str) -> Info:
+        """What ``list`` and the documentation show of a component."""
+        cls = self[name]
+        summary, formula, _, source = docstring_parts(cls.__doc__ or "")
+        file = Path(inspect.getsourcefile(cls) or "?")
+        line = inspect.getsourcelines(cls)[1]
+        provider = self._providers[name]
+        return Info(self.kind, name, cls, file, line, provider, summary, formula, source, options_of(cls))
+
+
+class Registries(Mapping[str, Registry]):
+    """The registries by kind, the plugins that could not be loaded, and who is being loaded now."""
+
+    def __init__(self) -> None:
+        self._kinds = {kind: Registry(kind) for kind in KINDS}
+        self.broken: list[Broken] = []
+        self.provider = "built-in"
+
+    def __getitem__(self, kind: str) -> Registry:
+        if kind not in self._kinds:
+            raise UnknownName(f"there is no kind {kind!r}; {nearest(kind, self._kinds)}")
+        return self._kinds[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+
+registries = Registries()

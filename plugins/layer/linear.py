@@ -1,0 +1,61 @@
+"""The layer ``linear``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, Parameter, Spec, check_range, register
+
+
+@register("linear")
+class Linear(Layer):
+    """Affine map of the features.
+
+    y = x W + b,  ∂l/∂W = xᵀ ∂l/∂y,  ∂l/∂b = Σ_batch ∂l/∂y,  ∂l/∂x = ∂l/∂y Wᵀ
+
+    x is (batch, n_in), W (n_in, units), b (units,), y (batch, units).
+
+    Options:
+        units: number of outputs, at least 1; null in a model: as many as the data set has.
+        init: initializer of W, a name or a mapping with name and options; b starts at 0.
+        bias: whether b is added.
+
+    Source: Rumelhart, Hinton, Williams 1986, "Learning representations by back-propagating errors".
+    """
+
+    def __init__(self, *, units: int | None = None, init: Spec = "glorot", bias: bool = True) -> None:
+        if units is None:
+            raise ValueError("units must be given outside a model")
+        check_range("units", units, minimum=1)
+        self.units, self.init, self.bias = units, init, bias
+
+    def n_out(self, n_in: int) -> int:
+        return self.units
+
+    def parameters(self, n_in: int) -> dict[str, Parameter]:
+        W = Parameter((n_in, self.units), self.init, n_in, self.units, decay=True)
+        return {"W": W, "b": Parameter((self.units,))} if self.bias else {"W": W}
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = (ctx.array(*x.shape[:-1], self.units) for _ in range(2))
+        W, gW, bias = p["W"], g["W"], self.bias
+        b, gb = (p["b"][..., None, :], g["b"]) if bias else (W, gW)
+        xT, WT = x.swapaxes(-1, -2), W.swapaxes(-1, -2)
+
+        def forward() -> None:
+            np.matmul(x, W, y)
+            if bias:
+                np.add(y, b, y)
+
+        def backward() -> None:
+            np.matmul(xT, dy, gW)
+            if bias:
+                np.add.reduce(dy, -2, None, gb)
+            if dx is not None:
+                np.matmul(dy, WT, dx)
+
+        return Bound(y, dy, forward, backward)

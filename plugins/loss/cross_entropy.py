@@ -1,0 +1,56 @@
+"""The loss ``cross_entropy``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mlpframe.api import Array, Context, Loss, register
+
+
+@register("cross_entropy")
+class CrossEntropy(Loss):
+    """Softmax and negative log-likelihood in one, from logits o.
+
+    l = log Σ_j exp o_j − o_c for the true class c, averaged over the batch;
+    ∂l/∂o_i = (softmax(o)_i − δ_ic) / batch
+
+    The largest logit is subtracted first, so nothing overflows. o is (batch, classes), the target
+    (batch,).
+
+    Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+    """
+
+    tasks = ("classification",)
+
+    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], float]:
+        batch, classes = output.shape
+        offsets = np.arange(batch) * classes
+        index = np.empty(batch, np.intp)
+        flat = d_output.reshape(-1)
+        column = ctx.array(batch, 1)
+        top = column[:, 0]
+        at_target = ctx.array(batch)
+        mean = 1 / batch
+
+        def run() -> float:
+            np.add(offsets, target, index)
+            np.maximum.reduce(output, 1, None, top)
+            np.subtract(output, column, d_output)
+            flat.take(index, 0, at_target, "clip")
+            np.exp(d_output, d_output)
+            np.add.reduce(d_output, 1, None, top)
+            np.divide(d_output, column, d_output)
+            flat[index] -= 1
+            np.multiply(d_output, mean, d_output)
+            np.log(top, top)
+            np.subtract(top, at_target, top)
+            return float(np.add.reduce(top)) * mean
+
+        return run
+
+    def predict(self, output: Array) -> Array:
+        powers = np.exp(output - output.max(-1, keepdims=True))
+        probabilities: Array = powers / powers.sum(-1, keepdims=True)
+        return probabilities
