@@ -17,6 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
@@ -50,12 +51,13 @@ __all__ = [
     "UsageError",
     "check_range",
     "register",
+    "registries",
 ]
 
 Array = NDArray[Any]
 Spec = str | Mapping[str, Any]  # a component by name, or a mapping with its name and options
 Task = Literal["classification", "regression"]
-C = TypeVar("C", bound=type)
+C = TypeVar("C", bound=type[Any])
 
 
 def register(name: str) -> Callable[[C], C]:
@@ -80,15 +82,15 @@ def check_range(
 ) -> None:
     """Raise ``ValueError`` naming the option, its value and the bound it breaks (NaN breaks any)."""
     bounds = [
-        (minimum, "at least", lambda bound: value >= bound),
-        (above, "more than", lambda bound: value > bound),
-        (maximum, "at most", lambda bound: value <= bound),
-        (below, "less than", lambda bound: value < bound),
+        ("at least", minimum, ge),
+        ("more than", above, gt),
+        ("at most", maximum, le),
+        ("less than", below, lt),
     ]
-    given = [(bound, words, holds) for bound, words, holds in bounds if bound is not None]
-    if not all(holds(bound) for bound, _, holds in given):
-        expected = " and ".join(f"{words} {bound:g}" for bound, words, _ in given)
-        raise ValueError(f"{name} must be {expected}, not {value:g}")
+    given = [(words, bound, holds) for words, bound, holds in bounds if bound is not None]
+    if not all(holds(value, bound) for _, bound, holds in given):
+        expected = " and ".join(f"{words} {bound}" for words, bound, _ in given)
+        raise ValueError(f"{name} must be {expected}, not {value}")
 
 
 # --- layers --------------------------------------------------------------------------------------
@@ -113,7 +115,10 @@ class Parameter:
 
 
 class Bound(NamedTuple):
-    """A layer bound to its arrays: output ``y``, ∂loss/∂y ``dy``, and the two halves of a step."""
+    """A layer bound to its arrays: output ``y``, ∂loss/∂y ``dy``, and the two halves of a step.
+
+    ``y`` and ``dy`` are contiguous and do not overlap.
+    """
 
     y: Array
     dy: Array
@@ -132,7 +137,11 @@ class Context(Protocol):
     """The layer's arrays that are kept but not trained, by name."""
 
     def array(self, *shape: int) -> Array:
-        """An array of the run's dtype, valid within a step; what it holds at first is undefined."""
+        """An array of the run's dtype, for what lives within a step.
+
+        It is contiguous, what it holds at first is undefined, and other plans use the same memory: what
+        is written while binding does not survive, so constants are arrays of the layer's own.
+        """
 
 
 class Layer(ABC):
@@ -163,7 +172,7 @@ class Layer(ABC):
         """Bind the layer to its arrays, once; a step then calls ``forward()`` and ``backward()``.
 
         Args:
-            x: the input, ``(…, batch, n_in)``.
+            x: the input, ``(…, batch, n_in)``; not to be changed.
             dx: where ``backward`` writes ∂loss/∂x; ``None`` if nobody needs it.
             p, g: parameters and their gradients (to be overwritten), by name.
             ctx: hands out arrays, the random stream, state and mode.
@@ -197,7 +206,7 @@ class Loss(ABC):
 
         Args:
             output, d_output: ``(batch, n_outputs)``.
-            target: class numbers ``(batch,)``, or values ``(batch, n_outputs)``.
+            target: class numbers ``(batch,)`` of type intp, or values ``(batch, n_outputs)``.
         """
 
     def predict(self, output: Array) -> Array:
@@ -267,7 +276,7 @@ class Schedule(ABC):
 
     kind: ClassVar[str] = "schedule"
     name: ClassVar[str]
-    observes: ClassVar[Literal["nothing", "window", "epoch"]] = "nothing"
+    observes: Literal["nothing", "window", "epoch"] = "nothing"
     window: int = 0
 
     @abstractmethod
@@ -294,7 +303,7 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of inputs ``x`` ``(n, features)`` and targets ``y``: ``(n,)`` class numbers or ``(n, k)`` values."""
+    """Inputs ``x`` ``(n, features)`` and targets ``y``: class numbers ``(n,)`` or values ``(n, k)``."""
 
     x: Array
     y: Array
@@ -328,14 +337,14 @@ class Preparation:
     """What every data set is prepared with, where it does not bring the part itself.
 
     Options:
-        validation: held out of the training data for validation: a fraction below 1, or a number of rows.
-        test: held out of the training data for the test: a fraction below 1, or a number of rows.
+        validation: rows held out for validation: a number, or a fraction (below 1) of the training rows.
+        test: rows held out for the test, in the same way.
         split: how rows are held out: "stratified" (random, every class in proportion), "random" or "last".
         standardize: subtract the mean and divide by the standard deviation of the training part.
     """
 
-    validation: float = 0.2
-    test: float = 0.2
+    validation: int | float = 0.2
+    test: int | float = 0.2
     split: str = "random"
     standardize: bool = False
 
@@ -344,7 +353,7 @@ class Preparation:
             value = getattr(self, name)
             check_range(name, value, minimum=0)
             if value >= 1 and value != int(value):
-                raise ValueError(f"{name} must be a fraction below 1 or a number of rows, not {value:g}")
+                raise ValueError(f"{name} must be a fraction below 1 or a number of rows, not {value}")
         if self.split not in ("stratified", "random", "last"):
             raise ValueError(f"split must be stratified, random or last, not {self.split!r}")
 
@@ -390,16 +399,26 @@ class Run(Protocol):
     """What a callback sees of the run and may do to it."""
 
     title: str
-    epoch: int
-    """Epochs done."""
     epochs: int
-    step: int
-    """Parameter updates done."""
     total_steps: int
-    lr: float
-    latest: Mapping[str, float]
-    """The latest value of every metric."""
-    has_validation: bool
+    metric_names: list[str]
+    """The metrics that every epoch has."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+
+    @property
+    def step(self) -> int:
+        """Parameter updates done."""
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next update."""
+
+    @property
+    def latest(self) -> Mapping[str, float]:
+        """The latest value of every metric."""
 
     def stop(self, reason: str) -> None:
         """End the run after this block of batches."""
@@ -414,8 +433,11 @@ class Callback(ABC):
     kind: ClassVar[str] = "callback"
     name: ClassVar[str]
 
+    def check(self, run: Run) -> None:
+        """Before anything is recorded: raise ``UsageError`` if it cannot work in this run."""
+
     def on_start(self, run: Run) -> None:
-        """Before the first step, also of a resumed run. Raises ``UsageError`` if it cannot work here."""
+        """Before the first step, also of a continued run."""
 
     def on_window(self, run: Run) -> None:
         """After every window of ``log_every`` steps."""

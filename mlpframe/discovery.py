@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from .registry import KINDS, Broken, Registries, UsageError, registries
+from .registry import Broken, Registries, UsageError, registries
 
 PACKAGE = Path(__file__).parent
 GROUP = "mlpframe.plugins"
@@ -84,12 +84,13 @@ def _load_entry(entry: EntryPoint) -> None:
 
 def _load_module(module: str, file: str, provider: str) -> bool:
     registries.provider = provider
+    before = {kind: registry.names() for kind, registry in registries.items()}
     try:
         importlib.import_module(module)
         return True
     except (Exception, SystemExit) as error:  # whatever a stranger's file does on import
-        for kind in KINDS:
-            registries[kind].forget(module)
+        for kind, names in before.items():
+            registries[kind].keep(names)
         name = module.rpartition(".")[2]
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         registries.broken.append(Broken(name, file, provider, reason))

@@ -114,7 +114,7 @@ class Network:
     ) -> None:
         self.layers, self.loss, self.n_in = tuple(layers), loss, n_in
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self._target = target[:0]
+        self.target_shape, self.target_dtype = target.shape[1:], target.dtype
         self._streams = streams
         self._arena = Arena(self.dtype)
         self._plans: dict[tuple[int, bool], Plan] = {}
@@ -158,7 +158,7 @@ class Network:
     def _bind(self, batch: int, training: bool) -> Plan:
         ctx = PlanContext(self._arena, training)
         x = ctx.array(batch, self.n_in)
-        target = np.zeros((batch, *self._target.shape[1:]), self._target.dtype)
+        target = np.zeros((batch, *self.target_shape), self.target_dtype)
         p, g = self.views(self.w), self.views(self.g)
         y, dy = x, None
         forwards, backwards = [], []
@@ -194,7 +194,7 @@ def build_layers(specs: Sequence[Spec], n_outputs: int) -> list[Layer]:
     """Layers from their specs; an option ``units`` that is left out becomes the number of outputs."""
     layers = []
     for spec in specs:
-        options = {"name": spec} if isinstance(spec, str) else dict(spec)
+        options: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
         registry = registries["layer"]
         if isinstance(options.get("name"), str) and options["name"] in registry:
             known = [option.name for option in options_of(registry[options["name"]])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
@@ -27,27 +26,30 @@ class Updater:
         self.step = 0
         self.slots: dict[str, Array] = {name: np.zeros_like(network.w) for name in optimizer.slots}
         self._g = network.g
+        self._scratch = np.empty(min(SLICE, network.w.size), network.dtype)
         self._decayed = [
-            (network.w[slot.slice], network.g[slot.slice]) for slot in network.slots if slot.parameter.decay
+            (network.w[part], network.g[part], self._scratch[: part.stop - part.start])
+            for slot in network.slots
+            if slot.parameter.decay
+            for part in _slices(slot.slice)
         ]
         self._calls = self._bind(network)
         self._plain = self.rules.weight_decay == 0 and self.rules.clip_norm is None
 
     def _bind(self, network: Network) -> list[tuple[Array, Array, dict[str, Array], Array]]:
         if self.optimizer.scope == "tensor":
-            scratch = network.views(np.empty_like(network.w))
-            w, g = network.views(network.w), network.views(network.g)
-            slots = {name: network.views(vector) for name, vector in self.slots.items()}
+            w, g, scratch = (
+                network.views(vector) for vector in (network.w, network.g, np.empty_like(network.w))
+            )
+            state = {name: network.views(vector) for name, vector in self.slots.items()}
             return [
-                (w[name], g[name], {slot: views[name] for slot, views in slots.items()}, scratch[name])
+                (w[name], g[name], {slot: views[name] for slot, views in state.items()}, scratch[name])
                 for name in w
             ]
-        scratch = np.empty(min(SLICE, network.w.size), network.dtype)
         calls = []
-        for start in range(0, network.w.size, SLICE):
-            part = slice(start, min(start + SLICE, network.w.size))
+        for part in _slices(slice(0, network.w.size)):
             slots = {name: vector[part] for name, vector in self.slots.items()}
-            calls.append((network.w[part], network.g[part], slots, scratch[: part.stop - start]))
+            calls.append((network.w[part], network.g[part], slots, self._scratch[: part.stop - part.start]))
         return calls
 
     def update(self, lr: float) -> None:
@@ -62,15 +64,25 @@ class Updater:
     def _apply_rules(self, lr: float) -> None:
         rules, g = self.rules, self._g
         if rules.clip_norm is not None:
-            norm = sqrt(float(np.dot(g, g)))
+            norm = _norm(g)
             if norm > rules.clip_norm:
                 np.multiply(g, rules.clip_norm / norm, g)
-        for w, gradient in self._decayed if rules.weight_decay else ():
+        for w, gradient, scratch in self._decayed if rules.weight_decay else ():
             if rules.decoupled:
                 np.multiply(w, 1 - lr * rules.weight_decay, w)
             else:
-                gradient += rules.weight_decay * w
+                np.multiply(w, rules.weight_decay, scratch)
+                np.add(gradient, scratch, gradient)
 
-    def state(self) -> dict[str, Any]:
-        """The number of updates done; the slots are arrays of their own."""
-        return {"step": self.step}
+
+def _slices(whole: slice) -> list[slice]:
+    return [slice(start, min(start + SLICE, whole.stop)) for start in range(whole.start, whole.stop, SLICE)]
+
+
+def _norm(vector: Array) -> float:
+    """The Euclidean norm; also where its square is beyond the vector's type."""
+    square = float(np.dot(vector, vector))
+    if square < float("inf"):
+        return sqrt(square)
+    largest = float(np.abs(vector).max())
+    return largest * sqrt(float(np.square(vector / largest, dtype=np.float64).sum()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -112,7 +112,7 @@ def docstring_parts(text: str) -> tuple[str, str, dict[str, str], str]:
 
 def options_of(cls: type) -> tuple[Option, ...]:
     """The options of a component class, in order: its own, then those its kind shares."""
-    hints = get_type_hints(cls.__init__)
+    hints = get_type_hints(inspect.getattr_static(cls, "__init__"))
     _, _, texts, _ = docstring_parts(cls.__doc__ or "")
     own = []
     for name, argument in list(inspect.signature(cls).parameters.items()):
@@ -149,9 +149,9 @@ class Registry:
         self._classes[name] = cls
         self._providers[name] = provider
 
-    def forget(self, module: str) -> None:
-        """Take out what ``module`` has registered: it failed half-way through its import."""
-        for name in [name for name, cls in self._classes.items() if cls.__module__ == module]:
+    def keep(self, names: Collection[str]) -> None:
+        """Take out all but ``names``: a module failed half-way through its import."""
+        for name in set(self._classes).difference(names):
             del self._classes[name], self._providers[name]
 
     def names(self) -> list[str]:
@@ -165,7 +165,7 @@ class Registry:
         if name in self._classes:
             return self._classes[name]
         for broken in registries.broken:
-            if broken.name == name:
+            if broken.name == name and Path(broken.file).parent.name not in set(KINDS) - {self.kind}:
                 raise UnknownName(f"{self.kind} {name!r} could not be loaded ({broken.file}): {broken.error}")
         raise UnknownName(f"there is no {self.kind} {name!r}; {nearest(name, self.names())}")
 

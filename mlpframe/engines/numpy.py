@@ -33,6 +33,6 @@ class NumpyEngine(Engine):
             y.take(rows, 0, plan.target, "clip")
             losses.values.append(plan.step())
             if classes:
-                losses.correct += np.count_nonzero(plan.output.argmax(1) == plan.target)
+                losses.correct += int(np.count_nonzero(plan.output.argmax(1) == plan.target))
             update(lr)
         return losses

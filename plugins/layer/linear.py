@@ -54,7 +54,7 @@ class Linear(Layer):
         def backward() -> None:
             np.matmul(xT, dy, gW)
             if bias:
-                np.add.reduce(dy, -2, None, gb)
+                np.add.reduce(dy, -2, out=gb)
             if dx is not None:
                 np.matmul(dy, WT, dx)
 

@@ -32,15 +32,15 @@ class CrossEntropy(Loss):
         column = ctx.array(batch, 1)
         top = column[:, 0]
         at_target = ctx.array(batch)
-        mean = 1 / batch
+        mean: float = 1 / batch
 
         def run() -> float:
             np.add(offsets, target, index)
-            np.maximum.reduce(output, 1, None, top)
+            np.maximum.reduce(output, 1, out=top)
             np.subtract(output, column, d_output)
             flat.take(index, 0, at_target, "clip")
             np.exp(d_output, d_output)
-            np.add.reduce(d_output, 1, None, top)
+            np.add.reduce(d_output, 1, out=top)
             np.divide(d_output, column, d_output)
             flat[index] -= 1
             np.multiply(d_output, mean, d_output)

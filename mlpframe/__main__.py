@@ -1,0 +1,5 @@
+"""``python -m mlpframe``."""
+
+from .cli import main
+
+main()

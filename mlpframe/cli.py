@@ -1,0 +1,203 @@
+"""The command line: a command by name, or an experiment composed by Hydra."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .discovery import beside_or_inside, load_plugins, preset_folders
+from .registry import UsageError, nearest, registries
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from .tasks.train import Outcome
+
+OPEN_DICTS = ("metrics.", "callbacks.")
+
+
+def main() -> None:
+    """Run the command in ``sys.argv`` and exit with its status."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments or bool(os.environ.get("HYDRA_FULL_ERROR"))
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        status = run(arguments)
+    except Exception as error:
+        message = explain(error, arguments)
+        if debug or message is None:
+            raise
+        print(message, file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    sys.stdout.flush()
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line; returns the exit status."""
+    load_plugins()
+    for broken in registries.broken:
+        print(f"plugin {broken.file} could not be loaded: {broken.error}", file=sys.stderr)
+    if arguments and not arguments[0].startswith(("-", "+", "~")) and "=" not in arguments[0]:
+        return _command(arguments)
+    return _experiment(list(arguments))
+
+
+def _command(arguments: Sequence[str]) -> int:
+    import click
+
+    from .tasks import commands
+
+    group = click.Group("mlpframe", commands=commands())
+    if arguments[0] not in group.commands:
+        raise UsageError(
+            f"{arguments[0]!r} is neither a command nor key=value; {nearest(arguments[0], group.commands)}"
+        )
+    try:
+        return int(group.main(list(arguments), "mlpframe", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return 2
+
+
+def _experiment(arguments: list[str]) -> int:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach ``explain`` instead of Hydra's printer
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from .config import store_configs
+    from .tasks import sweep
+    from .tasks.folder import RunFolder
+
+    store_configs()
+    _add_search_path()
+    sys.argv = [sys.argv[0], *_prepare_overrides(arguments)]
+    outcomes: list[Outcome] = []
+    refused: list[Exception] = []
+
+    def job(config: DictConfig) -> float | None:
+        from .tasks.train import Outcome, train
+
+        load_plugins()  # in a process that a launcher has started
+        settings = HydraConfig.get()
+        overrides = sweep.own_overrides(settings.overrides.task)
+        folder = RunFolder(Path(settings.runtime.output_dir))
+        try:
+            outcome = train(config, overrides, folder)
+        except Exception as error:
+            if settings.mode == RunMode.RUN:
+                folder.remove_if_unused()
+                refused.append(error)  # raised through Hydra it would print more than the reason
+                return None
+            outcome = Outcome("failed", error=explain(error, overrides) or repr(error))
+            folder.write(status="failed", overrides=overrides, error=outcome.error)
+        outcomes.append(outcome)
+        return outcome.metrics.get("val/loss")
+
+    command = hydra.main(config_path=str(beside_or_inside("conf")), config_name="config", version_base="1.3")
+    try:
+        command(job)()
+    except BaseException:
+        for started in sweep.launched:
+            started.discard_if_unused()
+        raise
+    if refused:
+        raise refused[0]
+    if sweep.launched:
+        return sweep.end_sweep(sweep.launched[-1])
+    if outcomes and outcomes[0].error:
+        print(f"{outcomes[0].status}: {outcomes[0].error}", file=sys.stderr)
+    return outcomes[0].exit_code if outcomes else 0
+
+
+def _add_search_path() -> None:
+    """Let the presets of plugin folders and packages join Hydra's search path."""
+    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    class Presets(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for folder in preset_folders():
+                search_path.append("mlpframe", f"file://{folder}")
+
+    Plugins.instance().register(Presets)
+
+
+def _prepare_overrides(arguments: list[str]) -> list[str]:
+    """What Hydra is given: naming an entry of an open dictionary adds it; ``resume`` finds its run."""
+    from .tasks.folder import find_folder
+
+    resume = next((a.partition("=")[2] for a in arguments if a.startswith("resume=")), None)
+    if resume and resume != "null":
+        rest = [argument for argument in arguments if not argument.startswith("resume=")]
+        found = find_folder(resume, rest)
+        if found is not None:
+            given = {argument.partition("=")[0] for argument in rest}
+            before = [o for o in found.read()["overrides"] if o.partition("=")[0] not in given]
+            before = [o for o in before if o.partition("=")[0] != "resume"]
+            arguments = [*before, *rest, f"resume={found.path}", f"hydra.run.dir={found.path}"]
+    return [f"++{argument}" if argument.startswith(OPEN_DICTS) else argument for argument in arguments]
+
+
+def explain(error: Exception, arguments: Sequence[str]) -> str | None:
+    """One to three lines about a wrong request; ``None`` if the error is not the request's."""
+    if isinstance(error, UsageError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}"
+    if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf"):
+        return None
+    from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if group in registries and any(broken.name == name for broken in registries.broken):
+            return _message(lambda: registries[group][name])
+        return f"{group}={name}: there is no {group} {name!r}; {nearest(name, error.options or ())}"
+    cause = error.__cause__
+    if isinstance(error, ConfigCompositionException):
+        text = str(error).splitlines()[0]
+        if cause is not None and text.startswith("Error merging override"):
+            return f"{text.removeprefix('Error merging override ')}: {str(cause).splitlines()[0]}"
+        if text.startswith("Could not override"):
+            key = text.split("'")[1]
+            return f"there is no key {key!r}; {_nearest_key(key, arguments)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} cannot be read as key=value: {str(error).splitlines()[-2].strip()}"
+    return "\n".join(str(error).splitlines()[:3])
+
+
+def _message(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except UsageError as error:
+        return str(error)
+    raise AssertionError("a broken plugin has a message")
+
+
+def _nearest_key(key: str, arguments: Sequence[str]) -> str:
+    """The keys most like ``key`` in the configuration as its groups are chosen."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    from .config import GROUPS, flat
+
+    GlobalHydra.instance().clear()
+    groups = (*GROUPS, "model", "experiment", "tracking")
+    chosen = [argument for argument in arguments if argument.partition("=")[0] in groups]
+    with initialize_config_dir(str(beside_or_inside("conf")), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", chosen), throw_on_missing=False)
+    assert isinstance(config, dict)
+    keys = [name for name in flat({str(k): v for k, v in config.items()}) if not name.endswith(".name")]
+    keys += map(str, config)
+    leaf = key.rpartition(".")[2]
+    same = sorted(name for name in keys if name.rpartition(".")[2] == leaf)
+    return f"nearest: {', '.join(same)}" if same else nearest(key, keys)

@@ -1,0 +1,171 @@
+"""From class signatures to typed configurations, and the typed root of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, make_dataclass
+from enum import Enum
+from typing import Any, get_args, get_origin
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .api import UsageError, check_range
+from .models import MODELS
+from .registry import REQUIRED, Option, nearest, options_of, registries
+
+GROUPS = ("dataset", "loss", "optimizer", "schedule")
+"""The kinds that are Hydra groups: one component of each in every experiment."""
+DICTS = {"metrics": "metric", "callbacks": "callback"}
+"""The root's dictionaries keyed by component name, and the kind of their entries."""
+
+
+class DType(Enum):
+    """The type of parameters and arithmetic."""
+
+    float32 = "float32"
+    float64 = "float64"
+
+
+@dataclass
+class MLflowTracking:
+    """Record the run in an MLflow store.
+
+    Options:
+        uri: where the store is; null: MLFLOW_TRACKING_URI, else outputs/mlflow.db.
+        experiment: the MLflow experiment's name.
+        parent: the MLflow run this one is a child of; a sweep sets it.
+    """
+
+    name: str = "mlflow"
+    uri: str | None = None
+    experiment: str = "mlpframe"
+    parent: str | None = None
+
+
+@dataclass
+class NoTracking:
+    """Leave files in the run's folder only."""
+
+    name: str = "none"
+
+
+@dataclass
+class Root:
+    """The configuration of one experiment: knobs, one component of each group, two dictionaries."""
+
+    seed: int = 0
+    lr: float | None = None
+    epochs: int = 20
+    batch_size: int = 32
+    dtype: DType = DType.float32
+    log_every: int = 100
+    shuffle: bool = True
+    final: bool = False
+    engine: str = "auto"
+    threads: int | str = "auto"
+    data_dir: str | None = None
+    run_name: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    resume: str | None = None
+    dataset: Any = None
+    model: Any = None
+    loss: Any = None
+    optimizer: Any = None
+    schedule: Any = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    tracking: Any = None
+    experiment: Any = None
+
+
+def _field_type(option: Option) -> Any:
+    """The option's type as OmegaConf takes it; a component's spec may be a name or a mapping."""
+    parts = (option.type, *get_args(option.type))
+    return Any if any(get_origin(part) is Mapping for part in parts) else option.type
+
+
+def schema(name: str, cls: type) -> type:
+    """A dataclass with the field ``name`` and one field for each option of a component class."""
+    fields: list[Any] = [("name", str, field(default=name))]
+    for option in options_of(cls):
+        if option.default is REQUIRED:
+            fields.append((option.name, _field_type(option), field(default="???")))
+        elif isinstance(option.default, list | dict):
+            value = option.default
+            fields.append((option.name, _field_type(option), field(default_factory=value.copy)))
+        else:
+            fields.append((option.name, _field_type(option), field(default=option.default)))
+    return make_dataclass(cls.__name__, fields)
+
+
+def store_configs() -> None:
+    """Make the root and every component selectable in Hydra; no YAML file is needed for any."""
+    store = ConfigStore.instance()
+    store.store(name="root", node=Root)
+    for kind in GROUPS:
+        for name in registries[kind].names():
+            store.store(group=kind, name=name, node=schema(name, registries[kind][name]))
+    for name, cls in MODELS.items():
+        store.store(group="model", name=name, node=schema(name, cls))
+    for tracking in (MLflowTracking, NoTracking):
+        store.store(group="tracking", name=tracking.name, node=tracking)
+
+
+def read_root(config: DictConfig) -> Root:
+    """The checked configuration, with the options of metrics and callbacks filled in.
+
+    Raises:
+        UsageError: an unknown metric or callback, an option of the wrong type, a knob out of range.
+    """
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    assert isinstance(plain, dict)
+    root = Root(**{str(key): value for key, value in plain.items()})
+    for key, kind in DICTS.items():
+        chosen = {name: options for name, options in getattr(root, key).items() if options is not None}
+        setattr(root, key, {name: _typed(key, kind, name, options) for name, options in chosen.items()})
+    try:
+        check_range("seed", root.seed, minimum=0)
+        check_range("epochs", root.epochs, minimum=1)
+        check_range("batch_size", root.batch_size, minimum=1)
+        check_range("log_every", root.log_every, minimum=1)
+        if root.lr is not None:
+            check_range("lr", root.lr, above=0)
+        if isinstance(root.threads, str) and root.threads != "auto":
+            raise ValueError(f"threads must be auto or a number, not {root.threads!r}")
+        if isinstance(root.threads, int):
+            check_range("threads", root.threads, minimum=1)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return root
+
+
+def _typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
+    cls = registries[kind][name]
+    if not isinstance(options, dict):
+        raise UsageError(
+            f"{key}.{name} is a mapping of options, {{}} for the defaults or null for none, not {options!r}"
+        )
+    known = [option.name for option in options_of(cls)]
+    for option in options:
+        if option not in known and option != "name":
+            raise UsageError(f"{key}.{name} has no option {option!r}; {nearest(option, known)}")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema(name, cls)), options)
+    except OmegaConfBaseException as error:
+        raise UsageError(f"{key}.{name}.{error.full_key}: {error.msg}".splitlines()[0]) from error
+    plain = OmegaConf.to_container(merged)
+    assert isinstance(plain, dict)
+    return {str(option): value for option, value in plain.items()}
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested configuration with dotted keys; a list stays one value."""
+    out: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            out |= flat(value, f"{prefix}{key}.")
+        elif not isinstance(value, Mapping):
+            out[f"{prefix}{key}"] = value
+    return out

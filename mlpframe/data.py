@@ -1,0 +1,179 @@
+"""From a data set as loaded to the arrays of a run: parts held out, standardised, of the run's dtype."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .api import Array, DataContext, Dataset, Splits, Table, UsageError
+from .rng import Streams
+
+VARIABLE = "MLPFRAME_DATA"
+DIGEST_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Data:
+    """The arrays of a run.
+
+    ``splits`` says what the data are; ``train`` is what is trained on, ``validation`` and ``test`` may be
+    ``None``. ``shift`` and ``scale`` are what the inputs were standardised with: x = (raw − shift) / scale.
+    """
+
+    name: str
+    splits: Splits
+    train: Table
+    validation: Table | None
+    test: Table | None
+    shift: Array | None
+    scale: Array | None
+
+
+def data_folder(configured: str | None) -> Path:
+    """Where data files are looked for: as configured, else ``MLPFRAME_DATA``, else the user's cache."""
+    folder = configured or os.environ.get(VARIABLE)
+    if folder:
+        return Path(folder).expanduser().resolve()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mlpframe")
+
+
+def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, final: bool) -> Data:
+    """Load a data set and prepare it as its options say.
+
+    Args:
+        dataset: with its ``Preparation`` in ``shared``.
+        folder: where data files are looked for.
+        dtype: of the inputs, and of the targets of a regression.
+        streams: ``dataset`` draws data, ``split`` draws the rows held out.
+        final: train on training and validation data together and keep the test part.
+    """
+    splits = dataset.load(DataContext(folder, streams["dataset"]))
+    _check(splits, dataset.name)
+    rules = dataset.shared
+    train, validation, test = splits.train, splits.validation, splits.test
+    rng = streams["split"]
+
+    def rows(amount: float) -> int:
+        return round(amount * len(splits.train)) if amount < 1 else int(amount)
+
+    if test is None and rules.test:
+        train, test = _hold_out(train, rows(rules.test), rules.split, rng, splits.class_names, "test")
+    if validation is None and rules.validation:
+        whole = train
+        train, validation = _hold_out(
+            train, rows(rules.validation), rules.split, rng, splits.class_names, "validation"
+        )
+        if final:
+            train = whole  # in its own order
+    elif final and validation is not None:
+        train = Table(np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y]))
+    if final:
+        validation = None
+        if test is None:
+            raise UsageError(
+                f"final=true needs a test part, and dataset={dataset.name} has none: set dataset.test"
+            )
+    else:
+        test = None
+
+    shift = scale = None
+    if rules.standardize:
+        shift, scale = train.x.mean(0, np.float64), train.x.std(0, np.float64)
+        scale[scale <= 1e-12 * np.abs(shift)] = 1  # a constant feature stays constant
+
+    def ready(table: Table) -> Table:
+        x, y = table.x, table.y
+        if shift is not None:
+            x = (x - shift) / scale
+        y = np.ascontiguousarray(y, np.intp if y.ndim == 1 else dtype)
+        return Table(np.ascontiguousarray(x, dtype), y)
+
+    return Data(
+        dataset.name,
+        splits,
+        ready(train),
+        None if validation is None else ready(validation),
+        None if test is None else ready(test),
+        shift,
+        scale,
+    )
+
+
+def _check(splits: Splits, name: str) -> None:
+    """Catch here what would index beyond an array, or broadcast, in a loss."""
+    classes = len(splits.class_names)
+    for part in (splits.train, splits.validation, splits.test):
+        if part is None:
+            continue
+        if part.x.ndim != 2 or len(part.x) != len(part.y) or part.y.ndim != (1 if classes else 2):
+            raise UsageError(
+                f"dataset={name}: x of shape {part.x.shape} and y of shape {part.y.shape} are not a table"
+            )
+        if classes and len(part.y) and not 0 <= part.y.min() <= part.y.max() < classes:
+            raise UsageError(
+                f"dataset={name}: class numbers from {part.y.min()} to {part.y.max()} for {classes} classes"
+            )
+
+
+def _hold_out(
+    table: Table, held: int, how: str, rng: np.random.Generator, class_names: tuple[str, ...], part: str
+) -> tuple[Table, Table]:
+    n = len(table)
+    if not 0 < held < n:
+        raise UsageError(f"dataset.{part} would hold out {held} of {n} rows; expected 1 to {n - 1}")
+    if how == "last":
+        return Table(table.x[:-held], table.y[:-held]), Table(table.x[-held:], table.y[-held:])
+    if how == "stratified" and class_names:
+        chosen = _stratified(table.y, held, rng)
+    else:
+        chosen = rng.permutation(n)[:held]
+    mask = np.zeros(n, bool)
+    mask[chosen] = True
+    return Table(table.x[~mask], table.y[~mask]), Table(table.x[mask], table.y[mask])
+
+
+def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """``held`` row numbers with every class in proportion, the largest remainders rounded up."""
+    classes, counts = np.unique(y, return_counts=True)
+    share = counts * held / len(y)
+    take = np.floor(share).astype(int)
+    for i in np.argsort(take - share, kind="stable")[: held - take.sum()]:
+        take[i] += 1
+    rows = [rng.permutation(np.flatnonzero(y == c))[:k] for c, k in zip(classes, take, strict=True)]
+    return np.concatenate(rows)
+
+
+def digest(table: Table) -> str:
+    """Eight hexadecimal digits that identify a table: its shapes, types, and first 10,000 rows."""
+    sha = hashlib.sha256()
+    for array in (table.x, table.y):
+        sha.update(f"{array.shape}{array.dtype}".encode())
+        sha.update(np.ascontiguousarray(array[:DIGEST_ROWS]).data)
+    return sha.hexdigest()[:8]
+
+
+def describe(data: Data) -> list[dict[str, Any]]:
+    """The parts of the data as plain values, for a tracker."""
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return [
+        {
+            "name": data.name,
+            "context": context,
+            "digest": digest(table),
+            "rows": len(table),
+            "features": table.x.shape[1],
+            "outputs": data.splits.n_outputs,
+            "task": data.splits.task,
+            "dtype": str(table.x.dtype),
+        }
+        for context, table in parts.items()
+        if table is not None
+    ]

@@ -1,0 +1,65 @@
+"""A trained model as one file without pickle, and what it predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import checkpoint
+from .api import Array, Table, UsageError
+from .data import Data
+from .models import create_layers
+from .network import Network
+from .registry import registries
+from .rng import Streams
+
+
+def save_model(
+    path: Path, network: Network, data: Data, model: dict[str, Any], loss: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a trained network with all that prediction needs; returns what the model is, as plain values."""
+    arrays = {"w": network.w, **{f"state/{name}": array for name, array in network.state.items()}}
+    if data.shift is not None and data.scale is not None:
+        arrays |= {"shift": data.shift, "scale": data.scale}
+    about = {
+        "model": model,
+        "loss": loss,
+        "n_in": network.n_in,
+        "n_outputs": data.splits.n_outputs,
+        "dtype": str(network.dtype),
+        "task": data.splits.task,
+        "class_names": data.splits.class_names,
+        "feature_names": data.splits.feature_names,
+    }
+    checkpoint.save(path, arrays, about)
+    return about
+
+
+class Predictor:
+    """A trained model, loaded from the file that ``save_model`` wrote."""
+
+    def __init__(self, path: Path) -> None:
+        arrays, self.about = checkpoint.load(path)
+        about = self.about
+        n_outputs: int = about["n_outputs"]
+        target = np.empty(0, np.intp) if about["task"] == "classification" else np.empty((0, n_outputs))
+        layers = create_layers(about["model"], n_outputs)
+        loss = registries["loss"].create(about["loss"])
+        self._network = Network(layers, loss, about["n_in"], target, about["dtype"], Streams(0))
+        self._network.w[...] = arrays["w"]
+        for name, array in self._network.state.items():
+            array[...] = arrays[f"state/{name}"]
+        self._shift, self._scale = arrays.get("shift"), arrays.get("scale")
+
+    def predict(self, x: Array) -> Array:
+        """Class probabilities ``(n, classes)`` or values ``(n, outputs)`` for raw ``x`` ``(n, features)``."""
+        x = np.asarray(x)
+        n_in: int = self.about["n_in"]
+        if x.ndim != 2 or x.shape[1] != n_in:
+            raise UsageError(f"the model takes inputs of shape (rows, {n_in}), not {x.shape}")
+        if self._shift is not None:
+            x = (x - self._shift) / self._scale
+        target = np.zeros((len(x), *self._network.target_shape), self._network.target_dtype)
+        return self._network.loss.predict(self._network.evaluate(Table(x, target))[1])

@@ -1,0 +1,16 @@
+"""One file for each command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
+
+
+def commands() -> dict[str, click.Command]:
+    """The commands by name; training is the one without a name."""
+    from .listing import list_components
+    from .ui import ui
+
+    return {command.name or "": command for command in (list_components, ui)}

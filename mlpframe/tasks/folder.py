@@ -1,0 +1,122 @@
+"""A run's folder: what it holds, who is working in it, and how a run is found again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..api import UsageError
+from ..tracking.client import OUTPUTS
+
+LOCK = "run.lock"
+RECORD = "run.json"
+"""Status, overrides and results of a run, as the command line shows them."""
+
+
+class RunFolder:
+    """The folder of one run, locked while somebody works in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._lock = FileLock(self.path / LOCK, timeout=0)
+
+    def acquire(self) -> None:
+        """Make the folder and lock it. The lock goes with the process, however that ends.
+
+        Raises:
+            UsageError: the folder cannot be written, or a run is going on in it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise UsageError(f"the run in {self.path} is still going on") from None
+        except OSError as error:
+            raise UsageError(f"the run's folder {self.path} cannot be written: {error.strerror}") from error
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def remove_if_unused(self) -> None:
+        """Take away a folder in which nothing was started, and those above it that are then empty."""
+        if any(file.name != LOCK for file in self.path.glob("*")):
+            return
+        (self.path / LOCK).unlink(missing_ok=True)
+        path = self.path
+        with suppress(OSError):  # not empty
+            while path != path.parent:
+                path.rmdir()
+                path = path.parent
+
+    def busy(self) -> bool:
+        """Whether a run is going on in it."""
+        try:
+            with FileLock(self.path / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def write(self, **values: Any) -> None:
+        """Set values of the run's record; the file is replaced as a whole."""
+        record = {**self.read(), **values}
+        part = self.path / f".{RECORD}.{os.getpid()}"
+        part.write_text(json.dumps(record, indent=1))
+        part.replace(self.path / RECORD)
+
+    def read(self) -> dict[str, Any]:
+        """The run's record; empty if there is none."""
+        file = self.path / RECORD
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def mlflow_run(self) -> str | None:
+        """The id of the run in MLflow, if it has one."""
+        file = self.path / "mlflow.json"
+        return json.loads(file.read_text())["run_id"] if file.exists() else None
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "last.npz"
+
+
+def find_folder(resume: str, overrides: Sequence[str]) -> RunFolder | None:
+    """The folder that ``resume`` means.
+
+    Args:
+        resume: a run's folder or checkpoint, an MLflow run id (or the beginning of one), or ``auto``: the
+            newest run of the same overrides that has not ended; ``None`` if there is none.
+        overrides: those of this command.
+
+    Raises:
+        UsageError: there is no such run, or nothing to continue from.
+    """
+    folders = [RunFolder(file.parent) for file in sorted(OUTPUTS.glob(f"runs/*/*/{RECORD}"))]
+    folders += [RunFolder(file.parent) for file in sorted(OUTPUTS.glob(f"sweeps/*/*/*/{RECORD}"))]
+    if resume == "auto":
+        for folder in sorted(folders, key=lambda folder: folder.path.stat().st_mtime, reverse=True):
+            record = folder.read()
+            unfinished = record.get("status") in ("running", "interrupted", "failed")
+            if (
+                unfinished
+                and record["overrides"] == list(overrides)
+                and folder.checkpoint.exists()
+                and not folder.busy()
+            ):
+                return folder
+        return None
+    path = Path(resume)
+    if path.suffix == ".npz":
+        path = path.parent.parent
+    found = [RunFolder(path)] if path.is_dir() else []
+    found = found or [folder for folder in folders if (folder.mlflow_run() or "").startswith(resume)]
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise UsageError(f"resume={resume}: {what} of that id or folder under {OUTPUTS}/")
+    if not found[0].checkpoint.exists():
+        raise UsageError(f"resume={resume}: {found[0].path} has no checkpoint to continue from")
+    return found[0]

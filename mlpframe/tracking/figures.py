@@ -1,0 +1,97 @@
+"""The figures of a run and of a sweep, drawn from histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..api import Array
+from ..history import History
+
+
+def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, 4.3), layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def draw_run(history: History, folder: Path) -> None:
+    """``loss.png``, ``accuracy.png`` and ``learning_rate.png``: whatever of them the history has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    steps, values = history.series("train/loss_window")
+    figure, axes = _figure("Loss", "parameter updates", "mean loss")
+    if steps:
+        axes.plot(steps, values, color="0.7", linewidth=0.8, label="training, per window")
+    for name, label in (("train/loss", "training, per epoch"), ("val/loss", "validation")):
+        if history.series(name)[0]:
+            axes.plot(*history.series(name), marker="o", markersize=3, label=label)
+    shown = [value for name in ("train/loss_window", "train/loss") for value in history.series(name)[1]]
+    if shown and min(shown) > 0 and max(shown) > 20 * min(shown):
+        axes.set_yscale("log")
+    axes.legend()
+    figure.savefig(folder / "loss.png", dpi=120)
+
+    names = [name for name in ("train/accuracy", "val/accuracy") if history.series(name)[0]]
+    if names:
+        figure, axes = _figure("Accuracy", "parameter updates", "accuracy")
+        for name in names:
+            axes.plot(*history.series(name), marker="o", markersize=3, label=name)
+        axes.legend()
+        figure.savefig(folder / "accuracy.png", dpi=120)
+
+    if history.series("lr")[0]:
+        figure, axes = _figure("Learning rate", "parameter updates", "learning rate")
+        axes.plot(*history.series("lr"), drawstyle="steps-pre")
+        axes.set_ylim(bottom=0)
+        figure.savefig(folder / "learning_rate.png", dpi=120)
+
+
+def draw_matrix(matrix: Array, names: Sequence[str], title: str, file: Path) -> None:
+    """A square matrix over the classes with its counts, shaded by the share of its row."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    n = len(matrix)
+    side = max(4.0, 0.55 * n + 1.5)
+    figure = Figure(figsize=(side + 0.5, side), layout="constrained")
+    axes = figure.subplots()
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set(title=title, xlabel="predicted", ylabel="true", xticks=range(n), yticks=range(n))
+    axes.set_xticklabels(names, rotation=45 if max(map(len, names)) > 3 else 0)
+    axes.set_yticklabels(names)
+    if n <= 20:
+        for i in range(n):
+            for j in range(n):
+                axes.text(
+                    j,
+                    i,
+                    f"{matrix[i, j]:g}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if share[i, j] > 0.5 else "0.2",
+                )
+    figure.savefig(file, dpi=120)
+
+
+def draw_sweep(curves: Mapping[str, Sequence[History]], metric: str, file: Path) -> None:
+    """One metric of all runs of a sweep: a thin line for each run, a thick one for each group's mean."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure, axes = _figure(metric, "parameter updates", metric)
+    for i, (label, histories) in enumerate(curves.items()):
+        series = [history.series(metric) for history in histories]
+        color = f"C{i % 10}"
+        for steps, values in series:
+            axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+        if series and all(steps == series[0][0] for steps, _ in series):
+            axes.plot(series[0][0], np.mean([values for _, values in series], 0), color=color, label=label)
+        else:
+            axes.plot([], [], color=color, label=label)
+    if len(curves) <= 20:
+        axes.legend(fontsize="small")
+    figure.savefig(file, dpi=120)

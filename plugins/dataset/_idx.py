@@ -1,0 +1,163 @@
+"""Images in IDX files, as MNIST and its successors are published: found, checked, downloaded, read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import logging
+import math
+import os
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mlpframe.api import Array, Splits, Table, UsageError
+
+log = logging.getLogger(__name__)
+
+ROWS = {"train": 60_000, "t10k": 10_000}
+TIMEOUT = 10  # seconds without an answer or another byte until the next mirror is tried
+UNSIGNED_BYTE = 8  # the format's code of the element type
+
+
+def checked_mirrors(given: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """The option ``mirrors``, or the known ones. Raises ``ValueError`` for what is no web address."""
+    mirrors = tuple(known if given is None else given)
+    for mirror in mirrors:
+        if not mirror.startswith(("http://", "https://")):
+            raise ValueError(f"mirrors must be addresses that start with http:// or https://, not {mirror!r}")
+    return mirrors
+
+
+def load_images(
+    folder: Path, sha256: Mapping[str, str], mirrors: Sequence[str], class_names: tuple[str, ...]
+) -> Splits:
+    """The 60,000 training and 10,000 test images of 28×28 pixels in their files' order.
+
+    Args:
+        folder: where the files are, or are put.
+        sha256: the checksum of each of the four files by its name.
+        mirrors: addresses of folders that serve them.
+        class_names: what the labels stand for.
+
+    Raises:
+        UsageError: a file is damaged, or it is missing and cannot be downloaded.
+    """
+    content = {file: obtain(folder / file, sha256[file], mirrors) for file in sha256}
+    parts = {}
+    for part, rows in ROWS.items():
+        images, labels = (f"{part}-{what}-ubyte.gz" for what in ("images-idx3", "labels-idx1"))
+        pixels = parse(gzip.decompress(content[images]), (rows, 28, 28), images)
+        x = np.divide(pixels.reshape(rows, 28 * 28), np.float32(255), dtype=np.float32)
+        y = parse(gzip.decompress(content[labels]), (rows,), labels).astype(np.intp)
+        parts[part] = Table(x, y)
+    return Splits(parts["train"], test=parts["t10k"], class_names=class_names, image_shape=(28, 28))
+
+
+def parse(content: bytes, shape: tuple[int, ...], file: str) -> Array:
+    """The unsigned bytes of an IDX file as an array that must be of ``shape``.
+
+    The header is 0, 0, the code of the type, the number of dimensions, one byte each, then the
+    dimensions as big-endian 32-bit integers; the elements follow, the last dimension fastest.
+
+    Raises:
+        UsageError: it has another header or another length.
+    """
+    header = struct.pack(f">4B{len(shape)}I", 0, 0, UNSIGNED_BYTE, len(shape), *shape)
+    if not content.startswith(header):
+        found = content[: len(header)].hex(" ", 4) or "nothing"
+        raise UsageError(
+            f"{file} is not an IDX file of bytes of shape {shape}:\n"
+            f"it starts with {found}, expected {header.hex(' ', 4)}"
+        )
+    if len(content) != len(header) + math.prod(shape):
+        raise UsageError(
+            f"{file} has {len(content) - len(header)} bytes after its header, expected {math.prod(shape)}"
+        )
+    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
+
+
+def obtain(path: Path, sha256: str, mirrors: Sequence[str]) -> bytes:
+    """The content of a file, which is downloaded if it is not there.
+
+    Raises:
+        UsageError: it is damaged or cannot be read, or it is missing and cannot be downloaded.
+    """
+    try:
+        if not path.exists():
+            download(path, sha256, mirrors)
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise UsageError(
+            f"{path} is damaged: its SHA-256 is {found},\n"
+            f"expected {sha256};\n"
+            "delete it, and it will be downloaded again"
+        )
+    return content
+
+
+def download(path: Path, sha256: str, mirrors: Sequence[str]) -> None:
+    """Download a file from the first mirror that serves it whole. What else it writes, it removes.
+
+    Raises:
+        UsageError: the folder cannot be written to, or no mirror serves the file.
+    """
+    from filelock import FileLock
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The lock's file stays: removed, it would let two waiting processes lock a file each.
+        with FileLock(path.parent / ".lock"):
+            if path.exists():  # another process was faster
+                return
+            reason = _try_mirrors(path, sha256, mirrors)
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        text = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"{path.name} is missing and cannot be downloaded: {path.parent} cannot be written to: {text}\n"
+            "choose another data_dir (or MLPFRAME_DATA)"
+        ) from error
+    if reason:
+        raise UsageError(
+            f"{path.name} is missing and could not be downloaded: {reason}\n"
+            f"put it at {path} (SHA-256 {sha256})\n"
+            "or name a mirror that serves it: dataset.mirrors=[https://…]"
+        )
+
+
+def _try_mirrors(path: Path, sha256: str, mirrors: Sequence[str]) -> str:
+    """Download from one mirror after the other; the reason why the last one failed, if all did."""
+    import pooch
+
+    fetch = pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(),
+        chunk_size=1 << 16,
+        timeout=TIMEOUT,
+        headers={"Accept-Encoding": "identity"},  # a .gz file is not to be unpacked on the way
+    )
+    # Always the same name: what a killed process has left there is overwritten. Made by open(), not by
+    # tempfile, so that others may read the file where the umask lets them.
+    part = path.with_name(path.name + ".part")
+    reason = "no mirror is given"
+    for mirror in mirrors:
+        url = f"{mirror.rstrip('/')}/{path.name}"
+        log.info("downloading %s", url)
+        try:
+            fetch(url, str(part), None)
+            found = pooch.file_hash(str(part))
+            if found == sha256:
+                os.replace(part, path)
+                return ""
+            reason = f"{url} has SHA-256 {found}"
+        except Exception as error:  # whatever goes wrong with a mirror, the next one may do
+            reason = f"{mirror}: {' '.join(str(error).split()) or type(error).__name__}"
+        finally:
+            part.unlink(missing_ok=True)
+        log.info("failed: %s", reason)
+    return reason

@@ -1,0 +1,31 @@
+"""The dataset ``diabetes``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, register
+
+
+@register("diabetes")
+class Diabetes(Dataset):
+    """Progression of diabetes one year after ten measurements: a regression.
+
+    442 patients, 10 features (age, sex, body mass index, blood pressure, six blood serum values) in their
+    own units, 1 target from 25 to 346, on no stated scale. From the authors of the paper, as scikit-learn
+    bundles it; no licence is stated.
+
+    Source: Efron, Hastie, Johnstone, Tibshirani 2004, "Least angle regression".
+    """
+
+    shared = Preparation(validation=0.2, test=0.2, split="random", standardize=True)
+
+    def load(self, context: DataContext) -> Splits:
+        from sklearn.datasets import load_diabetes  # here: importing it takes a second
+
+        diabetes = load_diabetes(scaled=False)
+        y = np.ascontiguousarray(diabetes.target, np.float64)[:, None]
+        return Splits(
+            Table(np.ascontiguousarray(diabetes.data, np.float64), y),
+            feature_names=tuple(diabetes.feature_names),
+        )

@@ -1,0 +1,33 @@
+"""What the initializers that scale with fan-in and fan-out share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from math import sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, Initializer, Parameter
+
+
+class Scaled(Initializer):
+    """Independent numbers with mean 0 and a variance that depends on the parameter."""
+
+    def __init__(self, *, distribution: str = "normal") -> None:
+        if distribution not in ("normal", "uniform"):
+            raise ValueError(f"distribution must be normal or uniform, not {distribution!r}")
+        self.distribution = distribution
+
+    @abstractmethod
+    def variance(self, parameter: Parameter) -> float:
+        """The variance of the numbers that ``parameter`` is filled with."""
+
+    def fill(self, out: Array, parameter: Parameter, rng: np.random.Generator) -> None:
+        std = sqrt(self.variance(parameter))
+        if self.distribution == "normal":
+            rng.standard_normal(out=out)
+            out *= std
+        else:
+            rng.random(out=out)
+            out -= 0.5
+            out *= 2 * sqrt(3) * std  # U(−a, a) has the variance a² / 3

@@ -1,0 +1,36 @@
+"""The layer ``relu``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("relu")
+class ReLU(Layer):
+    """Rectified linear unit, element by element.
+
+    y = max(x, 0),  ∂l/∂x = ∂l/∂y where x > 0, else 0
+
+    At exactly 0, where y has no derivative, 0 is taken. x and y are (batch, features).
+
+    Source: Nair, Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+
+        def forward() -> None:
+            np.maximum(x, 0, out=y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.greater(x, 0, dx)  # 1 or 0, as numbers
+                np.multiply(dx, dy, dx)
+
+        return Bound(y, dy, forward, backward)

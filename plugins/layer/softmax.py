@@ -1,0 +1,45 @@
+"""The layer ``softmax``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("softmax")
+class Softmax(Layer):
+    """Probabilities from logits, row by row.
+
+    y_i = exp x_i / Σ_j exp x_j,  ∂y_i/∂x_j = y_i (δ_ij − y_j),  ∂l/∂x_i = y_i (∂l/∂y_i − Σ_j ∂l/∂y_j y_j)
+
+    The largest logit is subtracted first, so nothing overflows. x and y are (batch, features); the sums
+    run over the features. As the last layer it goes with the loss nll; the loss cross_entropy has its
+    own softmax.
+
+    Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        column = ctx.array(*x.shape[:-1], 1)
+        row = column[..., 0]
+
+        def forward() -> None:
+            np.maximum.reduce(x, -1, out=row)
+            np.subtract(x, column, y)
+            np.exp(y, y)
+            np.add.reduce(y, -1, out=row)
+            np.divide(y, column, y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.vecdot(dy, y, row)
+                np.subtract(dy, column, dx)
+                np.multiply(dx, y, dx)
+
+        return Bound(y, dy, forward, backward)

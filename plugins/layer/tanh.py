@@ -1,0 +1,37 @@
+"""The layer ``tanh``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("tanh")
+class Tanh(Layer):
+    """Hyperbolic tangent, element by element.
+
+    y = tanh x,  ∂l/∂x = ∂l/∂y · (1 − y²)
+
+    x and y are (batch, features).
+
+    Source: LeCun, Bottou, Orr, Müller 1998, "Efficient BackProp".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+
+        def forward() -> None:
+            np.tanh(x, y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.multiply(y, y, dx)
+                np.subtract(1, dx, dx)
+                np.multiply(dx, dy, dx)
+
+        return Bound(y, dy, forward, backward)

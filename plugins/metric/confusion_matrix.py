@@ -1,0 +1,27 @@
+"""The metric ``confusion_matrix``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpframe.api import Array, Metric, register
+
+
+@register("confusion_matrix")
+class ConfusionMatrix(Metric):
+    """How often which class was taken for which.
+
+    C_ij = number of rows of true class i whose most probable class is j
+
+    Counts, (classes, classes); classes that occur nowhere have their row and column too. p is
+    (n, classes), c (n,) class numbers; of equal probabilities the first class counts.
+    """
+
+    tasks = ("classification",)
+    scalar = False
+
+    def compute(self, prediction: Array, target: Array) -> Array:
+        classes = prediction.shape[-1]
+        cells = target.astype(np.intp) * classes  # small integer types would overflow here
+        cells += prediction.argmax(-1)
+        return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)

@@ -1,0 +1,60 @@
+"""The optimizer ``adam``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("adam")
+class Adam(Optimizer):
+    """Adam: steps scaled by running means of the gradient and of its square.
+
+    m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,
+    w ← w − η m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
+
+    t counts updates from 1. ε stands outside the root, beside the corrected second moment, as in the
+    paper's Algorithm 1. The slots hold the weighted sums m / (1 − β₁) and v / (1 − β₂).
+
+    Options:
+        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
+        epsilon: ε, at least 1e-30.
+
+    Source: Kingma, Ba 2015, "Adam: A method for stochastic optimization".
+    """
+
+    default_lr = 0.001
+    slots = ("m_sum", "v_sum")
+
+    def __init__(self, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
+        check_range("beta1", beta1, minimum=0, below=1)
+        check_range("beta2", beta2, minimum=0, below=1)
+        # float32 must not round ε to 0: a weight that never had a gradient would become 0/0
+        check_range("epsilon", epsilon, minimum=1e-30)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        # With M = Σ β₁^(t−i) g_i, V = Σ β₂^(t−i) g_i² and the sums of these weights
+        # c = (1 − β₁ᵗ) / (1 − β₁), d = (1 − β₂ᵗ) / (1 − β₂), the corrected means are m̂ = M / c and
+        # v̂ = V / d. So η m̂ / (√v̂ + ε) = η (M / c) / (√V / √d + ε) = (η √d / c) · M / (√V + ε √d):
+        # the paper's step, ε included, with all corrections in two numbers and three passes saved.
+        m_sum, v_sum = slots["m_sum"], slots["v_sum"]
+        c = (1 - self.beta1**step) / (1 - self.beta1)
+        root_d = sqrt((1 - self.beta2**step) / (1 - self.beta2))
+        np.multiply(m_sum, self.beta1, m_sum)
+        np.add(m_sum, g, m_sum)
+        np.multiply(v_sum, self.beta2, v_sum)
+        np.multiply(g, g, scratch)
+        np.add(v_sum, scratch, v_sum)
+        np.sqrt(v_sum, scratch)
+        np.add(scratch, self.epsilon * root_d, scratch)
+        np.divide(m_sum, scratch, scratch)
+        np.multiply(scratch, lr * root_d / c, scratch)
+        np.subtract(w, scratch, w)

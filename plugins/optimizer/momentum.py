@@ -1,0 +1,42 @@
+"""The optimizer ``momentum``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("momentum")
+class Momentum(Optimizer):
+    """Gradient descent with momentum: the heavy ball.
+
+    v ← μ v + g,  w ← w − η v
+
+    The gradient enters v undamped, so at a steady gradient a step is 1 / (1 − μ) times that of plain
+    gradient descent. η multiplies the whole of v: at a constant rate this is Polyak's
+    w_{t+1} = w_t − η g + μ (w_t − w_{t−1}), and a rate that changes acts on past gradients at once.
+
+    Options:
+        momentum: μ, how much of the velocity is kept, at least 0 and below 1.
+
+    Source: Polyak 1964, "Some methods of speeding up the convergence of iteration methods".
+    """
+
+    default_lr = 0.01
+    slots = ("v",)
+
+    def __init__(self, *, momentum: float = 0.9) -> None:
+        check_range("momentum", momentum, minimum=0, below=1)
+        self.momentum = momentum
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        v = slots["v"]
+        np.multiply(v, self.momentum, v)
+        np.add(v, g, v)
+        np.multiply(v, lr, scratch)
+        np.subtract(w, scratch, w)

@@ -1,0 +1,44 @@
+"""The optimizer ``nesterov``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("nesterov")
+class Nesterov(Optimizer):
+    """Gradient descent with Nesterov's momentum: the gradient is taken ahead, where v leads.
+
+    v ← μ v + g,  w ← w − η (g + μ v)
+
+    Sutskever et al. take the gradient at θ − η μ v while they keep θ. Here w is that point ahead
+    itself, as libraries have it, so that g is the gradient at w; at a constant rate the iterates are
+    the same. The slot holds μ v, which is what both lines need.
+
+    Options:
+        momentum: μ, how much of the velocity is kept, at least 0 and below 1.
+
+    Source: Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum in
+    deep learning"; the method: Nesterov 1983.
+    """
+
+    default_lr = 0.01
+    slots = ("mu_v",)
+
+    def __init__(self, *, momentum: float = 0.9) -> None:
+        check_range("momentum", momentum, minimum=0, below=1)
+        self.momentum = momentum
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        mu_v = slots["mu_v"]
+        np.add(mu_v, g, mu_v)  # the new v, for one line: keeping μ v saves a pass over memory
+        np.multiply(mu_v, self.momentum, mu_v)
+        np.add(mu_v, g, scratch)
+        np.multiply(scratch, lr, scratch)
+        np.subtract(w, scratch, w)

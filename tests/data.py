@@ -1,0 +1,36 @@
+"""Where the tests find the files of the larger data sets, which the project does not contain."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+
+
+def data_dir() -> Path | None:
+    """The folder of ``MLPFRAME_DATA``, else ``shared/data`` beside the repository, if it is there."""
+    given = os.environ.get("MLPFRAME_DATA")
+    folder = Path(given).expanduser().resolve() if given else ROOT.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+def _needs(name: str) -> pytest.MarkDecorator:
+    folder = data_dir()
+    there = folder is not None and all((folder / name / file).is_file() for file in FILES)
+    return pytest.mark.skipif(
+        not there,
+        reason=f"the four files of {name} are not there: MLPFRAME_DATA names the folder that has {name}/",
+    )
+
+
+needs_mnist = _needs("mnist")
+needs_fashion_mnist = _needs("fashion-mnist")
