@@ -28,7 +28,7 @@ def broken_links(page: Path) -> list[str]:
 def experiments(page: Path) -> list[list[str]]:
     """The overrides of every training command in a page's code blocks."""
     found = []
-    for line in re.findall(r"python -m mlpframe([^\n`#|]*)", page.read_text()):
+    for line in re.findall(r"(?<!plugins )python -m mlpframe([^\n`#|]*)", page.read_text()):
         words = shlex.split(line)
         if any("..." in word or "…" in word or "<" in word for word in words):
             continue

@@ -265,6 +265,13 @@ class Optimizer(ABC):
             step: the number of this update, from 1.
         """
 
+    def recurrence(self, lr: float) -> tuple[list[list[float]], list[float]] | None:
+        """The update as a linear recurrence of a weight and its slots, z ← A z + B g with z = (w, slots).
+
+        Returns ``(A, B)``, or ``None`` if the update is not linear in the gradient with these options.
+        """
+        return None
+
 
 class Schedule(ABC):
     """The course of the learning rate: the rate at a step is ``lr * factor``.

@@ -156,13 +156,22 @@ class Network:
         return self._plans[key]
 
     def _bind(self, batch: int, training: bool) -> Plan:
-        ctx = PlanContext(self._arena, training)
-        x = ctx.array(batch, self.n_in)
         target = np.zeros((batch, *self.target_shape), self.target_dtype)
+        ctx = self.context(training=training)
+        return self.bind(ctx.array(batch, self.n_in), None, target, ctx)
+
+    def bind(self, x: Array, dx: Array | None, target: Array, ctx: PlanContext, first: int = 0) -> Plan:
+        """Bind the layers from number ``first`` on, and the loss.
+
+        Args:
+            x, dx: input of the first of them, and where ∂loss/∂x goes (``None``: nowhere).
+            target: where the targets will be.
+            ctx: working memory and mode; its arena may be shared with other plans.
+        """
         p, g = self.views(self.w), self.views(self.g)
-        y, dy = x, None
+        y, dy = x, dx
         forwards, backwards = [], []
-        for i, layer in enumerate(self.layers):
+        for i, layer in list(enumerate(self.layers))[first:]:
             prefix = self.prefix(i)
             ctx.rng, ctx.state = self._streams[f"layer {prefix}"], _under(prefix, self.state)
             y, dy, forward, backward = layer.bind(y, dy, _under(prefix, p), _under(prefix, g), ctx)
@@ -171,6 +180,10 @@ class Network:
         assert dy is not None
         loss = self.loss.bind(y, dy, target, ctx)
         return Plan(x, target, y, forwards, loss, backwards[::-1])
+
+    def context(self, *, training: bool) -> PlanContext:
+        """A context whose arrays share memory with all other plans of this network."""
+        return PlanContext(self._arena, training)
 
     def evaluate(self, table: Table) -> tuple[float, Array]:
         """Mean loss and outputs ``(n, n_outputs)`` over a table, in evaluation mode."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .api import Array, Optimizer, UpdateRules
-from .network import Network
+from .network import Network, Slot
 
 SLICE = 32_768
 """Elements an element-wise optimizer is called on: w, g, scratch and two slots stay in the L2 cache."""
+
+
+Recurrence = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""A and B of z ← A z + B g, where z are a weight and its state."""
 
 
 class Updater:
@@ -25,18 +31,45 @@ class Updater:
         self.rules: UpdateRules = optimizer.shared
         self.step = 0
         self.slots: dict[str, Array] = {name: np.zeros_like(network.w) for name in optimizer.slots}
-        self._g = network.g
+        self._network = network
         self._scratch = np.empty(min(SLICE, network.w.size), network.dtype)
-        self._decayed = [
+        self.update = self.tail(0)
+
+    def tail(self, first: int) -> Callable[[float], None]:
+        """``update(lr)`` for the parameters from number ``first`` on; it counts the step."""
+        network, rules = self._network, self.rules
+        parameters = network.slots[first:]
+        calls = self._bind(parameters)
+        start = parameters[0].slice.start if parameters else network.w.size
+        g = network.g[start:]
+        decayed = [
             (network.w[part], network.g[part], self._scratch[: part.stop - part.start])
-            for slot in network.slots
-            if slot.parameter.decay
+            for slot in parameters
+            if slot.parameter.decay and rules.weight_decay
             for part in _slices(slot.slice)
         ]
-        self._calls = self._bind(network)
-        self._plain = self.rules.weight_decay == 0 and self.rules.clip_norm is None
+        update = self.optimizer.update
 
-    def _bind(self, network: Network) -> list[tuple[Array, Array, dict[str, Array], Array]]:
+        def run(lr: float) -> None:
+            self.step += 1
+            if rules.clip_norm is not None:
+                norm = _norm(g)
+                if norm > rules.clip_norm:
+                    np.multiply(g, rules.clip_norm / norm, g)
+            for w, gradient, scratch in decayed:
+                if rules.decoupled:
+                    np.multiply(w, 1 - lr * rules.weight_decay, w)
+                else:
+                    np.multiply(w, rules.weight_decay, scratch)
+                    np.add(gradient, scratch, gradient)
+            step = self.step
+            for w, gradient, slots, scratch in calls:
+                update(w, gradient, slots, lr, step, scratch)
+
+        return run
+
+    def _bind(self, parameters: Sequence[Slot]) -> list[tuple[Array, Array, dict[str, Array], Array]]:
+        network = self._network
         if self.optimizer.scope == "tensor":
             w, g, scratch = (
                 network.views(vector) for vector in (network.w, network.g, np.empty_like(network.w))
@@ -44,35 +77,33 @@ class Updater:
             state = {name: network.views(vector) for name, vector in self.slots.items()}
             return [
                 (w[name], g[name], {slot: views[name] for slot, views in state.items()}, scratch[name])
-                for name in w
+                for name in (parameter.name for parameter in parameters)
             ]
         calls = []
-        for part in _slices(slice(0, network.w.size)):
+        for part in _slices(slice(parameters[0].slice.start, network.w.size) if parameters else slice(0, 0)):
             slots = {name: vector[part] for name, vector in self.slots.items()}
             calls.append((network.w[part], network.g[part], slots, self._scratch[: part.stop - part.start]))
         return calls
 
-    def update(self, lr: float) -> None:
-        """Apply the gradient in ``g`` at the rate ``lr``."""
-        self.step += 1
-        if not self._plain:
-            self._apply_rules(lr)
-        step, update = self.step, self.optimizer.update
-        for w, g, slots, scratch in self._calls:
-            update(w, g, slots, lr, step, scratch)
+    def recurrence(self, lr: float, *, decay: bool) -> Recurrence | None:
+        """The next update of a parameter, weight decay included, as z ← A z + B g with z = (w, slots).
 
-    def _apply_rules(self, lr: float) -> None:
-        rules, g = self.rules, self._g
-        if rules.clip_norm is not None:
-            norm = _norm(g)
-            if norm > rules.clip_norm:
-                np.multiply(g, rules.clip_norm / norm, g)
-        for w, gradient, scratch in self._decayed if rules.weight_decay else ():
-            if rules.decoupled:
-                np.multiply(w, 1 - lr * rules.weight_decay, w)
+        Args:
+            lr: the rate.
+            decay: whether weight decay applies to the parameter.
+
+        ``None`` if the update is not linear in the gradients.
+        """
+        linear = self.optimizer.recurrence(lr)
+        if linear is None or self.rules.clip_norm is not None:
+            return None
+        A, B = (np.array(part, np.float64) for part in linear)
+        if decay and self.rules.weight_decay:
+            if self.rules.decoupled:
+                A[:, 0] *= 1 - lr * self.rules.weight_decay
             else:
-                np.multiply(w, rules.weight_decay, scratch)
-                np.add(gradient, scratch, gradient)
+                A[:, 0] += B * self.rules.weight_decay
+        return A, B
 
 
 def _slices(whole: slice) -> list[slice]:

@@ -40,3 +40,6 @@ class Momentum(Optimizer):
         np.add(v, g, v)
         np.multiply(v, lr, scratch)
         np.subtract(w, scratch, w)
+
+    def recurrence(self, lr: float) -> tuple[list[list[float]], list[float]] | None:
+        return [[1.0, -lr * self.momentum], [0.0, self.momentum]], [-lr, 1.0]

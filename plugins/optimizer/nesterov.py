@@ -42,3 +42,7 @@ class Nesterov(Optimizer):
         np.add(mu_v, g, scratch)
         np.multiply(scratch, lr, scratch)
         np.subtract(w, scratch, w)
+
+    def recurrence(self, lr: float) -> tuple[list[list[float]], list[float]] | None:
+        mu = self.momentum
+        return [[1.0, -lr * mu], [0.0, mu]], [-lr * (1 + mu), mu]

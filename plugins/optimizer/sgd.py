@@ -25,3 +25,6 @@ class SGD(Optimizer):
     ) -> None:
         np.multiply(g, lr, scratch)
         np.subtract(w, scratch, w)
+
+    def recurrence(self, lr: float) -> tuple[list[list[float]], list[float]] | None:
+        return [[1.0]], [-lr]

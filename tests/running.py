@@ -1,0 +1,101 @@
+"""Running mlpframe's command line the way a person does: in a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 120.0
+"""Seconds after which something that should have happened counts as not happening."""
+
+Rows = list[tuple[int, str, float]]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment of a command: nothing of the caller's settings for Hydra, MLflow or mlpframe."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HYDRA_", "MLFLOW_", "MLPFRAME_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **extra}
+
+
+def run_python(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """``python <arguments>`` in a folder; keywords are environment variables."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        timeout=3 * PATIENCE,
+        check=False,
+    )
+
+
+def mlpframe(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """``python -m mlpframe <arguments>`` in a folder; keywords are environment variables."""
+    return run_python(folder, "-m", "mlpframe", *arguments, **extra)
+
+
+def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
+    """The same, without waiting for its end; it leads a process group, as in a terminal."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "mlpframe", *arguments],
+        cwd=folder,
+        env=environment(**extra),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(holds: Callable[[], Any], what: str) -> None:
+    """Return when ``holds()`` is true; an ``AssertionError`` that says ``what`` if that never happens."""
+    give_up = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < give_up, f"did not happen: {what}"
+        time.sleep(0.02)
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders of the single runs made in ``folder``, in the order of their start."""
+    return sorted(path.parent for path in folder.glob("outputs/runs/*/*/run.json"))
+
+
+def the_run(folder: Path) -> Path:
+    """The folder of the one run made in ``folder``."""
+    (run,) = run_folders(folder)
+    return run
+
+
+def record(run: Path) -> dict[str, Any]:
+    """What a run's folder says about it."""
+    read: dict[str, Any] = json.loads((run / "run.json").read_text())
+    return read
+
+
+def history(run: Path, *, without_time: bool = False) -> Rows:
+    """(step, metric, value) of a run, sorted."""
+    with (run / "history" / "history.csv").open(newline="") as file:
+        rows = [(int(row["step"]), row["metric"], float(row["value"])) for row in csv.DictReader(file)]
+    return sorted(row for row in rows if not (without_time and row[1].startswith("time/")))
+
+
+def sqlite_uri(folder: Path) -> str:
+    """The store that commands in ``folder`` use when nothing else is said."""
+    return f"sqlite:///{folder / 'outputs' / 'mlflow.db'}"
+
+
+def recorded(client: Any, run_id: str, *, without_time: bool = False) -> Rows:
+    """(step, metric, value) of a run in MLflow, sorted; a value that is there twice comes twice."""
+    names = client.get_run(run_id).data.metrics
+    rows = [(m.step, m.key, m.value) for name in names for m in client.get_metric_history(run_id, name)]
+    return sorted(row for row in rows if not (without_time and row[1].startswith("time/")))

@@ -1,0 +1,357 @@
+"""From a data set as loaded to the arrays of a run: what is held out, how, and what it is scaled with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlpframe import registries
+from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, UsageError
+from mlpframe.data import Data, data_folder, describe, digest, load_data
+from mlpframe.rng import Streams
+from tests.data import data_dir, needs_mnist
+
+COUNTS = (53, 31, 16)  # of three classes: no fraction of these is a whole number of rows
+
+
+class Given(Dataset):
+    """A data set made of given parts."""
+
+    name = "given"
+
+    def __init__(self, splits: Splits, **preparation: Any) -> None:
+        self.splits, self.shared = splits, Preparation(**preparation)
+
+    def load(self, context: DataContext) -> Splits:
+        return self.splits
+
+
+def table(rows: int, first: int = 0) -> Table:
+    """Rows that can be told apart: the first feature is the row's number."""
+    numbers = np.arange(first, first + rows, dtype=np.float64)
+    classes = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], COUNTS))
+    return Table(np.stack([numbers, np.sin(numbers), 5 - numbers], 1), np.resize(classes, rows))
+
+
+def regression(rows: int) -> Table:
+    x = np.random.default_rng(2).normal(3, 2, (rows, 4))
+    x[:, 0] = np.arange(rows)
+    return Table(x, x[:, 1:3] * 2)
+
+
+def classes(train: Table, **others: Table) -> Splits:
+    return Splits(train, **others, class_names=("a", "b", "c"))
+
+
+def prepare(
+    splits: Splits, seed: int = 0, *, final: bool = False, dtype: str = "float64", **rules: Any
+) -> Data:
+    options: dict[str, Any] = {"validation": 0, "test": 0, **rules}
+    return load_data(Given(splits, **options), Path("nowhere"), dtype, Streams(seed), final=final)
+
+
+def rows(part: Table | None) -> list[int]:
+    """The numbers of a part's rows, in its order."""
+    assert part is not None
+    return part.x[:, 0].astype(int).tolist()
+
+
+# --- how many ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["random", "stratified", "last"])
+@pytest.mark.parametrize(
+    ("validation", "test", "sizes"),
+    [
+        (0.2, 0.2, (60, 20, 20)),  # both are fractions of all 100 rows
+        (0.25, 0.1, (65, 25, 10)),
+        (7, 13, (80, 7, 13)),
+        (0.5, 0.49, (1, 50, 49)),
+        (1, 1, (98, 1, 1)),
+        (0.2, 0, (80, 20, 0)),
+    ],
+)
+def test_sizes(split: str, validation: float, test: float, sizes: tuple[int, int, int]) -> None:
+    options = {"validation": validation, "test": test, "split": split}
+    data = prepare(classes(table(100)), **options)
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation)) == sizes[:2]
+    assert data.test is None  # only a final run may see it
+    if test:
+        final = prepare(classes(table(100)), final=True, **options)
+        assert final.test is not None
+        assert (len(final.train), len(final.test)) == (sizes[0] + sizes[1], sizes[2])
+        assert final.validation is None
+
+
+@pytest.mark.parametrize("split", ["random", "stratified", "last"])
+def test_parts_are_disjoint_and_complete_and_rows_keep_their_targets(split: str) -> None:
+    whole = table(100)
+    data = prepare(classes(whole), validation=0.2, test=0.3, split=split)
+    final = prepare(classes(whole), validation=0.2, test=0.3, split=split, final=True)
+    found = [*rows(data.train), *rows(data.validation), *rows(final.test)]
+    assert sorted(found) == list(range(100))
+    for part in (data.train, data.validation, final.train, final.test):
+        assert part is not None
+        assert rows(part) == sorted(rows(part))  # in the order they came in
+        np.testing.assert_array_equal(part.x, whole.x[rows(part)])
+        np.testing.assert_array_equal(part.y, whole.y[rows(part)])
+
+
+@pytest.mark.parametrize("split", ["random", "stratified", "last"])
+def test_final_trains_on_train_and_validation_in_their_order(split: str) -> None:
+    data = prepare(classes(table(100)), validation=0.2, test=0.3, split=split)
+    final = prepare(classes(table(100)), validation=0.2, test=0.3, split=split, final=True)
+    assert rows(final.train) == sorted([*rows(data.train), *rows(data.validation)])
+
+
+def test_parts_that_a_data_set_brings_are_kept() -> None:
+    splits = classes(table(50), validation=table(20, 50), test=table(30, 70))
+    data = prepare(splits, validation=0.5, test=0.5)
+    assert (rows(data.train), rows(data.validation)) == (list(range(50)), list(range(50, 70)))
+    final = prepare(splits, validation=0.5, test=0.5, final=True)
+    assert (rows(final.train), rows(final.test)) == (list(range(70)), list(range(70, 100)))
+
+
+def test_last_holds_out_the_last_rows_the_test_part_behind_the_validation_part() -> None:
+    data = prepare(classes(table(100)), validation=0.2, test=0.3, split="last")
+    final = prepare(classes(table(100)), validation=0.2, test=0.3, split="last", final=True)
+    assert rows(data.train) == list(range(50))
+    assert rows(data.validation) == list(range(50, 70))
+    assert rows(final.test) == list(range(70, 100))
+
+
+# --- which -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("held", [1, 2, 3, 10, 0.2, 0.37, 0.5, 99])
+def test_stratified_parts_have_every_class_in_proportion(held: float) -> None:
+    for seed in range(5):
+        data = prepare(classes(table(100)), seed, validation=held, split="stratified")
+        assert data.validation is not None
+        n = len(data.validation)
+        found = np.bincount(data.validation.y, minlength=3)
+        assert found.sum() == n
+        assert (np.abs(found - np.array(COUNTS) * n / 100) < 1).all()
+
+
+def test_both_stratified_parts_have_every_class_in_proportion() -> None:
+    data = prepare(classes(table(100)), validation=0.2, test=0.3, split="stratified")
+    final = prepare(classes(table(100)), validation=0.2, test=0.3, split="stratified", final=True)
+    for part in (data.train, data.validation, final.train, final.test):
+        assert part is not None
+        found = np.bincount(part.y, minlength=3)
+        assert (np.abs(found - np.array(COUNTS) * len(part) / 100) <= 1).all()
+
+
+def test_a_random_split_draws_every_row_alike() -> None:
+    drawn = np.zeros(100)
+    for seed in range(300):
+        drawn[rows(prepare(classes(table(100)), seed, validation=0.2, split="random").validation)] += 1
+    # each row is binomial (300, 0.2): mean 60, deviation 6.9
+    assert 60 - 5 * 6.9 < drawn.min() <= drawn.max() < 60 + 5 * 6.9
+
+
+def test_regressions_are_split_at_random_where_classes_would_be_stratified() -> None:
+    data = prepare(Splits(regression(100)), validation=0.2, split="stratified")
+    assert len(data.train) == 80
+    assert rows(data.validation) != list(range(80, 100))
+    assert data.train.y.shape == (80, 2)
+
+
+@pytest.mark.parametrize("split", ["random", "stratified"])
+def test_a_seed_decides_which_rows_are_held_out(split: str) -> None:
+    def held(seed: int, **rules: Any) -> list[int]:
+        return rows(prepare(classes(table(100)), seed, validation=0.2, split=split, **rules).validation)
+
+    assert held(5) == held(5) == held(5, dtype="float32", standardize=False)
+    assert held(5) != held(6)
+
+
+@needs_mnist
+def test_mnist_s_first_55_000_images_train_and_its_last_5_000_validate() -> None:
+    folder = data_dir()
+    assert folder is not None
+    mnist = registries["dataset"].create("mnist", mirrors=[])
+    splits = mnist.load(DataContext(folder, np.random.default_rng(0)))
+    data = load_data(mnist, folder, "float32", Streams(0), final=False)
+    assert data.validation is not None
+    assert (data.train.x.shape, data.validation.x.shape) == ((55_000, 784), (5_000, 784))
+    np.testing.assert_array_equal(data.train.x, splits.train.x[:55_000])
+    np.testing.assert_array_equal(data.validation.x, splits.train.x[55_000:])
+    np.testing.assert_array_equal(data.validation.y, splits.train.y[55_000:])
+    final = load_data(mnist, folder, "float32", Streams(0), final=True)
+    assert final.test is not None
+    np.testing.assert_array_equal(final.train.y, splits.train.y)
+    assert final.test.x.shape == (10_000, 784)
+
+
+# --- standardised with what --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("final", [False, True])
+def test_standardised_with_the_training_part_alone(dtype: str, final: bool) -> None:
+    whole = table(100)
+    data = prepare(
+        classes(whole), dtype=dtype, final=final, validation=0.2, test=0.2, split="last", standardize=True
+    )
+    last = 80 if final else 60
+    held, held_rows = (data.test, slice(80, 100)) if final else (data.validation, slice(60, 80))
+    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    assert data.train.x.dtype == dtype
+    np.testing.assert_allclose(data.train.x.mean(0, np.float64), 0, atol=tolerance)
+    np.testing.assert_allclose(data.train.x.std(0, np.float64), 1, atol=tolerance)
+    assert held is not None
+    mean, deviation = whole.x[:last].mean(0), whole.x[:last].std(0)
+    np.testing.assert_allclose(
+        held.x, (whole.x[held_rows] - mean) / deviation, rtol=20 * tolerance, atol=tolerance
+    )
+    assert (held.x[:, 0] > 1).all()  # its rows lie beyond those that were averaged over
+    np.testing.assert_allclose(data.shift, mean, rtol=1e-14)
+    np.testing.assert_allclose(data.scale, deviation, rtol=1e-14)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -1e30, 1e-30, 12345.678])
+@pytest.mark.parametrize("source", [np.float32, np.float64])
+def test_a_constant_feature_stays_finite(constant: float, source: type) -> None:
+    whole = table(100)
+    x = whole.x.astype(source)
+    x[:, 1] = constant
+    data = prepare(classes(Table(x, whole.y)), validation=0.2, standardize=True, dtype="float32")
+    column = data.train.x[:, 1]
+    assert (column == column[0]).all()
+    assert abs(column[0]) <= 1e-12 * abs(constant)  # 0, but for the rounding of the mean
+    assert np.isfinite(data.train.x).all()
+    assert data.scale is not None
+    assert (data.scale > 0).all()
+
+
+def test_without_standardising_the_inputs_stay_as_they_are() -> None:
+    data = prepare(classes(table(100)), validation=0.2, split="last")
+    assert data.shift is data.scale is None
+    np.testing.assert_array_equal(data.train.x, table(100).x[:80])
+
+
+def test_the_data_set_s_own_arrays_are_not_changed() -> None:
+    whole = table(100)
+    prepare(classes(whole), validation=0.2, standardize=True)
+    np.testing.assert_array_equal(whole.x, table(100).x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_are_contiguous_and_of_the_run_s_type(dtype: str) -> None:
+    strided = Table(np.asfortranarray(table(100).x), table(100).y.astype(np.uint8))
+    data = prepare(classes(strided), dtype=dtype, validation=0.2)
+    values = prepare(Splits(regression(50)), dtype=dtype, validation=0.2)
+    for part in (data.train, data.validation, values.train, values.validation):
+        assert part is not None
+        assert part.x.flags.c_contiguous
+        assert part.x.dtype == dtype
+        assert part.y.flags.c_contiguous
+        assert part.y.dtype == (np.intp if part.y.ndim == 1 else dtype)
+
+
+# --- what is refused ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"validation": 100}, "dataset.validation would hold out 100 of 100 rows; expected 1 to 99"),
+        (
+            {"validation": 0.6, "test": 0.4},
+            "dataset.validation would hold out 60 of 60 rows; expected 1 to 59",
+        ),
+        ({"test": 5000}, "dataset.test would hold out 5000 of 100 rows"),
+        ({"validation": 0.001}, "dataset.validation would hold out 0 of 100 rows"),
+        ({"final": True}, "final=true needs a test part, and dataset=given has none: set dataset.test"),
+    ],
+)
+def test_parts_that_cannot_be_had(rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        prepare(classes(table(100)), **rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"validation": -0.1}, "validation must be at least 0, not -0.1"),
+        ({"test": 1.5}, "test must be a fraction below 1 or a number of rows, not 1.5"),
+        ({"test": float("nan")}, "test must be at least 0, not nan"),
+        ({"split": "first"}, "split must be stratified, random or last, not 'first'"),
+    ],
+)
+def test_rules_that_make_no_sense(rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"dataset 'iris': {message}"):
+        registries["dataset"].create("iris", **rules)
+
+
+def part(x: Any, y: Any) -> Table:
+    return Table(np.asarray(x, float), np.asarray(y))
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        classes(part(np.zeros((3, 2)), [0, 1, 3])),  # a class that has no name
+        classes(part(np.zeros((3, 2)), [0, 1, -1])),
+        classes(part(np.zeros((3, 2)), [0, 1])),  # a row without a target
+        classes(part(np.zeros((3, 2)), [[0], [1], [2]])),  # class numbers in a column
+        classes(part(np.zeros(3), [0, 1, 2])),
+        classes(part(np.zeros((3, 2)), [0, 1, 2]), test=part(np.zeros((1, 2)), [7])),
+        Splits(part(np.zeros((3, 2)), [0.0, 1.0, 2.0])),  # values of a regression that are no table
+    ],
+)
+def test_tables_that_are_none(splits: Splits) -> None:
+    with pytest.raises(UsageError, match="dataset=given: "):
+        prepare(splits)
+
+
+# --- where, and what -----------------------------------------------------------------------------------
+
+
+def test_the_folder_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPFRAME_DATA", str(tmp_path / "by environment"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert data_folder(str(tmp_path / "configured")) == tmp_path / "configured"
+    assert data_folder("~/configured") == tmp_path / "configured"
+    assert data_folder(None) == tmp_path / "by environment"
+    monkeypatch.delenv("MLPFRAME_DATA")
+    assert data_folder(None).is_relative_to(tmp_path)
+    assert data_folder(None).name == "mlpframe"
+
+
+def test_a_digest_changes_with_the_data() -> None:
+    whole = table(100)
+    same, other = table(100), table(100)
+    other.x[50, 2] += 1e-9
+    assert digest(whole) == digest(same)
+    turned = Table(np.ascontiguousarray(whole.x.T), whole.y)
+    less = Table(whole.x[:99], whole.y[:99])
+    labels = Table(whole.x, np.roll(whole.y, 1))
+    assert len({digest(one) for one in (whole, other, turned, less, labels)}) == 5
+
+
+def test_a_description_has_every_part() -> None:
+    data = prepare(classes(table(100)), validation=0.2, test=0.3, split="last", dtype="float32")
+    train, validation = describe(data)
+    assert (train["context"], train["rows"], validation["context"], validation["rows"]) == (
+        "train",
+        50,
+        "validation",
+        20,
+    )
+    assert train["digest"] == digest(data.train) != validation["digest"]
+    assert {key: train[key] for key in ("name", "features", "outputs", "task", "dtype")} == {
+        "name": "given",
+        "features": 3,
+        "outputs": 3,
+        "task": "classification",
+        "dtype": "float32",
+    }
+    assert describe(prepare(Splits(regression(10))))[0]["outputs"] == 2

@@ -1,0 +1,177 @@
+"""One way down: a module imports only from those below it, and only the few that may know a library do."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running import ROOT, run_python
+
+ORDER = (
+    "registry",
+    "rng",
+    "api",
+    "discovery",
+    "__init__",
+    "network",
+    "optim",
+    "models",
+    "data",
+    "checkpoint",
+    "history",
+    "config",
+    "engines",
+    "predictor",
+    "trainer",
+    "tracking",
+    "tasks",
+    "cli",
+    "__main__",
+)
+"""The modules and folders of mlpframe from the bottom to the top; within a folder all is allowed."""
+KNOW = {
+    "mlflow": {"tracking"},
+    "hydra": {"config", "tasks", "cli"},
+    "omegaconf": {"config", "tasks", "cli"},
+    "click": {"tasks", "cli"},
+    "sqlalchemy": {"tracking"},
+    "matplotlib": {"tracking"},
+}
+"""Who may import a library; the trainer and all below it stay free of them."""
+
+FILES = sorted((ROOT / "mlpframe").rglob("*.py"))
+PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
+
+
+def imports(source: str, module: str, *, is_package: bool = False) -> set[str]:
+    """The dotted names a module imports anywhere in it; ``from a import b`` gives ``a.b``."""
+    found = set()
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = [*above, *(node.module.split(".") if node.module else [])]
+            found |= {".".join([*base, alias.name]) for alias in node.names}
+    return found
+
+
+def imports_of(file: Path) -> set[str]:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    is_package = parts[-1] == "__init__"
+    return imports(file.read_text(), ".".join(parts[:-1] if is_package else parts), is_package=is_package)
+
+
+def unit(name: str) -> str:
+    """The entry of ``ORDER`` that a dotted name inside mlpframe belongs to."""
+    _, _, inside = name.partition(".")
+    first = inside.partition(".")[0]
+    package = ROOT / "mlpframe"
+    is_module = (package / first).is_dir() or (package / f"{first}.py").is_file()
+    return first if first and is_module else "__init__"  # a name that the package itself has
+
+
+def libraries(file: Path) -> set[str]:
+    """The third-party packages a module imports."""
+    tops = {name.partition(".")[0] for name in imports_of(file)}
+    return tops - sys.stdlib_module_names - {"mlpframe"}
+
+
+def name_of(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def own_unit(file: Path) -> str:
+    return file.relative_to(ROOT / "mlpframe").with_suffix("").parts[0]
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    source = """
+import numpy.linalg as la
+from . import checkpoint
+from .. import __version__
+from ..api import Array
+def late():
+    from ..tasks.train import train
+    if True: import mlflow
+"""
+    assert imports(source, "mlpframe.engines.online") == {
+        "numpy.linalg",
+        "mlpframe.engines.checkpoint",
+        "mlpframe.__version__",
+        "mlpframe.api.Array",
+        "mlpframe.tasks.train.train",
+        "mlflow",
+    }
+    assert imports("from ..api import Array", "mlpframe.tasks", is_package=True) == {"mlpframe.api.Array"}
+    assert imports("from .x import y", "mlpframe.tasks", is_package=True) == {"mlpframe.tasks.x.y"}
+    assert [unit(name) for name in ("mlpframe.tasks.train.train", "mlpframe.__version__", "mlpframe")] == [
+        "tasks",
+        "__init__",
+        "__init__",
+    ]
+
+
+def test_every_module_has_its_place() -> None:
+    assert {own_unit(file) for file in FILES} == set(ORDER)
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_a_module_imports_only_from_those_below_it(file: Path) -> None:
+    own = own_unit(file)
+    inside = {name for name in imports_of(file) if name.partition(".")[0] == "mlpframe"}
+    upwards = {name for name in inside if ORDER.index(unit(name)) >= ORDER.index(own) and unit(name) != own}
+    assert upwards == set()
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_only_those_import_a_library_that_may_know_it(file: Path) -> None:
+    own = own_unit(file)
+    assert {library for library in libraries(file) if own not in KNOW.get(library, {own})} == set()
+    if own in ("registry", "api"):
+        assert libraries(file) <= {"numpy"}
+
+
+@pytest.mark.parametrize("file", PLUGINS, ids=name_of)
+def test_a_plugin_imports_nothing_of_mlpframe_but_the_api(file: Path) -> None:
+    inside = {name for name in imports_of(file) if name.partition(".")[0] == "mlpframe"}
+    assert {name for name in inside if name.split(".")[1:2] != ["api"]} == set()
+
+
+LOADED = """
+import json, sys
+before = set(sys.modules)
+{statement}
+print(json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})))
+"""
+
+
+def third_party(statement: str) -> set[str]:
+    """The packages beside mlpframe and the standard library that a new process has after a statement."""
+    done = run_python(ROOT, "-c", LOADED.format(statement=statement))
+    done.check_returncode()
+    names = {name for name in json.loads(done.stdout) if not name.startswith("mlpframe")}
+    return names - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [
+        ("import mlpframe.registry", set()),
+        ("import mlpframe.api", {"numpy"}),
+    ],
+)
+def test_what_a_plugin_needs_brings_numpy_at_most(statement: str, allowed: set[str]) -> None:
+    assert third_party(statement) == allowed
+
+
+def test_training_brings_neither_hydra_nor_mlflow() -> None:
+    statement = "import mlpframe.trainer, mlpframe.engines, mlpframe.predictor; mlpframe.registries"
+    brought = third_party(statement)
+    assert "numpy" in brought
+    assert brought & {"hydra", "omegaconf", "mlflow", "pandas", "matplotlib", "sklearn"} == set()
