@@ -494,6 +494,10 @@ class Engine(ABC):
     def refuses(self, network: Any, updater: Any) -> str | None:
         """Why this engine is not exact for the network and optimizer; ``None`` if it is."""
 
+    def suits(self, network: Any, batch_size: int) -> bool:
+        """Whether ``engine=auto`` may take it: it is known to be the fastest for such a network and batch."""
+        return True
+
     @abstractmethod
     def bind(self, network: Any, updater: Any) -> None:
         """Work on this network and optimizer from now on."""

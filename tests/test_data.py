@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -176,14 +177,15 @@ def test_mnist_s_first_55_000_images_train_and_its_last_5_000_validate() -> None
     folder = data_dir()
     assert folder is not None
     mnist = registries["dataset"].create("mnist", mirrors=[])
-    splits = mnist.load(DataContext(folder, np.random.default_rng(0)))
-    data = load_data(mnist, folder, "float32", Streams(0), final=False)
+    splits = mnist.load(DataContext(folder, np.random.default_rng(0)))  # once: unpacking takes a second
+    rules = asdict(mnist.shared)
+    data = prepare(splits, dtype="float32", **rules)
     assert data.validation is not None
     assert (data.train.x.shape, data.validation.x.shape) == ((55_000, 784), (5_000, 784))
     np.testing.assert_array_equal(data.train.x, splits.train.x[:55_000])
     np.testing.assert_array_equal(data.validation.x, splits.train.x[55_000:])
     np.testing.assert_array_equal(data.validation.y, splits.train.y[55_000:])
-    final = load_data(mnist, folder, "float32", Streams(0), final=True)
+    final = prepare(splits, dtype="float32", final=True, **rules)
     assert final.test is not None
     np.testing.assert_array_equal(final.train.y, splits.train.y)
     assert final.test.x.shape == (10_000, 784)

@@ -43,7 +43,7 @@ def draw_table(rows: int, features: int, classes: int, dtype: str = "float64") -
 
 
 def make_engine(network: Network, optimizer: str = "sgd") -> Any:
-    return create_engine("numpy", network, Updater(registries["optimizer"].create(optimizer), network))
+    return create_engine("numpy", network, Updater(registries["optimizer"].create(optimizer), network), 50)
 
 
 def fill(plan: Plan, table: Table, rows: slice) -> Plan:

@@ -28,6 +28,8 @@ from tests.running import (
     wait_until,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning")  # in MLflow
+
 PLUGIN = '''
 """A callback that holds a run where a test wants it: at a step, until it is let go."""
 
@@ -156,12 +158,13 @@ def started(places: Places) -> dict[str, Place]:
 
 
 @pytest.fixture(scope="module")
-def client(places: Places, started: dict[str, Place]) -> Any:
+def client(started: dict[str, Place]) -> Any:
     """MLflow's own client of the store that the runs make."""
     from mlflow import MlflowClient
 
-    wait_until((places.base / "store" / "mlflow.db").exists, "the store is made")
-    return MlflowClient(tracking_uri=places.store)
+    store = started["killed"].environment["MLFLOW_TRACKING_URI"]
+    wait_until(Path(store.removeprefix("sqlite:///")).exists, "the store is made")
+    return MlflowClient(tracking_uri=store)
 
 
 @pytest.fixture(scope="module")

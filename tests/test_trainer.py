@@ -818,7 +818,7 @@ def test_the_engine_auto_trains_as_the_numpy_engine_does(tmp_path: Path) -> None
     ends = []
     for name in ("numpy", "auto"):
         run = make_trainer(tmp_path)
-        run.engine = create_engine(name, run.network, run.updater)
+        run.engine = create_engine(name, run.network, run.updater, 1)
         run.fit()
         ends.append(run.network.w.copy())
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-10, atol=1e-12)

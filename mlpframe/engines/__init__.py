@@ -7,11 +7,11 @@ from ..network import Network
 from ..optim import Updater
 from ..registry import UsageError, registries
 
-PREFERENCE = ("numpy",)
-"""``auto`` takes the first of these that is exact for the configuration."""
+PREFERENCE = ("scalar", "online", "numpy")
+"""``auto`` takes the first of these that is exact for the configuration and made for its size."""
 
 
-def create_engine(name: str, network: Network, updater: Updater) -> Engine:
+def create_engine(name: str, network: Network, updater: Updater, batch_size: int) -> Engine:
     """The engine of that name, or with ``auto`` the fastest that is exact.
 
     Raises:
@@ -19,10 +19,14 @@ def create_engine(name: str, network: Network, updater: Updater) -> Engine:
     """
     registry = registries["engine"]
     if name == "auto":
-        name = next(one for one in PREFERENCE if registry.create(one).refuses(network, updater) is None)
-    engine: Engine = registry.create(name)
-    reason = engine.refuses(network, updater)
-    if reason is not None:
-        raise UsageError(f"engine {name!r} cannot run this configuration: {reason}; use engine=auto")
+        engines: list[Engine] = [registry.create(one) for one in PREFERENCE]
+        engine = next(
+            one for one in engines if one.refuses(network, updater) is None and one.suits(network, batch_size)
+        )
+    else:
+        engine = registry.create(name)
+        reason = engine.refuses(network, updater)
+        if reason is not None:
+            raise UsageError(f"engine={name} cannot run this configuration: {reason}; use engine=auto")
     engine.bind(network, updater)
     return engine

@@ -28,6 +28,8 @@ from ..optim import Recurrence, Updater
 
 BLOCK_ROWS = 64
 """Rows of a block: more make the products faster, and the sum over the steps so far slower."""
+MOST_ROWS = 8
+"""Rows of a batch up to which it is faster than the engine ``numpy`` (``benchmarks engines``)."""
 
 
 class Unrolled:
@@ -104,6 +106,9 @@ class OnlineEngine(Engine):
         if updater.recurrence(1.0, decay=True) is None:
             return f"the update of {updater.optimizer.name} is not linear in the gradients"
         return None
+
+    def suits(self, network: Network, batch_size: int) -> bool:
+        return batch_size <= MOST_ROWS
 
     def bind(self, network: Network, updater: Updater) -> None:
         self._network = network

@@ -19,6 +19,10 @@ from ..optim import Updater
 Vector = list[float]
 
 
+FEW_PRODUCTS = 40
+"""Parameters times rows of a batch up to which plain Python is the fastest (``benchmarks engines``)."""
+
+
 class Unit:
     """A layer for one example: ``forward`` maps inputs to outputs, ``backward`` a derivative back."""
 
@@ -166,6 +170,9 @@ class ScalarEngine(Engine):
         if updater.rules.weight_decay or updater.rules.clip_norm is not None:
             return "it has neither weight decay nor clipping"
         return None
+
+    def suits(self, network: Network, batch_size: int) -> bool:
+        return network.w.size * batch_size <= FEW_PRODUCTS
 
     def bind(self, network: Network, updater: Updater) -> None:
         self._network, self._updater = network, updater

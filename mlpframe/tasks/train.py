@@ -99,7 +99,7 @@ def _prepare(root: Root, overrides: Sequence[str], folder: RunFolder, threads: i
         network=network,
         updater=updater,
         schedule=schedule,
-        engine=create_engine(root.engine, network, updater),
+        engine=create_engine(root.engine, network, updater, root.batch_size),
         data=data,
         metrics={name: metric for name, metric in metrics.items() if data.splits.task in metric.tasks},
         callbacks=callbacks,
@@ -252,7 +252,7 @@ def _record(
             outcome.error or f"MLflow did not record the run: {error}; all of it is in {folder.path}"
         )
     say(f"files   {os.path.relpath(folder.path)}")
-    folder.write(status=outcome.status, metrics=outcome.metrics, error=outcome.error)
+    folder.write(status=outcome.status, metrics=outcome.metrics, error=outcome.error, seconds=seconds)
     return outcome
 
 

@@ -1,0 +1,334 @@
+"""Who is measured: the engines of mlpframe, the bare matrix products, a plain loop, other libraries.
+
+Every maker takes a ``Case`` and returns a function that trains that many steps on rows gathered in a
+shuffled order, or ``None`` where the library is not installed or the case does not exist there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlpframe import registries
+from mlpframe.api import Block, Table
+from mlpframe.engines import create_engine
+from mlpframe.network import Network, build_layers
+from mlpframe.optim import Updater
+from mlpframe.rng import Streams
+
+from .timing import Contender
+
+ROWS = 20_000
+LR = 0.01
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, a batch size, an optimizer.
+
+    Args:
+        widths: units from input to output; sigmoid between them.
+        batch: rows of a batch.
+        optimizer: ``sgd`` or ``adam``.
+        regression: mean squared error instead of cross-entropy.
+    """
+
+    widths: tuple[int, ...]
+    batch: int
+    optimizer: str = "sgd"
+    regression: bool = False
+
+    def __str__(self) -> str:
+        return f"{'-'.join(map(str, self.widths))}, batch {self.batch}, {self.optimizer}"
+
+    def data(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Inputs as sparse as images of digits, and classes or values."""
+        rng = np.random.default_rng(0)
+        rows = ROWS if self.widths[0] * ROWS < 50_000_000 else 2_000
+        x = rng.random((rows, self.widths[0]), dtype=np.float32)
+        if self.widths[0] > 100:
+            x *= rng.random(x.shape) < 0.19
+        if self.regression:
+            return x, rng.standard_normal((rows, self.widths[-1])).astype(np.float32)
+        return x, rng.integers(0, self.widths[-1], rows)
+
+    def weights(self) -> list[np.ndarray[Any, Any]]:
+        rng = np.random.default_rng(1)
+        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
+        return [rng.standard_normal(shape).astype(np.float32) * np.float32(0.05) for shape in pairs]
+
+    def order(self) -> np.ndarray[Any, Any]:
+        n = len(self.data()[0])
+        return np.random.default_rng(2).permutation(n // self.batch * self.batch)
+
+
+class Rows:
+    """Endless batches of row numbers in one shuffled order."""
+
+    def __init__(self, case: Case) -> None:
+        self._batches: np.ndarray[Any, Any] = case.order().reshape(-1, case.batch)
+        self._at = 0
+
+    def next(self) -> np.ndarray[Any, Any]:
+        self._at = (self._at + 1) % len(self._batches)
+        chosen: np.ndarray[Any, Any] = self._batches[self._at]
+        return chosen
+
+    def block(self, steps: int) -> np.ndarray[Any, Any]:
+        """That many batches in one array of row numbers; the order starts anew at its end."""
+        start = self._at
+        if start + steps > len(self._batches):
+            start = 0
+        self._at = start + steps
+        return self._batches[start : start + steps].reshape(-1)
+
+
+def mlpframe(case: Case, engine: str = "auto") -> Contender:
+    """This project, as the trainer calls it: blocks of 100 steps, shuffled gather and accuracy included."""
+    x, y = case.data()
+    layers: list[Any] = []
+    for units in case.widths[1:-1]:
+        layers += [{"name": "linear", "units": units}, "sigmoid"]
+    loss = registries["loss"].create("mse" if case.regression else "cross_entropy")
+    layers = build_layers([*layers, "linear"], case.widths[-1])
+    network = Network(layers, loss, case.widths[0], y, "float32", Streams(0))
+    for view, values in zip(
+        [view for name, view in network.views(network.w).items() if name.endswith("W")],
+        case.weights(),
+        strict=True,
+    ):
+        view[...] = values
+    updater = Updater(registries["optimizer"].create(case.optimizer), network)
+    chosen = create_engine(engine, network, updater, case.batch)
+    table, rows = Table(x, y), Rows(case)
+    most = min(100, len(x) // case.batch)
+
+    def run(steps: int) -> None:
+        while steps:
+            now = min(steps, most)
+            chosen.advance(Block(table, rows.block(now), case.batch, [LR] * now))
+            steps -= now
+
+    return Contender(run)
+
+
+def products(case: Case, block: int = 1) -> Contender:
+    """The matrix products of a training step alone, into arrays made once.
+
+    With ``block`` steps at a time the first layer's are those of the engine ``online``.
+    """
+    x, _ = case.data()
+    weights = case.weights()
+    rows = case.batch * block
+    hidden = [np.empty((case.batch, w.shape[1]), np.float32) for w in weights]
+    deltas = [np.empty_like(h) for h in hidden]
+    gradients = [np.empty_like(w) for w in weights]
+    wide, gram = np.empty((rows, weights[0].shape[1]), np.float32), np.empty((rows, rows), np.float32)
+
+    def forward_backward(inputs: np.ndarray[Any, Any], first: int) -> None:
+        """The products of the layers from ``first`` on; ``inputs`` are those of layer ``first``."""
+        for i in range(first, len(weights)):
+            np.matmul(inputs if i == first else hidden[i - 1], weights[i], hidden[i])
+        for i in range(len(weights) - 1, first - 1, -1):
+            np.matmul((inputs if i == first else hidden[i - 1]).T, deltas[i], gradients[i])
+            if i:
+                np.matmul(deltas[i], weights[i].T, deltas[i - 1])
+
+    def run(steps: int) -> None:
+        for step in range(0, steps, block):
+            start = step * case.batch % (len(x) - rows + 1)
+            part = x[start : start + rows]
+            if block == 1:
+                forward_backward(part, 0)
+                continue
+            np.matmul(part, weights[0], wide)
+            np.matmul(part, part.T, gram)
+            for t in range(min(block, steps - step)):
+                own = slice(t * case.batch, (t + 1) * case.batch)
+                np.matmul(gram[own, : own.stop], wide[: own.stop], hidden[0])
+                forward_backward(hidden[0], 1)
+            np.matmul(part.T, wide, gradients[0])
+
+    return Contender(run)
+
+
+def plain_loop(case: Case) -> Contender:
+    """The loop as the report writes it: float64, a new array for everything."""
+    x, y = case.data()
+    weights = [w.astype(np.float64) for w in case.weights()]
+    biases = [np.zeros(w.shape[1]) for w in weights]
+    x64, rows = x.astype(np.float64), Rows(case)
+    m = [np.zeros_like(p) for p in (*weights, *biases)]
+    v = [np.zeros_like(p) for p in (*weights, *biases)]
+    count = 0
+
+    def run(steps: int) -> None:
+        nonlocal count
+        for _ in range(steps):
+            chosen = rows.next()
+            h, target = [x64[chosen]], y[chosen]
+            for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+                o = h[-1] @ w + b
+                h.append(o if i == len(weights) - 1 else 1 / (1 + np.exp(-o)))
+            if case.regression:
+                d = 2 * (h[-1] - target) / target.size
+            else:
+                e = np.exp(h[-1] - h[-1].max(1, keepdims=True))
+                d = e / e.sum(1, keepdims=True)
+                d[np.arange(len(d)), target] -= 1
+                d /= len(d)
+            dws: list[np.ndarray[Any, Any]] = []
+            dbs: list[np.ndarray[Any, Any]] = []
+            for i in range(len(weights) - 1, -1, -1):
+                dws.insert(0, h[i].T @ d)
+                dbs.insert(0, d.sum(0))
+                if i:
+                    d = (d @ weights[i].T) * h[i] * (1 - h[i])
+            count += 1
+            parameters = (*weights, *biases)
+            for k, (p, g) in enumerate(zip(parameters, (*dws, *dbs), strict=True)):
+                if case.optimizer == "sgd":
+                    p -= LR * g
+                else:
+                    m[k] = 0.9 * m[k] + 0.1 * g
+                    v[k] = 0.999 * v[k] + 0.001 * g * g
+                    p -= LR * (m[k] / (1 - 0.9**count)) / (np.sqrt(v[k] / (1 - 0.999**count)) + 1e-8)
+
+    return Contender(run)
+
+
+def installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def torch(case: Case, *, compiled: bool = False, fused: bool = False) -> Contender | None:
+    """PyTorch eager, or with ``torch.compile`` of the whole step."""
+    if not installed("torch"):
+        return None
+    import torch as t
+
+    x, y = case.data()
+    tx, ty, rows = t.from_numpy(x), t.from_numpy(y), Rows(case)
+    parts: list[t.nn.Module] = []
+    for i, w in enumerate(case.weights()):
+        linear = t.nn.Linear(*w.shape)
+        linear.weight.data = t.from_numpy(w.T.copy())
+        linear.bias.data.zero_()
+        parts += [linear, t.nn.Sigmoid()] if i < len(case.widths) - 2 else [linear]
+    model = t.nn.Sequential(*parts)
+    loss_of = t.nn.MSELoss() if case.regression else t.nn.CrossEntropyLoss()
+    if case.optimizer == "sgd":
+        optimizer: t.optim.Optimizer = t.optim.SGD(model.parameters(), LR)
+    else:
+        optimizer = t.optim.Adam(model.parameters(), LR, fused=fused)
+
+    def forward_backward(inputs: t.Tensor, target: t.Tensor) -> t.Tensor:
+        loss: t.Tensor = loss_of(model(inputs), target)
+        loss.backward()
+        return loss
+
+    step = t.compile(forward_backward) if compiled else forward_backward
+
+    def run(steps: int) -> float:
+        total = 0.0
+        for _ in range(steps):
+            chosen = t.from_numpy(rows.next())
+            optimizer.zero_grad(set_to_none=True)
+            loss = step(tx[chosen], ty[chosen])
+            optimizer.step()
+            total += loss.item()
+        return total
+
+    return Contender(run)
+
+
+def jax(case: Case, *, scan: bool) -> Contender | None:
+    """JAX: one jitted step a call, or as many steps as are asked for in one ``lax.scan``."""
+    if not installed("jax"):
+        return None
+    import jax as j
+    import jax.numpy as jnp
+
+    x, y = case.data()
+    jx, jy, rows = jnp.asarray(x), jnp.asarray(y), Rows(case)
+    parameters = [(jnp.asarray(w), jnp.zeros(w.shape[1])) for w in case.weights()]
+    zeros = j.tree.map(jnp.zeros_like, parameters)
+
+    def loss_of(p: Sequence[Any], inputs: Any, target: Any) -> Any:
+        h = inputs
+        for i, (w, b) in enumerate(p):
+            h = h @ w + b
+            h = h if i == len(p) - 1 else j.nn.sigmoid(h)
+        if case.regression:
+            return jnp.mean((h - target) ** 2)
+        return jnp.mean(j.nn.logsumexp(h, 1) - jnp.take_along_axis(h, target[:, None], 1)[:, 0])
+
+    def step(state: Any, chosen: Any) -> Any:
+        p, m, v, count = state
+        loss, g = j.value_and_grad(loss_of)(p, jx[chosen], jy[chosen])
+        count = count + 1
+        if case.optimizer == "sgd":
+            p = j.tree.map(lambda a, b: a - LR * b, p, g)
+        else:
+            m = j.tree.map(lambda a, b: 0.9 * a + 0.1 * b, m, g)
+            v = j.tree.map(lambda a, b: 0.999 * a + 0.001 * b * b, v, g)
+            p = j.tree.map(
+                lambda a, b, c: a - LR * (b / (1 - 0.9**count)) / (jnp.sqrt(c / (1 - 0.999**count)) + 1e-8),
+                p,
+                m,
+                v,
+            )
+        return (p, m, v, count), loss
+
+    state: Any = (parameters, zeros, zeros, jnp.zeros(()))
+    one = j.jit(step, donate_argnums=0)
+    many = j.jit(lambda s, block: j.lax.scan(step, s, block), donate_argnums=0)
+    state = j.tree.map(jnp.copy, state)  # donated buffers must not be shared
+    length = min(500, len(x) // case.batch)
+
+    def run_scan(scans: int) -> None:
+        nonlocal state
+        for _ in range(scans):
+            state, losses = many(state, rows.block(length).reshape(length, case.batch))
+        losses.block_until_ready()
+
+    def run(steps: int) -> None:
+        nonlocal state
+        for _ in range(steps):
+            state, loss = one(state, rows.next())
+        loss.block_until_ready()
+
+    return Contender(run_scan, length) if scan else Contender(run)
+
+
+def sklearn(case: Case) -> Contender:
+    """scikit-learn's MLPClassifier.partial_fit, a batch a call."""
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    x, y = case.data()
+    kind = MLPRegressor if case.regression else MLPClassifier
+    model = kind(
+        hidden_layer_sizes=case.widths[1:-1],
+        activation="logistic",
+        solver=case.optimizer,
+        batch_size=case.batch,
+        learning_rate_init=LR,
+        momentum=0.0,
+        alpha=0.0,
+    )
+    more: dict[str, Any] = {} if case.regression else {"classes": np.arange(case.widths[-1])}
+    rows = Rows(case)
+
+    def run(steps: int) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for _ in range(steps):
+                chosen = rows.next()
+                model.partial_fit(x[chosen], y[chosen].ravel(), **more)
+
+    return Contender(run)

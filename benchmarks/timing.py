@@ -1,0 +1,74 @@
+"""Timing several contenders fairly: in turn, in one process, many rounds, ratios round by round."""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contender:
+    """``run(n)`` does ``n * unit`` steps."""
+
+    run: Callable[[int], object]
+    unit: int = 1
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds a step of every contender, round by round."""
+
+    seconds: Mapping[str, list[float]]
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, name: str, to: str) -> float:
+        """The median over the rounds of the ratio within a round: what the machine did meanwhile cancels."""
+        pairs = zip(self.seconds[name], self.seconds[to], strict=True)
+        return statistics.median(a / b for a, b in pairs)
+
+
+def interleaved(
+    contenders: Mapping[str, Contender], *, rounds: int = 15, round_seconds: float = 0.15
+) -> Times:
+    """Run every contender once a round, in an order that turns, for about ``round_seconds`` each."""
+    steps: dict[str, int] = {}
+    for name, contender in contenders.items():
+        contender.run(1)  # compiles, fills caches
+        number, seconds = 1, _timed(contender, 1)
+        while seconds < round_seconds / 4:
+            number *= 2
+            seconds = _timed(contender, number)
+        steps[name] = max(1, round(number * round_seconds / seconds))
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for turn in range(rounds):
+        for i in range(len(names)):
+            name = names[(i + turn) % len(names)]
+            contender, number = contenders[name], steps[name]
+            times[name].append(_timed(contender, number) / (number * contender.unit))
+    return Times(times)
+
+
+def _timed(contender: Contender, number: int) -> float:
+    gc.collect()
+    began = time.perf_counter()
+    contender.run(number)
+    return time.perf_counter() - began
+
+
+@contextmanager
+def processors(number: int) -> Iterator[None]:
+    """Keep this process, its threads to come included, on that many processors."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -1,0 +1,397 @@
+"""The command line as people meet it: processes of their own, in folders of their own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlpframe import checkpoint, registries
+from tests.running import environment, history, mlpframe, run_folders, run_python, the_run
+
+Done = subprocess.CompletedProcess[str]
+NONE = "tracking=none"
+SMALL = ("dataset=synth", "dataset.num_train=256", "dataset.num_val=64", "epochs=2")
+"""A run that is over at once."""
+
+
+def all_at_once(commands: dict[str, Callable[[], Done]]) -> dict[str, Done]:
+    """What the commands came to. Starting Python is most of their time, so a few run side by side."""
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        started = {name: pool.submit(command) for name, command in commands.items()}
+        return {name: future.result() for name, future in started.items()}
+
+
+# --- wrong requests ----------------------------------------------------------------------------------
+
+Request = tuple[str, ...]
+WRONG: list[tuple[Request, tuple[str, ...]]] = [  # and what the answer has to mention
+    # names
+    (("optimzer=adam",), ("'optimzer'", "nearest: optimizer")),
+    (("optimizer=adm",), ("no optimizer 'adm'", "nearest: adam")),
+    (("tracking=mlflw",), ("no tracking 'mlflw'", "nearest: mlflow")),
+    (("model.hiden=[3]",), ("'model.hiden'", "nearest: model.hidden")),
+    (("optimizer.lr=0.1",), ("'optimizer.lr'", "nearest: lr")),
+    (("schedule.update_step=100",), ("'schedule.update_step'",)),
+    (("metrics.acuracy={}",), ("no metric 'acuracy'", "nearest: accuracy")),
+    ((NONE, *SMALL, "callbacks.progres=null"), ("no callback 'progres'", "nearest: progress")),
+    (("tracking.name=mlflw", *SMALL), ("'mlflw'",)),
+    ((NONE, *SMALL, "engine=nump"), ("no engine 'nump'", "nearest: numpy")),
+    ((NONE, *SMALL, "model.activation=rellu"), ("no layer 'rellu'", "nearest: relu")),
+    ((NONE, *SMALL, "model.init=norml"), ("no initializer 'norml'", "nearest: normal")),
+    ((NONE, *SMALL, "callbacks.early_stopping.monitor=val/acuracy"), ("val/acuracy", "val/accuracy")),
+    # types
+    (("lr=fast",), ("lr=fast", "Float")),
+    (("callbacks.progress.every_seconds=soon",), ("callbacks.progress.every_seconds", "'soon'")),
+    (("optimizer=null",), ("optimizer",)),
+    (("+new=1",), ("'new'",)),
+    ((NONE, *SMALL, "model.activation=5"), ("layer", "5")),
+    ((NONE, *SMALL, "model.init=5"), ("initializer", "5")),
+    ((NONE, *SMALL, "model.init={name: normal, std: wide}"), ("initializer 'normal'", "std", "'wide'")),
+    ((NONE, *SMALL, "schedule=warmup", "schedule.then=5"), ("schedule", "name", "not 5")),
+    # values
+    (("epochs=0",), ("epochs must be at least 1, not 0",)),
+    (("optimizer=adam", "optimizer.beta1=2"), ("optimizer 'adam'", "beta1", "less than 1", "not 2")),
+    ((NONE, *SMALL, "model=layers"), ("model", "'layers'")),
+    ((NONE, *SMALL, "final=true"), ("final=true needs a test part", "dataset.test")),
+    ((NONE, *SMALL, "dataset.num_val=0", "dataset.validation=256"), ("256 of 256 rows", "expected 1 to 255")),
+    # files and folders
+    ((NONE, "dataset=mnist", "dataset.mirrors=[]", "data_dir=nowhere"), ("missing", "nowhere/mnist/")),
+    ((NONE, "hydra.run.dir=a_file/run"), ("a_file/run", "Not a directory")),
+    (("-m", NONE, "hydra.sweep.dir=a_file/sweep", "lr=0.1,0.2"), ("a_file/sweep", "Not a directory")),
+    (("resume=no_such_run",), ("resume=no_such_run",)),
+    # what is no key=value
+    (("lr",), ("'lr'", "key=value")),
+    (("run_name=hello!",), ("'run_name=hello!'",)),
+    (("lr=0.1,0.2",), ("lr=0.1,0.2",)),
+    (("--epochs=3",), ("--epochs",)),
+    (("-m", NONE, "optimizer=sgd,adm"), ("no optimizer 'adm'", "nearest: adam")),
+    # commands
+    (("lst",), ("'lst' is neither a command nor key=value", "nearest: list")),
+    (("list", "optimzer"), ("no kind 'optimzer'", "nearest: optimizer")),
+    (("list", "optimizer", "adm"), ("no optimizer 'adm'", "nearest: adam")),
+    (("list", "--all"), ("--all",)),
+    (("ui", "--port", "http"), ("--port", "'http'")),
+]
+
+
+def short(request: Request) -> str:
+    """What is wrong about a request, without what is only there to be quick."""
+    return " ".join(part for part in request if part not in (NONE, *SMALL))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder for each wrong request; what is in it keeps it from being empty, and is in the way."""
+    made = {short(request): tmp_path_factory.mktemp("wrong") for request, _ in WRONG}
+    for folder in made.values():
+        (folder / "a_file").touch()
+    return made
+
+
+@pytest.fixture(scope="module")
+def answers(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[str, Done]:
+    """What became of each wrong request that this session asks about."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    asked = {call.params["wrong"] for call in calls if call and "wrong" in call.params}
+
+    def ask(wrong: Request) -> Callable[[], Done]:
+        return lambda: mlpframe(folders[short(wrong)], *wrong)
+
+    return all_at_once({short(wrong): ask(wrong) for wrong in sorted(asked)})
+
+
+def assert_refused(done: Done) -> None:
+    """Exit status 2, and one to three lines that are no traceback and say nothing twice."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert 1 <= len(lines) <= 3
+    assert all(re.search(r"\w", line) for line in lines)
+    assert not done.stderr.rstrip().endswith("^")  # where a parser stumbled, without the line above it
+    for names in re.findall(r"(?:nearest|known): (.*)", done.stderr):
+        assert len(set(names.split(", "))) == len(names.split(", "))
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("wrong", "mentioned"), WRONG, ids=[short(request) for request, _ in WRONG])
+def test_a_wrong_request_is_answered_in_a_few_lines(
+    answers: dict[str, Done], wrong: Request, mentioned: tuple[str, ...]
+) -> None:
+    done = answers[short(wrong)]
+    assert_refused(done)
+    for text in mentioned:
+        assert text in done.stderr
+
+
+@pytest.mark.parametrize("wrong", [request for request, _ in WRONG], ids=short)
+def test_a_wrong_request_leaves_nothing_behind(
+    answers: dict[str, Done], folders: dict[str, Path], wrong: Request
+) -> None:
+    assert answers[short(wrong)].returncode
+    assert files_below(folders[short(wrong)] / "outputs") == []
+    assert (folders[short(wrong)] / "a_file").read_bytes() == b""
+
+
+def test_a_folder_of_plugins_that_is_not_there(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "list", MLPFRAME_PLUGINS=str(tmp_path / "nowhere"))
+    assert_refused(done)
+    assert f"MLPFRAME_PLUGINS names '{tmp_path / 'nowhere'}', which is not a folder" in done.stderr
+
+
+def test_a_wrong_request_removes_no_folder_that_it_did_not_make(tmp_path: Path) -> None:
+    (tmp_path / "here" / "mine").mkdir(parents=True)
+    assert_refused(mlpframe(tmp_path / "here", NONE, "epochs=0", "hydra.run.dir=mine/run"))
+    assert (tmp_path / "here" / "mine").is_dir()
+    assert list((tmp_path / "here" / "mine").iterdir()) == []
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "--debug", NONE, "lr=fast")
+    assert done.returncode
+    assert "Traceback" in done.stderr
+    assert "lr=fast" in done.stderr
+
+
+# --- what there is -----------------------------------------------------------------------------------
+
+GOOD = '''
+from mlpframe.api import Optimizer, check_range, register
+
+@register("crawl")
+class Crawl(Optimizer):
+    """Steps of one size.
+
+    Options:
+        pace: the size, more than 0.
+    """
+
+    default_lr = 0.1
+
+    def __init__(self, *, pace: {type} = {default}) -> None:
+        self.pace = pace
+
+    def update(self, w, g, slots, lr, step, scratch):
+        w -= lr * g
+'''
+BROKEN = (
+    GOOD.replace("crawl", "stumble").format(type="float", default="0.5") + "\nraise RuntimeError('fell over')"
+)
+
+
+def write_plugins(folder: Path, **files: str) -> Path:
+    (folder / "optimizer").mkdir(parents=True)
+    for name, text in files.items():
+        (folder / "optimizer" / f"{name}.py").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a plugin that works, its preset, and a plugin that does not."""
+    good = GOOD.format(type="float", default="0.5")
+    folder = write_plugins(tmp_path_factory.mktemp("plugins"), crawl=good, stumble=BROKEN)
+    (folder / "conf" / "optimizer").mkdir(parents=True)
+    (folder / "conf" / "optimizer" / "creep.yaml").write_text("defaults: [crawl, _self_]\npace: 0.01\n")
+    return folder
+
+
+def test_help_has_the_groups_and_the_options_of_the_chosen(tmp_path: Path, plugins: Path) -> None:
+    done = mlpframe(tmp_path, "optimizer=creep", "--help", MLPFRAME_PLUGINS=str(plugins))
+    assert done.returncode == 0
+    groups = dict(re.findall(r"^(\w+): (.*)$", done.stdout, re.MULTILINE))
+    for kind in ("dataset", "loss", "optimizer", "schedule"):
+        assert set(registries[kind].names()) <= set(groups[kind].split(", "))
+    assert {"adaptive", "crawl", "creep"} <= set(groups["optimizer"].split(", "))
+    assert {"mlp", "layers"} <= set(groups["model"].split(", "))
+    assert {"mlflow", "none"} <= set(groups["tracking"].split(", "))
+    assert "optimizer:\n  name: crawl\n  pace: 0.01\n" in done.stdout
+    assert files_below(tmp_path) == []
+
+
+def test_list_has_every_component_and_what_is_broken(tmp_path: Path, plugins: Path) -> None:
+    done = mlpframe(tmp_path, "list", MLPFRAME_PLUGINS=str(plugins))
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    for kind in registries:
+        assert kind in [line.strip() for line in lines]
+        for name in registries[kind].names():
+            assert any(line.split()[:1] == [name] for line in lines)
+    (crawl,) = [line for line in lines if line.split()[:1] == ["crawl"]]
+    assert "Steps of one size." in crawl
+    assert str(plugins) in done.stdout
+    (broken,) = [line for line in lines if line.startswith("broken: ")]
+    assert "stumble" in broken
+    assert "RuntimeError: fell over" in broken
+    assert str(plugins / "optimizer" / "stumble.py") in broken
+
+
+def test_list_of_a_kind_has_that_kind_alone(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "list", "loss")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in registries["loss"].names())
+    assert "adam" not in done.stdout
+
+
+def test_list_of_a_component_has_its_options(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "list", "optimizer", "adam")
+    assert done.returncode == 0
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
+    assert rows["beta1"][1:3] == ["float", "0.9"]
+    assert rows["decoupled"][1:3] == ["bool", "false"]
+    assert rows["clip_norm"][1:5] == ["float", "or", "null", "null"]
+    info = registries["optimizer"].info("adam")
+    assert info.summary in done.stdout
+    assert info.source in done.stdout
+    assert "adam.py:" in done.stdout
+    assert "built-in" in done.stdout
+
+
+def test_a_broken_plugin_is_no_obstacle_to_others(tmp_path: Path, plugins: Path) -> None:
+    done = mlpframe(
+        tmp_path, NONE, *SMALL, "optimizer=crawl", "optimizer.pace=0.25", MLPFRAME_PLUGINS=str(plugins)
+    )
+    assert done.returncode == 0
+    assert "RuntimeError: fell over" in done.stderr
+    assert "pace: 0.25" in (the_run(tmp_path) / "config" / "config.yaml").read_text()
+
+
+def test_asking_for_a_broken_plugin_says_why_it_is_broken(tmp_path: Path, plugins: Path) -> None:
+    done = mlpframe(tmp_path, NONE, "optimizer=stumble", MLPFRAME_PLUGINS=str(plugins))
+    assert_refused(done)
+    assert "optimizer 'stumble' could not be loaded" in done.stderr
+    assert "RuntimeError: fell over" in done.stderr
+
+
+def test_an_option_of_a_type_that_cannot_be_configured_breaks_only_its_plugin(tmp_path: Path) -> None:
+    plugins = write_plugins(tmp_path / "plugins", crawl=GOOD.format(type="complex", default="1j"))
+    done = mlpframe(tmp_path, NONE, *SMALL, MLPFRAME_PLUGINS=str(plugins))
+    assert done.returncode == 0, done.stderr
+
+
+def test_completion_offers_names_and_options(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("mlpframe")
+    if not script.exists():
+        pytest.skip(f"the package is not installed: there is no {script}")
+
+    def complete(line: str, flag: str) -> Callable[[], Done]:
+        command = [str(script), flag, "query=bash"]  # as the script for bash calls it
+        return lambda: subprocess.run(
+            command, cwd=tmp_path, env=environment(COMP_LINE=line), capture_output=True, text=True, check=True
+        )
+
+    offered = all_at_once(
+        {
+            "name": complete("mlpframe optimizer=ad", "--shell-completion"),
+            "option": complete("mlpframe optimizer=adam optimizer.be", "-sc"),
+        }
+    )
+    names = offered["name"].stdout.split()
+    assert {"optimizer=adam", "optimizer=adamw", "optimizer=adaptive"} <= set(names)
+    assert all(name.startswith("optimizer=ad") for name in names)
+    assert offered["option"].stdout.split() == ["optimizer.beta1=", "optimizer.beta2="]
+
+
+# --- what a run says, and that it is the same again --------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Done]]:
+    """One command twice, and with another seed, silently."""
+    command = (NONE, *SMALL, "optimizer=adam", "batch_size=20", "callbacks.progress.every_seconds=0")
+    commands = {
+        "first": command,
+        "again": command,
+        "silent": (*command[:-1], "callbacks.progress=null", "seed=1"),
+    }
+    folders = {name: tmp_path_factory.mktemp(name) for name in commands}
+
+    def run(name: str) -> Callable[[], Done]:
+        return lambda: mlpframe(folders[name], *commands[name])
+
+    done = all_at_once({name: run(name) for name in commands})
+    return {name: (folders[name], done[name]) for name in commands}
+
+
+def test_lines_where_there_is_no_terminal(runs: dict[str, tuple[Path, Done]]) -> None:
+    folder, done = runs["first"]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert "\r" not in done.stdout
+    lines = done.stdout.splitlines()
+    epochs = [line for line in lines if "epoch " in line]
+    assert len(epochs) == 2
+    assert "epoch 1/2" in epochs[0]
+    assert "epoch 2/2" in epochs[1]
+    assert "val accuracy" in epochs[0]
+    assert str(the_run(folder).relative_to(folder)) in lines[-1]
+
+
+def test_silent_when_asked(runs: dict[str, tuple[Path, Done]]) -> None:
+    folder, done = runs["silent"]
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert the_run(folder).is_dir()
+
+
+def test_the_same_command_gives_the_same_bits(runs: dict[str, tuple[Path, Done]]) -> None:
+    first, again, other = (the_run(runs[name][0]) for name in ("first", "again", "silent"))
+    saved, meta = checkpoint.load(first / "checkpoints" / "last.npz")
+    repeated, meta_again = checkpoint.load(again / "checkpoints" / "last.npz")
+    differing = [name for name in saved if saved[name].tobytes() != repeated[name].tobytes()]
+    assert all(name.startswith("history/time/") for name in differing)
+    assert saved.keys() == repeated.keys() >= {"w", "slot/m_sum", "slot/v_sum"}
+    assert meta == meta_again
+    assert history(first, without_time=True) == history(again, without_time=True) != []
+    assert not np.array_equal(saved["w"], checkpoint.load(other / "checkpoints" / "last.npz")[0]["w"])
+
+
+def run_on_terminal(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status, and all that a terminal of 120 columns gets from ``python -m mlpframe``."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
+    command = [sys.executable, "-m", "mlpframe", *arguments]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                shown += chunk
+        except OSError:  # what Linux says when the other side has closed
+            pass
+        os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    status, shown = run_on_terminal(tmp_path, NONE, *SMALL)
+    assert status == 0
+    assert "━" in shown
+    assert "\x1b[" in shown
+    assert "epoch 2/2" in shown
+    assert "reached" in shown
+    assert len(run_folders(tmp_path)) == 1
+
+
+def test_the_script_and_the_module_are_the_same(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("mlpframe")
+    if not script.exists():
+        pytest.skip(f"the package is not installed: there is no {script}")
+    module = mlpframe(tmp_path, "list", "schedule")
+    assert run_python(tmp_path, str(script), "list", "schedule").stdout == module.stdout != ""
