@@ -14,6 +14,7 @@ the run's dtype. NumPy and the standard library only.
 
 from __future__ import annotations
 
+import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -310,13 +311,29 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Table:
-    """Inputs ``x`` ``(n, features)`` and targets ``y``: class numbers ``(n,)`` or values ``(n, k)``."""
+    """Inputs ``x`` ``(n, features)`` and targets ``y``: class numbers ``(n,)`` or values ``(n, k)``.
+
+    ``x`` may be mapped from a file that is larger than the memory.
+    """
 
     x: Array
     y: Array
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def mapping(self) -> mmap.mmap | None:
+        """The mapped file that ``x`` lies in, if it does."""
+        base: Any = self.x
+        while base is not None and not isinstance(base, mmap.mmap):
+            base = getattr(base, "base", None)
+        return base
+
+    def release(self) -> None:
+        """Let go of the memory that a mapped file takes; it is read again where it is needed."""
+        if self.mapping is not None:
+            self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)

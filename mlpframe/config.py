@@ -119,7 +119,7 @@ def read_root(config: DictConfig) -> Root:
     Raises:
         UsageError: an unknown metric or callback, an option of the wrong type, a knob out of range.
     """
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     root = Root(**{str(key): value for key, value in plain.items()})
     for key, kind in DICTS.items():

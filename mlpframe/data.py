@@ -16,6 +16,10 @@ from .rng import Streams
 
 VARIABLE = "MLPFRAME_DATA"
 DIGEST_ROWS = 10_000
+BLOCK_BYTES = 1 << 20
+"""Neighbouring rows of a mapped file that are read together."""
+SHUFFLE_BYTES = 128 << 20
+"""How much of a mapped file is shuffled among itself, and kept before it is let go of."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,18 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
         test = None
 
     shift = scale = None
+    if rules.standardize and train.mapping is not None:
+        raise UsageError(f"dataset={dataset.name} is mapped from a file and cannot be standardized")
     if rules.standardize:
         shift, scale = train.x.mean(0, np.float64), train.x.std(0, np.float64)
         scale[scale <= 1e-12 * np.abs(shift)] = 1  # a constant feature stays constant
 
     def ready(table: Table) -> Table:
         x, y = table.x, table.y
+        if table.mapping is not None and x.dtype != dtype:
+            raise UsageError(
+                f"dataset={dataset.name} is mapped from a file of {x.dtype}: set dtype={x.dtype}"
+            )
         if shift is not None:
             x = (x - shift) / scale
         y = np.ascontiguousarray(y, np.intp if y.ndim == 1 else dtype)
@@ -131,6 +141,8 @@ def _hold_out(
         raise UsageError(f"dataset.{part} would hold out {held} of {n} rows; expected 1 to {n - 1}")
     if how == "last":
         return Table(table.x[:-held], table.y[:-held]), Table(table.x[-held:], table.y[-held:])
+    if table.mapping is not None:
+        raise UsageError(f"dataset.split={how} would copy a mapped file into memory; use dataset.split=last")
     if how == "stratified" and class_names:
         chosen = _stratified(table.y, held, rng)
     else:
@@ -149,6 +161,30 @@ def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.int
         take[i] += 1
     rows = [rng.permutation(np.flatnonzero(y == c))[:k] for c, k in zip(classes, take, strict=True)]
     return np.concatenate(rows)
+
+
+def shuffled(table: Table, rng: np.random.Generator) -> NDArray[np.intp]:
+    """A random order of a table's rows.
+
+    Rows of a mapped file are shuffled in blocks: blocks of neighbouring rows are drawn in random order,
+    and the rows of as many blocks as fit into ``SHUFFLE_BYTES`` are shuffled among each other. So what is
+    read lies together, and what is in use at a time is bounded.
+    """
+    n = len(table)
+    if table.mapping is None:
+        return rng.permutation(n)
+    row_bytes = table.x.strides[0]
+    size = max(1, BLOCK_BYTES // row_bytes)
+    blocks = rng.permutation(-(-n // size))
+    together = max(1, SHUFFLE_BYTES // BLOCK_BYTES)
+    order = np.empty(n, np.intp)
+    end = 0
+    for start in range(0, len(blocks), together):
+        rows = [np.arange(b * size, min((b + 1) * size, n)) for b in blocks[start : start + together]]
+        part = rng.permutation(np.concatenate(rows))
+        order[end : end + len(part)] = part
+        end += len(part)
+    return order
 
 
 def digest(table: Table) -> str:

@@ -20,6 +20,8 @@ from .rng import Streams
 
 EVALUATION_ROWS = 1024
 """Rows evaluated at a time: enough for fast products, small enough for the cache."""
+RELEASE_ROWS = 32 * EVALUATION_ROWS
+"""Rows after which an evaluation lets go of what it has read of a mapped file."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,8 @@ class Network:
             plan.forward()
             total += plan.loss() * len(plan.x)
             outputs[rows] = plan.output
+            if start % RELEASE_ROWS == 0:
+                table.release()
         return total / len(table), outputs
 
 

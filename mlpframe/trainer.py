@@ -13,7 +13,7 @@ import numpy as np
 
 from . import checkpoint
 from .api import Array, Block, Callback, Engine, Metric, Schedule, Table
-from .data import Data
+from .data import SHUFFLE_BYTES, Data, shuffled
 from .history import History
 from .network import Network
 from .optim import Updater
@@ -137,6 +137,7 @@ class Trainer:
         self.steps_per_epoch = ceil(len(data.train) / settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.epochs
         self.metric_names = self._metric_names()
+        self._unreleased = 0
         self._to_save: set[str] = set()
         self._order: np.ndarray[Any, np.dtype[np.intp]] | None = None
 
@@ -223,6 +224,10 @@ class Trainer:
         began = time.perf_counter()
         losses = self.engine.advance(Block(self.data.train, rows, settings.batch_size, lrs))
         progress.epoch_seconds += time.perf_counter() - began
+        self._unreleased += len(rows) * self.data.train.x.strides[0]
+        if self._unreleased > SHUFFLE_BYTES:
+            self._unreleased = 0
+            self.data.train.release()
 
         values = losses.values
         total = sum(values)
@@ -245,8 +250,9 @@ class Trainer:
 
     def _epoch_order(self) -> np.ndarray[Any, np.dtype[np.intp]]:
         if self._order is None:
-            n = len(self.data.train)
-            self._order = self.streams["shuffle"].permutation(n) if self.settings.shuffle else np.arange(n)
+            table = self.data.train
+            shuffle = self.settings.shuffle
+            self._order = shuffled(table, self.streams["shuffle"]) if shuffle else np.arange(len(table))
         return self._order
 
     def _end_epoch(self) -> None:

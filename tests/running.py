@@ -60,9 +60,9 @@ def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(holds: Callable[[], Any], what: str) -> None:
+def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
     """Return when ``holds()`` is true; an ``AssertionError`` that says ``what`` if that never happens."""
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < give_up, f"did not happen: {what}"
         time.sleep(0.02)

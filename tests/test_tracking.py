@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 
-from mlpframe import __version__, checkpoint
+from mlpframe import __version__, checkpoint, registries
 from mlpframe.predictor import Predictor
 from tests.running import (
     answers,
@@ -31,7 +31,6 @@ from tests.running import (
     mlpframe,
     record,
     recorded,
-    run_folders,
     run_python,
     sqlite_uri,
     start,
@@ -240,26 +239,43 @@ def test_figures_are_pictures(finished: Recorded, tmp_path: Path) -> None:
 LOAD = """
 import json, sys
 import mlflow, numpy as np
+from sklearn.datasets import load_iris
 model = mlflow.pyfunc.load_model(sys.argv[1])
-print(json.dumps(model.predict(np.array(json.load(open(sys.argv[2])), np.float32)).tolist()))
+answers = {}
+for dtype in ("float32", "float64"):
+    try:
+        answers[dtype] = model.predict(load_iris().data.astype(dtype)).tolist()
+    except mlflow.MlflowException as error:
+        answers[dtype] = str(error)
+print(json.dumps(answers))
 """
 
 
+@pytest.fixture(scope="module")
+def loaded(finished: Recorded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the model in MLflow predicts, in a process that knows of it by its name alone."""
+    folder, uri = tmp_path_factory.mktemp("loaded"), f"runs:/{finished.run_id}/model"
+    ended = run_python(folder, "-c", LOAD, uri, MLFLOW_TRACKING_URI=sqlite_uri(finished.folder))
+    assert ended.returncode == 0, ended.stderr
+    answers: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return answers
+
+
+@pytest.fixture(scope="module")
+def predictor(finished: Recorded) -> Predictor:
+    assert "linear" in registries["layer"]  # asking for the registries loads the plugins
+    return Predictor(finished.run / "model" / "model.npz")
+
+
 def test_the_model_predicts_from_raw_inputs_what_the_predictor_predicts(
-    finished: Recorded, tmp_path: Path
+    finished: Recorded, loaded: dict[str, Any], predictor: Predictor
 ) -> None:
     from sklearn.datasets import load_iris
 
     x, y = load_iris(return_X_y=True)
-    (tmp_path / "x.json").write_text(json.dumps(x.tolist()))
-    uri = f"runs:/{finished.run_id}/model"
-    ended = run_python(tmp_path, "-c", LOAD, uri, "x.json", MLFLOW_TRACKING_URI=sqlite_uri(finished.folder))
-    assert ended.returncode == 0, ended.stderr
-    loaded = np.array(json.loads(ended.stdout.splitlines()[-1]))
-
-    predicted = Predictor(finished.run / "model" / "model.npz").predict(x.astype(np.float32))
+    predicted = predictor.predict(x.astype(np.float32))
     assert predicted.shape == (150, 3)
-    np.testing.assert_allclose(loaded, predicted, rtol=1e-6)
+    np.testing.assert_allclose(loaded["float32"], predicted, rtol=1e-6)
     np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
     # all 150 rows, of which validation had 30; on inputs that are not standardised it is a third
     right = float((predicted.argmax(1) == y).mean())
@@ -267,7 +283,21 @@ def test_the_model_predicts_from_raw_inputs_what_the_predictor_predicts(
     assert right > 0.8
 
 
-def test_the_predictor_is_softmax_of_the_layers_of_standardised_inputs(finished: Recorded) -> None:
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="the model's signature takes float32 and nothing else"
+)
+def test_the_model_takes_the_data_as_their_library_has_them(
+    loaded: dict[str, Any], predictor: Predictor
+) -> None:
+    from sklearn.datasets import load_iris
+
+    assert isinstance(loaded["float64"], list), loaded["float64"]
+    np.testing.assert_allclose(loaded["float64"], predictor.predict(load_iris().data), rtol=1e-5)
+
+
+def test_the_predictor_is_softmax_of_the_layers_of_standardised_inputs(
+    finished: Recorded, predictor: Predictor
+) -> None:
     from sklearn.datasets import load_iris
 
     x = load_iris().data
@@ -276,11 +306,24 @@ def test_the_predictor_is_softmax_of_the_layers_of_standardised_inputs(finished:
     hidden = np.maximum((x - arrays["shift"]) / arrays["scale"] @ W1.reshape(4, 100) + b1, 0)
     logits = hidden @ W2.reshape(100, 3) + b2
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    predicted = Predictor(finished.run / "model" / "model.npz").predict(x)
-    np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(predictor.predict(x), expected, rtol=1e-4, atol=1e-6)
     # what training had seen: 90 of the 150 rows, as they are in the data set
     np.testing.assert_allclose(arrays["shift"], x.mean(0), rtol=0.1)
     np.testing.assert_allclose(arrays["scale"], x.std(0), rtol=0.2)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a Predictor does not see to it that plugins are loaded"
+)
+def test_a_model_is_used_from_python_with_one_import(finished: Recorded) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from mlpframe.predictor import Predictor
+        print(Predictor(Path(sys.argv[1])).predict([[5.1, 3.5, 1.4, 0.2]]).shape)
+    """
+    ended = run_python(finished.folder, "-c", code, str(finished.run / "model" / "model.npz"))
+    assert (ended.stdout, ended.returncode) == ("(1, 3)\n", 0), ended.stderr
 
 
 def test_nothing_that_is_kept_is_a_pickle(finished: Recorded) -> None:
@@ -304,7 +347,7 @@ def test_nothing_that_is_kept_is_a_pickle(finished: Recorded) -> None:
 # --- what is not recorded ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong", ["lr=fast", "model.hidden=[0]", "callbacks.early_stopping.monitor=val/los"])
+@pytest.mark.parametrize("wrong", ["lr=fast", "model.hidden=[0]"])
 def test_a_wrong_request_leaves_nothing(finished: Recorded, wrong: str) -> None:
     experiment = finished.mlflow.info.experiment_id
     from mlflow.entities import ViewType
@@ -356,9 +399,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status"), [(["--help"], 0), (["lrr=1"], 2), (["optimizer=adan"], 2), (["list", "loss"], 0)]
-)
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["lrr=1"], 2)])
 def test_what_does_not_train_does_not_import_mlflow(
     tmp_path: Path, arguments: list[str], status: int
 ) -> None:
@@ -495,6 +536,21 @@ def test_a_server_named_in_the_environment_gets_the_run_and_training_imports_no_
     assert not (tmp_path / "outputs" / "mlflow.db").exists()
 
 
+def test_a_run_without_its_server_keeps_all_it_has_in_its_folder(tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    command = ["dataset=synth", "dataset.num_train=64", "epochs=2", f"tracking.uri={nobody}"]
+    ended = mlpframe(tmp_path, *command, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    run = the_run(tmp_path)
+    assert ended.returncode == 1
+    assert "MLflow did not record the run" in ended.stderr
+    assert str(run) in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert record(run)["status"] == "finished"
+    assert [step for step, name, _ in history(run) if name == "val/loss"] == [2, 4]
+    assert checkpoint.load(run / "checkpoints" / "last.npz")[1]["progress"]["step"] == 4
+    assert (run / "model" / "model.npz").exists()
+
+
 # --- the pages ---------------------------------------------------------------------------------------
 
 needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks into Linux's /proc")
@@ -532,17 +588,12 @@ def test_the_pages_are_on_this_machine_only_and_end_with_ctrl_c(
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="the signal is not passed on: MLflow is killed after 0.25 s, or not at all, and uvicorn stays",
+    reason="the command ends and leaves MLflow's server alone with its port; SIGINT to it does so, too",
 )
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=lambda signum: signum.name)
-def test_nobody_is_left_when_the_command_alone_is_told_to_end(
-    pages: tuple[subprocess.Popen[str], int], signum: int
+def test_nobody_is_left_when_the_command_itself_is_told_to_end(
+    pages: tuple[subprocess.Popen[str], int],
 ) -> None:
-    process, port = pages
-    process.send_signal(signum)
+    process, _ = pages
+    process.terminate()
     process.wait(timeout=30)
-    for _ in range(50):
-        if not group_members(process.pid):
-            break
-        answers(f"http://127.0.0.1:{port}/")
-    assert group_members(process.pid) == []
+    wait_until(lambda: group_members(process.pid) == [], "nobody is left", seconds=15)

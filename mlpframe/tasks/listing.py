@@ -19,6 +19,8 @@ from ..registry import KINDS, REQUIRED, Info, Option, registries
 def list_components(kind: str | None, name: str | None) -> None:
     """Show the components: all, those of one KIND, or one with its options."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # one line each also where lines are as long as they are
     if kind is not None and name is not None:
         _show(console, registries[kind].info(name))
         return
@@ -26,7 +28,7 @@ def list_components(kind: str | None, name: str | None) -> None:
         registry = registries[one]
         table = Table(box=None, show_header=False, title=one, title_justify="left", padding=(0, 1))
         table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
+        table.add_column(no_wrap=True, overflow="ellipsis")
         for known in registry.names():
             info = registry.info(known)
             provider = "" if info.provider == "built-in" else f"  [{info.provider}]"
@@ -39,9 +41,9 @@ def list_components(kind: str | None, name: str | None) -> None:
 
 
 def _show(console: Console, info: Info) -> None:
-    console.print(Text(f"{info.kind} {info.name}: {info.summary}\n"))
+    console.print(Text(f"{info.kind} {info.name}: {info.summary}\n"), soft_wrap=True)
     if info.formula:
-        console.print(Text(info.formula + "\n"))
+        console.print(Text(info.formula + "\n"), soft_wrap=True)
     if info.options:
         table = Table(box=None, padding=(0, 2, 0, 0))
         for heading in ("option", "type", "default", ""):

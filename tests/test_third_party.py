@@ -1,0 +1,141 @@
+"""Somebody else's package: really built, installed into a fresh environment, and used from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sysconfig
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlpframe import checkpoint
+from mlpframe.api import Array
+from tests.running import ROOT, environment, the_run
+
+PACKAGE = Path(__file__).with_name("third_party")
+ONE_STEP = (
+    "tracking=none",
+    "dataset=synth",
+    "dataset.num_train=64",
+    "dataset.num_val=16",
+    "epochs=1",
+    "batch_size=64",
+)
+LINEAR = ("model.hidden=[]", "model.init=zeros")
+"""All weights start at 0, so after one step they are what the optimizer subtracted."""
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Installed:
+    """A fresh environment that has the package, and a folder that has nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.elsewhere = folder / "elsewhere"
+        self.elsewhere.mkdir()
+        venv.create(folder / "venv", symlinks=True)
+        self.python = folder / "venv" / "bin" / "python"
+        # What this environment has need not be downloaded again, pip and hatchling among it. A line of a
+        # .pth file that starts with "import" is run; so the .pth files of those folders count as well.
+        (site,) = (folder / "venv").glob("lib/*/site-packages")
+        here = dict.fromkeys([str(ROOT), *map(sysconfig.get_path, ("purelib", "platlib"))])
+        (site / "here.pth").write_text("".join(f"import site; site.addsitedir({one!r})\n" for one in here))
+        source = shutil.copytree(PACKAGE, folder / "source")  # a build may leave files
+        offline = ("--no-deps", "--no-build-isolation", "--no-index")
+        done = self.run("-m", "pip", "install", *offline, str(source))
+        assert done.returncode == 0, done.stderr
+
+    def run(self, *arguments: str) -> Done:
+        """``python <arguments>`` in the new environment and another folder than the checkout's."""
+        variables = {**environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        del variables["PYTHONPATH"]
+        return subprocess.run(
+            [str(self.python), *arguments],
+            cwd=self.elsewhere,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return Installed(tmp_path_factory.mktemp("third_party"))
+
+
+def weights_after_one_step(installed: Installed, optimizer: str) -> tuple[Array, dict[str, Any]]:
+    """The weights, and the options that the run records."""
+    shutil.rmtree(installed.elsewhere / "outputs", ignore_errors=True)
+    done = installed.run("-m", "mlpframe", f"optimizer={optimizer}", *ONE_STEP, *LINEAR)
+    assert (done.returncode, done.stderr) == (0, "")
+    arrays, meta = checkpoint.load(the_run(installed.elsewhere) / "checkpoints" / "last.npz")
+    assert meta["progress"]["step"] == 1
+    return arrays["w"], meta["about"]["config"]["optimizer"]
+
+
+def test_the_optimizer_trains(installed: Installed) -> None:
+    w, options = weights_after_one_step(installed, "sign_descent")
+    assert (options["name"], options["pace"]) == ("sign_descent", 1.0)
+    np.testing.assert_array_equal(np.abs(w), np.float32(0.01))  # every weight as far as any other
+    assert len(np.unique(w)) == 2  # in both directions
+
+
+def test_the_preset_trains(installed: Installed) -> None:
+    w, options = weights_after_one_step(installed, "sign_descent_slow")
+    assert (options["name"], options["pace"]) == ("sign_descent", 0.1)
+    np.testing.assert_array_equal(np.abs(w), np.float32(0.01 * 0.1))
+
+
+def test_the_list_says_whose_it_is(installed: Installed) -> None:
+    done = installed.run("-m", "mlpframe", "list", "optimizer")
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["sign_descent"]]
+    assert "Descent by the sign of the gradient" in line
+    assert line.rstrip().endswith("[mlpframe-example]")
+    assert "broken" not in done.stdout
+
+
+def test_the_list_shows_its_options(installed: Installed) -> None:
+    done = installed.run("-m", "mlpframe", "list", "optimizer", "sign_descent")
+    assert done.returncode == 0
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("pace")]
+    assert line.split(maxsplit=3)[:3] == ["pace", "float", "1.0"]
+    assert "what the rate is multiplied by" in line
+    assert "provided by mlpframe-example" in done.stdout
+    assert "sign_descent.py:" in done.stdout
+
+
+def test_help_has_the_optimizer_its_preset_and_its_options(installed: Installed) -> None:
+    done = installed.run("-m", "mlpframe", "optimizer=sign_descent_slow", "--help")
+    assert done.returncode == 0
+    (group,) = [line for line in done.stdout.splitlines() if line.startswith("optimizer: ")]
+    names = group.removeprefix("optimizer: ").split(", ")
+    assert {"sign_descent", "sign_descent_slow", "sgd", "adaptive"} <= set(names)
+    assert "optimizer:\n  name: sign_descent\n  pace: 0.1\n" in done.stdout
+
+
+def test_mistakes_with_it_are_explained(installed: Installed) -> None:
+    done = installed.run("-m", "mlpframe", "optimizer=sign_decent")
+    assert done.returncode == 2
+    assert "no optimizer 'sign_decent'; nearest: sign_descent" in done.stderr
+
+
+def test_a_program_has_it_too(installed: Installed) -> None:
+    program = """
+import json
+from mlpframe import registries
+info = registries["optimizer"].info("sign_descent")
+made = registries["optimizer"].create("sign_descent", pace=2, weight_decay=0.5)
+values = [info.provider, made.pace, made.shared.weight_decay, str(info.file), len(registries.broken)]
+print(json.dumps(values))
+"""
+    done = installed.run("-c", program)
+    provider, pace, weight_decay, file, broken = json.loads(done.stdout)
+    assert (provider, pace, weight_decay, broken) == ("mlpframe-example", 2, 0.5, 0)
+    assert Path(file).is_relative_to(installed.python.parents[1])  # the installed copy, not the source

@@ -1,0 +1,1 @@
+"""What a package gives to mlpframe: components in ``plugins/``, presets in ``conf/``."""
