@@ -63,7 +63,7 @@ WRONG: list[tuple[Request, tuple[str, ...]]] = [  # and what the answer has to m
     # values
     (("epochs=0",), ("epochs must be at least 1, not 0",)),
     (("optimizer=adam", "optimizer.beta1=2"), ("optimizer 'adam'", "beta1", "less than 1", "not 2")),
-    ((NONE, *SMALL, "model=layers"), ("model", "'layers'")),
+    ((NONE, *SMALL, "model=layers"), ("model", "layers")),
     ((NONE, *SMALL, "final=true"), ("final=true needs a test part", "dataset.test")),
     ((NONE, *SMALL, "dataset.num_val=0", "dataset.validation=256"), ("256 of 256 rows", "expected 1 to 255")),
     # files and folders

@@ -18,7 +18,7 @@ from mlpframe.api import Optimizer, Spec, UsageError
 from mlpframe.config import DICTS, GROUPS, DType, Root, flat, read_root, schema, store_configs
 from mlpframe.discovery import beside_or_inside
 from mlpframe.models import MLP, MODELS, create_layers
-from mlpframe.registry import REQUIRED, options_of
+from mlpframe.registry import REQUIRED, Option, options_of
 
 CONF = beside_or_inside("conf")
 COMPONENTS = [(kind, name) for kind in GROUPS for name in registries[kind].names()]
@@ -37,6 +37,11 @@ def read(*overrides: str) -> Root:
     return read_root(compose("config", list(overrides)))
 
 
+def sample(option: Option) -> Any:
+    """A value for an option that has no default."""
+    return {str: "something", int: 3, float: 0.5, bool: True}.get(option.type, ["linear"])
+
+
 def create_all(root: Root) -> None:
     """Every component that a configuration names."""
     for kind in GROUPS:
@@ -53,17 +58,23 @@ def create_all(root: Root) -> None:
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
 def test_a_component_composes_with_the_defaults_of_its_signature(kind: str, name: str) -> None:
     cls: Any = MODELS[name] if kind == "model" else registries[kind][name]
-    required = [option for option in options_of(cls) if option.default is REQUIRED]
-    given = [f"{kind}.{option.name}=[linear]" for option in required]
-    assert not required or (kind, name) == ("model", "layers")  # it alone cannot be without
-    root = read(f"{kind}={name}", *given)
+    given = {option.name: sample(option) for option in options_of(cls) if option.default is REQUIRED}
+    root = read(f"{kind}={name}", *(f"{kind}.{option}={value}" for option, value in given.items()))
     composed = dict(getattr(root, kind))
     assert composed.pop("name") == name
     signature = inspect.signature(cls).parameters
     expected = {option: argument.default for option, argument in signature.items()}
     expected |= vars(cls.shared) if hasattr(cls, "shared") else {}
-    assert composed == expected | {option.name: ["linear"] for option in required}
+    assert composed == expected | given
     create_all(root)
+
+
+@pytest.mark.parametrize(
+    ("group", "key"), [("model=layers", "model.layers"), ("dataset=npy", "dataset.[xy]")]
+)
+def test_an_option_without_a_default_has_to_be_given(group: str, key: str) -> None:
+    with pytest.raises((UsageError, OmegaConfBaseException), match=key):
+        read(group)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=str)

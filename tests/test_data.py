@@ -11,7 +11,16 @@ import pytest
 
 from mlpframe import registries
 from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, UsageError
-from mlpframe.data import Data, data_folder, describe, digest, load_data
+from mlpframe.data import (
+    BLOCK_BYTES,
+    SHUFFLE_BYTES,
+    Data,
+    data_folder,
+    describe,
+    digest,
+    load_data,
+    shuffled,
+)
 from mlpframe.rng import Streams
 from tests.data import data_dir, needs_mnist
 
@@ -255,6 +264,72 @@ def test_arrays_are_contiguous_and_of_the_run_s_type(dtype: str) -> None:
         assert part.x.dtype == dtype
         assert part.y.flags.c_contiguous
         assert part.y.dtype == (np.intp if part.y.ndim == 1 else dtype)
+
+
+# --- mapped from a file, which may be larger than the memory -----------------------------------------
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Table:
+    """The rows of ``table(100)`` as float32, mapped from a file."""
+    np.save(tmp_path / "x.npy", table(100).x.astype(np.float32))
+    return Table(np.load(tmp_path / "x.npy", mmap_mode="r"), table(100).y)
+
+
+def test_a_mapped_file_stays_mapped_and_can_be_let_go_of(mapped: Table) -> None:
+    data = prepare(classes(mapped), dtype="float32", validation=0.2, test=0.1, split="last")
+    assert data.validation is not None
+    assert (rows(data.train), rows(data.validation)) == (list(range(70)), list(range(70, 90)))
+    for part in (data.train, data.validation):
+        assert part.mapping is mapped.mapping is not None
+        before = np.array(part.x)
+        part.release()
+        np.testing.assert_array_equal(part.x, before)
+    assert table(100).mapping is None
+    table(100).release()  # nothing to let go of
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"standardize": True}, "dataset=given is mapped from a file and cannot be standardized"),
+        ({"dtype": "float64"}, "dataset=given is mapped from a file of float32: set dtype=float32"),
+        ({"split": "random"}, "dataset.split=random would copy a mapped file"),
+        ({"split": "stratified"}, "dataset.split=stratified would copy a mapped file"),
+    ],
+)
+def test_a_mapped_file_is_not_copied_into_memory(mapped: Table, rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        prepare(classes(mapped), **{"dtype": "float32", "validation": 0.2, "split": "last", **rules})
+
+
+def test_rows_in_memory_are_shuffled_all_at_once() -> None:
+    order = shuffled(table(1000), np.random.default_rng(0))
+    np.testing.assert_array_equal(order, np.random.default_rng(0).permutation(1000))
+
+
+@pytest.mark.parametrize("n", [1, 1000, 299 * 1024, 299 * 1024 + 5])
+def test_every_row_of_a_mapped_file_comes_once(tmp_path: Path, n: int) -> None:
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, 256))  # takes no room on the disk
+    order = shuffled(Table(x, np.zeros(n)), np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sort(order), np.arange(n))
+
+
+def test_rows_of_a_mapped_file_are_shuffled_a_bounded_part_at_a_time(tmp_path: Path) -> None:
+    block, n = BLOCK_BYTES // 1024, 299 * 1024  # rows of 1 KiB
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, 256))
+    order = shuffled(Table(x, np.zeros(n)), np.random.default_rng(0))
+    at_once = SHUFFLE_BYTES // 1024
+    assert at_once < n / 2
+    for start in range(0, n, at_once):
+        part = order[start : start + at_once]
+        assert len(np.unique(part // block)) == len(part) / block  # whole blocks
+        distance = np.abs(np.diff(part))
+        assert np.median(distance) > n / 10  # from everywhere in the file
+        assert np.mean(distance < block) < 0.1  # and mixed
+    again, other = (shuffled(Table(x, np.zeros(n)), np.random.default_rng(seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(order, again)
+    assert (order != other).mean() > 0.9
 
 
 # --- what is refused ---------------------------------------------------------------------------------

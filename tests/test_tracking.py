@@ -412,19 +412,26 @@ def test_what_does_not_train_does_not_import_mlflow(
 # --- the store ---------------------------------------------------------------------------------------
 
 CREATE = """
-import sys, time
-from pathlib import Path
+import os, sys, time
+import mlflow.store.tracking.sqlalchemy_store
 from mlflow.entities import Metric
 from mlpframe.tracking import store
-uri, number = sys.argv[1:]
-Path("ready" + number).touch()
-while not Path("go").exists():
-    time.sleep(0.001)
-client = store.client(uri)
-experiment = store.experiment_id(client, uri, "shared")
-run = client.create_run(experiment, run_name=number).info.run_id
-client.log_batch(run, metrics=[Metric("m", step, 0, step) for step in range(100)])
-client.set_terminated(run)
+
+def make(uri, number):
+    client = store.client(uri)
+    experiment = store.experiment_id(client, uri, "shared")
+    run = client.create_run(experiment, run_name=str(number)).info.run_id
+    client.log_batch(run, metrics=[Metric("m", step, 0, step) for step in range(100)])
+    client.set_terminated(run)
+
+uri, processes = sys.argv[1], int(sys.argv[2])
+at = time.time() + 0.5  # all at once, with everything imported
+for number in range(processes):
+    if os.fork() == 0:
+        time.sleep(max(at - time.time(), 0))
+        make(uri, number)
+        os._exit(0)
+sys.exit(sum(os.wait()[1] != 0 for _ in range(processes)))
 """
 MAKERS = 6
 
@@ -433,27 +440,8 @@ def test_processes_that_make_a_store_at_once_lose_nothing(tmp_path: Path) -> Non
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", CREATE, uri, str(number)],
-            cwd=tmp_path,
-            env=environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(MAKERS)
-    ]
-    try:
-        wait_until(
-            lambda: len(list(tmp_path.glob("ready*"))) == MAKERS or any(p.poll() for p in processes),
-            "all processes have imported MLflow",
-        )
-    finally:
-        (tmp_path / "go").touch()
-    errors = [process.communicate()[1] for process in processes]
-    assert [
-        (p.returncode, error[-500:]) for p, error in zip(processes, errors, strict=True) if p.returncode
-    ] == []
+    ended = run_python(tmp_path, "-c", CREATE, uri, str(MAKERS))
+    assert ended.returncode == 0, ended.stderr[-2000:]
 
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("shared")
@@ -467,11 +455,15 @@ def test_processes_that_make_a_store_at_once_lose_nothing(tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an MLflow server on this machine, on a store that it makes itself."""
+    """The address of an MLflow server on this machine, on a store made by mlpframe."""
+    from mlpframe.tracking import store
+
     folder = tmp_path_factory.mktemp("server")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    store.client(uri)
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--workers", "1", "--backend-store-uri", uri]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -558,15 +550,12 @@ needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="look
 
 @pytest.fixture
 def pages(finished: Recorded, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """``mlpframe ui`` on a copy of the store of a finished run, once it answers."""
+    """``mlpframe ui`` on a copy of the store of a finished run."""
     (tmp_path / "outputs").mkdir()
     shutil.copy(finished.folder / "outputs" / "mlflow.db", tmp_path / "outputs")
     port = free_port()
     process = start(tmp_path, "ui", "--port", str(port))
     try:
-        address = f"http://127.0.0.1:{port}/"
-        wait_until(lambda: process.poll() is not None or answers(address), "the pages are there")
-        assert process.poll() is None, process.communicate()[0]
         yield process, port
     finally:
         end_group(process)
@@ -577,11 +566,14 @@ def test_the_pages_are_on_this_machine_only_and_end_with_ctrl_c(
     pages: tuple[subprocess.Popen[str], int],
 ) -> None:
     process, port = pages
+    address = f"http://127.0.0.1:{port}/"
+    wait_until(lambda: process.poll() is not None or answers(address), "the pages are there")
+    assert process.poll() is None, process.communicate()[0]
     assert listening(group_members(process.pid)) == {("127.0.0.1", port)}
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.wait(timeout=30) == 0
     wait_until(lambda: group_members(process.pid) == [], "nobody is left")
-    assert not answers(f"http://127.0.0.1:{port}/")
+    assert not answers(address)
 
 
 @needs_proc
@@ -594,6 +586,7 @@ def test_nobody_is_left_when_the_command_itself_is_told_to_end(
     pages: tuple[subprocess.Popen[str], int],
 ) -> None:
     process, _ = pages
+    wait_until(lambda: len(group_members(process.pid)) > 1, "MLflow's process has been started")
     process.terminate()
     process.wait(timeout=30)
-    wait_until(lambda: group_members(process.pid) == [], "nobody is left", seconds=15)
+    wait_until(lambda: group_members(process.pid) == [], "nobody is left", seconds=5)
