@@ -33,6 +33,19 @@ def all_at_once(commands: dict[str, Callable[[], Done]]) -> dict[str, Done]:
         return {name: future.result() for name, future in started.items()}
 
 
+def run_all(
+    folders: pytest.TempPathFactory, commands: dict[str, tuple[str, ...]], **extra: str
+) -> dict[str, tuple[Path, Done]]:
+    """The folder and the outcome of ``python -m mlpframe`` with each list of arguments."""
+    made = {name: folders.mktemp("run") for name in commands}
+
+    def run(name: str) -> Callable[[], Done]:
+        return lambda: mlpframe(made[name], *commands[name], **extra)
+
+    done = all_at_once({name: run(name) for name in commands})
+    return {name: (made[name], done[name]) for name in commands}
+
+
 # --- wrong requests ----------------------------------------------------------------------------------
 
 Request = tuple[str, ...]
@@ -211,8 +224,25 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_help_has_the_groups_and_the_options_of_the_chosen(tmp_path: Path, plugins: Path) -> None:
-    done = mlpframe(tmp_path, "optimizer=creep", "--help", MLPFRAME_PLUGINS=str(plugins))
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory, plugins: Path) -> dict[str, tuple[Path, Done]]:
+    """What commands come to where those plugins are."""
+    return run_all(
+        tmp_path_factory,
+        {
+            "help": ("optimizer=creep", "--help"),
+            "list": ("list",),
+            "list loss": ("list", "loss"),
+            "list adam": ("list", "optimizer", "adam"),
+            "crawl": (NONE, *SMALL, "optimizer=crawl", "optimizer.pace=0.25"),
+            "stumble": (NONE, "optimizer=stumble"),
+        },
+        MLPFRAME_PLUGINS=str(plugins),
+    )
+
+
+def test_help_has_the_groups_and_the_options_of_the_chosen(shown: dict[str, tuple[Path, Done]]) -> None:
+    folder, done = shown["help"]
     assert done.returncode == 0
     groups = dict(re.findall(r"^(\w+): (.*)$", done.stdout, re.MULTILINE))
     for kind in ("dataset", "loss", "optimizer", "schedule"):
@@ -221,11 +251,13 @@ def test_help_has_the_groups_and_the_options_of_the_chosen(tmp_path: Path, plugi
     assert {"mlp", "layers"} <= set(groups["model"].split(", "))
     assert {"mlflow", "none"} <= set(groups["tracking"].split(", "))
     assert "optimizer:\n  name: crawl\n  pace: 0.01\n" in done.stdout
-    assert files_below(tmp_path) == []
+    assert files_below(folder) == []
 
 
-def test_list_has_every_component_and_what_is_broken(tmp_path: Path, plugins: Path) -> None:
-    done = mlpframe(tmp_path, "list", MLPFRAME_PLUGINS=str(plugins))
+def test_list_has_every_component_and_what_is_broken(
+    shown: dict[str, tuple[Path, Done]], plugins: Path
+) -> None:
+    _, done = shown["list"]
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     for kind in registries:
@@ -241,15 +273,15 @@ def test_list_has_every_component_and_what_is_broken(tmp_path: Path, plugins: Pa
     assert str(plugins / "optimizer" / "stumble.py") in broken
 
 
-def test_list_of_a_kind_has_that_kind_alone(tmp_path: Path) -> None:
-    done = mlpframe(tmp_path, "list", "loss")
+def test_list_of_a_kind_has_that_kind_alone(shown: dict[str, tuple[Path, Done]]) -> None:
+    _, done = shown["list loss"]
     assert done.returncode == 0
     assert all(name in done.stdout for name in registries["loss"].names())
     assert "adam" not in done.stdout
 
 
-def test_list_of_a_component_has_its_options(tmp_path: Path) -> None:
-    done = mlpframe(tmp_path, "list", "optimizer", "adam")
+def test_list_of_a_component_has_its_options(shown: dict[str, tuple[Path, Done]]) -> None:
+    _, done = shown["list adam"]
     assert done.returncode == 0
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
     assert rows["beta1"][1:3] == ["float", "0.9"]
@@ -262,17 +294,15 @@ def test_list_of_a_component_has_its_options(tmp_path: Path) -> None:
     assert "built-in" in done.stdout
 
 
-def test_a_broken_plugin_is_no_obstacle_to_others(tmp_path: Path, plugins: Path) -> None:
-    done = mlpframe(
-        tmp_path, NONE, *SMALL, "optimizer=crawl", "optimizer.pace=0.25", MLPFRAME_PLUGINS=str(plugins)
-    )
+def test_a_broken_plugin_is_no_obstacle_to_others(shown: dict[str, tuple[Path, Done]]) -> None:
+    folder, done = shown["crawl"]
     assert done.returncode == 0
     assert "RuntimeError: fell over" in done.stderr
-    assert "pace: 0.25" in (the_run(tmp_path) / "config" / "config.yaml").read_text()
+    assert "pace: 0.25" in (the_run(folder) / "config" / "config.yaml").read_text()
 
 
-def test_asking_for_a_broken_plugin_says_why_it_is_broken(tmp_path: Path, plugins: Path) -> None:
-    done = mlpframe(tmp_path, NONE, "optimizer=stumble", MLPFRAME_PLUGINS=str(plugins))
+def test_asking_for_a_broken_plugin_says_why_it_is_broken(shown: dict[str, tuple[Path, Done]]) -> None:
+    _, done = shown["stumble"]
     assert_refused(done)
     assert "optimizer 'stumble' could not be loaded" in done.stderr
     assert "RuntimeError: fell over" in done.stderr
@@ -319,13 +349,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Done
         "again": command,
         "silent": (*command[:-1], "callbacks.progress=null", "seed=1"),
     }
-    folders = {name: tmp_path_factory.mktemp(name) for name in commands}
-
-    def run(name: str) -> Callable[[], Done]:
-        return lambda: mlpframe(folders[name], *commands[name])
-
-    done = all_at_once({name: run(name) for name in commands})
-    return {name: (folders[name], done[name]) for name in commands}
+    return run_all(tmp_path_factory, commands)
 
 
 def test_lines_where_there_is_no_terminal(runs: dict[str, tuple[Path, Done]]) -> None:
