@@ -111,7 +111,7 @@ def mlpframe(case: Case, engine: str = "auto") -> Contender:
     def run(steps: int) -> None:
         while steps:
             now = min(steps, most)
-            chosen.advance(Block(table, rows.block(now), case.batch, [LR] * now))
+            chosen.advance([Block(table, rows.block(now), case.batch, [LR] * now)])
             steps -= now
 
     return Contender(run)

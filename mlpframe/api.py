@@ -51,6 +51,7 @@ __all__ = [
     "UpdateRules",
     "UsageError",
     "check_range",
+    "rates",
     "register",
     "registries",
 ]
@@ -262,7 +263,7 @@ class Optimizer(ABC):
         Args:
             w, g, scratch: parameters, gradient, and room for one intermediate, all of one shape.
             slots: the state vectors by name.
-            lr: the rate at this step.
+            lr: the rate at this step; for replicas whose rates differ, an array that broadcasts.
             step: the number of this update, from 1.
         """
 
@@ -501,6 +502,13 @@ class Losses:
     correct: int = 0
 
 
+def rates(blocks: Sequence[Block], dtype: np.dtype[Any]) -> list[Any]:
+    """The rate of every step: a number, or where the replicas' differ a column with one for each."""
+    if all(block.lrs == blocks[0].lrs for block in blocks[1:]):
+        return list(blocks[0].lrs)
+    return [np.array(lrs, dtype)[:, None] for lrs in zip(*(block.lrs for block in blocks), strict=True)]
+
+
 class Engine(ABC):
     """How a block of batches is run."""
 
@@ -520,5 +528,5 @@ class Engine(ABC):
         """Work on this network and optimizer from now on."""
 
     @abstractmethod
-    def advance(self, block: Block) -> Losses:
-        """Train on the batches of a block, in order."""
+    def advance(self, blocks: Sequence[Block]) -> list[Losses]:
+        """Train on the batches of a block, in order: one block for each replica, all of one length."""

@@ -8,6 +8,7 @@ for one batch size and one mode; a step of it is a list of calls without argumen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -65,7 +66,10 @@ class PlanContext:
 
 
 class Plan:
-    """A network bound for one batch size and one mode: fill ``x`` and ``target``, then ``step()``."""
+    """A network bound for one batch size and one mode: fill ``x`` and ``target``, then ``step()``.
+
+    ``lanes`` are input, target and output of each replica; ``loss`` and ``step`` return a loss for each.
+    """
 
     def __init__(
         self,
@@ -73,22 +77,24 @@ class Plan:
         target: Array,
         output: Array,
         forwards: Sequence[Callable[[], object]],
-        loss: Callable[[], float],
+        loss: Callable[[], list[float]],
         backwards: Sequence[Callable[[], object]],
     ) -> None:
         self.x, self.target, self.output, self.loss = x, target, output, loss
+        one = x.ndim == 2
+        self.lanes = [(x, target, output)] if one else list(zip(x, target, output, strict=True))
 
         def forward() -> None:
             for run in forwards:
                 run()
 
-        def step() -> float:
+        def step() -> list[float]:
             for run in forwards:
                 run()
-            value = loss()
+            values = loss()
             for run in backwards:
                 run()
-            return value
+            return values
 
         self.forward, self.step = forward, step
 
@@ -142,7 +148,26 @@ class Network:
 
     def views(self, vector: Array) -> dict[str, Array]:
         """The parameters' views into a vector of the layout of ``w``, by name."""
-        return {slot.name: vector[slot.slice].reshape(slot.parameter.shape) for slot in self.slots}
+        stack = vector.shape[:-1]
+        return {
+            slot.name: vector[..., slot.slice].reshape(*stack, *slot.parameter.shape) for slot in self.slots
+        }
+
+    @classmethod
+    def stacked(cls, networks: Sequence[Network]) -> Network:
+        """Several networks of one kind as one, whose arrays have an axis more in front.
+
+        The networks' own parameters and states become views into it: what trains it trains them.
+        """
+        stack = copy(networks[0])
+        stack.w, stack.g = np.stack([network.w for network in networks]), np.stack([n.g for n in networks])
+        stack.state = {name: np.stack([n.state[name] for n in networks]) for name in stack.state}
+        stack._arena, stack._plans = Arena(stack.dtype), {}
+        for i, network in enumerate(networks):
+            network.w, network.g = stack.w[i], stack.g[i]
+            network.state = {name: array[i] for name, array in stack.state.items()}
+            network._plans = {}
+        return stack
 
     def _initialize(self, rng: np.random.Generator) -> None:
         for slot, view in zip(self.slots, self.views(self.w).values(), strict=True):
@@ -158,9 +183,10 @@ class Network:
         return self._plans[key]
 
     def _bind(self, batch: int, training: bool) -> Plan:
-        target = np.zeros((batch, *self.target_shape), self.target_dtype)
+        stack = self.w.shape[:-1]
+        target = np.zeros((*stack, batch, *self.target_shape), self.target_dtype)
         ctx = self.context(training=training)
-        return self.bind(ctx.array(batch, self.n_in), None, target, ctx)
+        return self.bind(ctx.array(*stack, batch, self.n_in), None, target, ctx)
 
     def bind(self, x: Array, dx: Array | None, target: Array, ctx: PlanContext, first: int = 0) -> Plan:
         """Bind the layers from number ``first`` on, and the loss.
@@ -180,8 +206,9 @@ class Network:
             forwards.append(forward)
             backwards.append(backward)
         assert dy is not None
-        loss = self.loss.bind(y, dy, target, ctx)
-        return Plan(x, target, y, forwards, loss, backwards[::-1])
+        lanes = [(y, dy, target)] if y.ndim == 2 else list(zip(y, dy, target, strict=True))
+        losses = [self.loss.bind(output, d_output, of, ctx) for output, d_output, of in lanes]
+        return Plan(x, target, y, forwards, lambda: [loss() for loss in losses], backwards[::-1])
 
     def context(self, *, training: bool) -> PlanContext:
         """A context whose arrays share memory with all other plans of this network."""
@@ -196,7 +223,7 @@ class Network:
             plan = self.plan(rows.stop - start, training=False)
             plan.x[...], plan.target[...] = table.x[rows], table.y[rows]
             plan.forward()
-            total += plan.loss() * len(plan.x)
+            total += plan.loss()[0] * len(plan.x)
             outputs[rows] = plan.output
             if start % RELEASE_ROWS == 0:
                 table.release()

@@ -32,18 +32,30 @@ class Updater:
         self.step = 0
         self.slots: dict[str, Array] = {name: np.zeros_like(network.w) for name in optimizer.slots}
         self._network = network
-        self._scratch = np.empty(min(SLICE, network.w.size), network.dtype)
+        self._scratch = np.empty((*network.w.shape[:-1], min(SLICE, network.w.shape[-1])), network.dtype)
         self.update = self.tail(0)
+
+    @classmethod
+    def stacked(cls, updaters: Sequence[Updater], network: Network) -> Updater:
+        """Several updaters of one kind as one over a stacked network; their state become views into it."""
+        stack = cls(updaters[0].optimizer, network)
+        stack.step = updaters[0].step
+        for name, vector in stack.slots.items():
+            for i, updater in enumerate(updaters):
+                vector[i] = updater.slots[name]
+                updater.slots[name] = vector[i]
+        return stack
 
     def tail(self, first: int) -> Callable[[float], None]:
         """``update(lr)`` for the parameters from number ``first`` on; it counts the step."""
         network, rules = self._network, self.rules
         parameters = network.slots[first:]
         calls = self._bind(parameters)
-        start = parameters[0].slice.start if parameters else network.w.size
-        g = network.g[start:]
+        start = parameters[0].slice.start if parameters else network.w.shape[-1]
+        most = rules.clip_norm or 0.0
+        clipped = np.atleast_2d(network.g)[:, start:] if most else ()  # a row for each replica
         decayed = [
-            (network.w[part], network.g[part], self._scratch[: part.stop - part.start])
+            (network.w[..., part], network.g[..., part], self._scratch[..., : part.stop - part.start])
             for slot in parameters
             if slot.parameter.decay and rules.weight_decay
             for part in _slices(slot.slice)
@@ -52,10 +64,10 @@ class Updater:
 
         def run(lr: float) -> None:
             self.step += 1
-            if rules.clip_norm is not None:
+            for g in clipped:
                 norm = _norm(g)
-                if norm > rules.clip_norm:
-                    np.multiply(g, rules.clip_norm / norm, g)
+                if norm > most:
+                    np.multiply(g, most / norm, g)
             for w, gradient, scratch in decayed:
                 if rules.decoupled:
                     np.multiply(w, 1 - lr * rules.weight_decay, w)
@@ -71,18 +83,20 @@ class Updater:
     def _bind(self, parameters: Sequence[Slot]) -> list[tuple[Array, Array, dict[str, Array], Array]]:
         network = self._network
         if self.optimizer.scope == "tensor":
-            w, g, scratch = (
+            w, g, views = (
                 network.views(vector) for vector in (network.w, network.g, np.empty_like(network.w))
             )
             state = {name: network.views(vector) for name, vector in self.slots.items()}
             return [
-                (w[name], g[name], {slot: views[name] for slot, views in state.items()}, scratch[name])
+                (w[name], g[name], {slot: arrays[name] for slot, arrays in state.items()}, views[name])
                 for name in (parameter.name for parameter in parameters)
             ]
         calls = []
-        for part in _slices(slice(parameters[0].slice.start, network.w.size) if parameters else slice(0, 0)):
-            slots = {name: vector[part] for name, vector in self.slots.items()}
-            calls.append((network.w[part], network.g[part], slots, self._scratch[: part.stop - part.start]))
+        whole = slice(parameters[0].slice.start, network.w.shape[-1]) if parameters else slice(0, 0)
+        for part in _slices(whole):
+            slots = {name: vector[..., part] for name, vector in self.slots.items()}
+            scratch = self._scratch[..., : part.stop - part.start]
+            calls.append((network.w[..., part], network.g[..., part], slots, scratch))
         return calls
 
     def recurrence(self, lr: float, *, decay: bool) -> Recurrence | None:

@@ -222,7 +222,7 @@ class Trainer:
         lrs = [settings.lr * factor for factor in schedule.factors(start, stop, self.total_steps)]
 
         began = time.perf_counter()
-        losses = self.engine.advance(Block(self.data.train, rows, settings.batch_size, lrs))
+        (losses,) = self.engine.advance([Block(self.data.train, rows, settings.batch_size, lrs)])
         progress.epoch_seconds += time.perf_counter() - began
         self._unreleased += len(rows) * self.data.train.x.strides[0]
         if self._unreleased > SHUFFLE_BYTES:

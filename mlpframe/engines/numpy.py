@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ..api import Block, Engine, Losses, register
+from ..api import Block, Engine, Losses, rates, register
 from ..network import Network
 from ..optim import Updater
 
@@ -19,20 +21,23 @@ class NumpyEngine(Engine):
     def bind(self, network: Network, updater: Updater) -> None:
         self._network, self._update = network, updater.update
 
-    def advance(self, block: Block) -> Losses:
-        x, y = block.table.x, block.table.y
-        size, update = block.batch_size, self._update
-        classes = y.ndim == 1
-        losses = Losses()
+    def advance(self, blocks: Sequence[Block]) -> list[Losses]:
+        size, update = blocks[0].batch_size, self._update
+        classes = blocks[0].table.y.ndim == 1
+        losses = [Losses() for _ in blocks]
         start = 0
-        for lr in block.lrs:
-            rows = block.rows[start : start + size]
+        for lr in rates(blocks, self._network.dtype):
+            batch = slice(start, start + size)
             start += size
-            plan = self._network.plan(len(rows), training=True)
-            x.take(rows, 0, plan.x, "clip")
-            y.take(rows, 0, plan.target, "clip")
-            losses.values.append(plan.step())
+            plan = self._network.plan(len(blocks[0].rows[batch]), training=True)
+            for block, (x, target, _) in zip(blocks, plan.lanes, strict=True):
+                rows = block.rows[batch]
+                block.table.x.take(rows, 0, x, "clip")
+                block.table.y.take(rows, 0, target, "clip")
+            for result, value in zip(losses, plan.step(), strict=True):
+                result.values.append(value)
             if classes:
-                losses.correct += int(np.count_nonzero(plan.output.argmax(1) == plan.target))
+                for result, (_, target, output) in zip(losses, plan.lanes, strict=True):
+                    result.correct += int(np.count_nonzero(output.argmax(1) == target))
             update(lr)
         return losses

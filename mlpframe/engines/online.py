@@ -20,9 +20,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..api import Array, Block, Engine, Losses, register
+from ..api import Array, Block, Engine, Losses, rates, register
 from ..network import Network, Plan
 from ..optim import Recurrence, Updater
 
@@ -41,10 +40,10 @@ class Unrolled:
         dtype: of the arrays.
 
     Attributes:
-        start: φ: for each component of z at the start, its share of the first component before each step,
-            ``(rows, 1)``.
+        start: φ, ``(n, rows, 1)``: the share of each component of z at the start in the first component
+            before each step.
         inputs: k, ``(rows, rows)``: the share of g_s in it, zero unless s < t.
-        end: Φ, ``(n, n)``, and ``end_inputs``: κ, for each component ``(rows, 1)``: z after the block.
+        end: Φ, ``(n, n, 1)``, and ``end_inputs``: κ, ``(n, rows, 1)``: z after the block.
     """
 
     def __init__(self, steps: Sequence[Recurrence], size: int, dtype: np.dtype[Any]) -> None:
@@ -60,10 +59,20 @@ class Unrolled:
                 phi = A @ phi
                 impulses[:t] = impulses[:t] @ A.T
                 impulses[t] = B
-        self.start = [column.repeat(size).astype(dtype)[:, None] for column in start.T]
+        self.start = start.T.repeat(size, 1).astype(dtype)[..., None]
         self.inputs = inputs.repeat(size, 0).repeat(size, 1).astype(dtype)
-        self.end = phi.astype(dtype)
-        self.end_inputs = [column.repeat(size).astype(dtype)[:, None] for column in impulses.T]
+        self.end = phi.astype(dtype)[..., None]
+        self.end_inputs = impulses.T.repeat(size, 1).astype(dtype)[..., None]
+
+    @classmethod
+    def stacked(cls, lanes: Sequence[Unrolled]) -> Unrolled:
+        """Those of several replicas as one, with an axis for the replicas that broadcasts over theirs."""
+        stack = cls.__new__(cls)
+        stack.start = np.stack([lane.start for lane in lanes], -3)
+        stack.inputs = np.stack([lane.inputs for lane in lanes])
+        stack.end = np.stack([lane.end for lane in lanes], -2)
+        stack.end_inputs = np.stack([lane.end_inputs for lane in lanes], -3)
+        return stack
 
 
 class Batches:
@@ -75,23 +84,26 @@ class Batches:
 
     def __init__(self, network: Network, size: int, count: int) -> None:
         rows, width, dtype = size * count, network.widths[1], network.dtype
-        self.size, self.count = size, count
-        self.x = np.zeros((rows, network.n_in), dtype)
-        self.z, self.products = np.zeros((rows, width), dtype), np.zeros((rows, width), dtype)
-        self.weights = np.zeros((rows, rows), dtype)
-        self.target = np.zeros((rows, *network.target_shape), network.target_dtype)
-        pre = np.zeros((size, width), dtype)
+        stack = network.w.shape[:-1]
+        self.size = size
+        self.x = np.zeros((*stack, rows, network.n_in), dtype)
+        self.z, self.products = (np.zeros((*stack, rows, width), dtype) for _ in range(2))
+        self.weights = np.zeros((*stack, rows, rows), dtype)
+        self.target = np.zeros((*stack, rows, *network.target_shape), network.target_dtype)
+        pre = np.zeros((*stack, size, width), dtype)
         self.sums: list[tuple[Array, Array, Array]] = []
         self.heads: list[Plan] = []
+        targets = self.target.swapaxes(0, 1) if stack else self.target  # rows first
         for start in range(0, rows, size):
             own = slice(start, start + size)
-            weights, z = self.weights[own, : own.stop], self.z[: own.stop]
-            if size == 1:  # np.dot of vectors costs half of a product of matrices with one row
+            weights, z = self.weights[..., own, : own.stop], self.z[..., : own.stop, :]
+            if size == 1 and not stack:  # np.dot of vectors costs half of a product of matrices with one row
                 self.sums.append((weights[0], z, pre[0]))
             else:
                 self.sums.append((weights, z, pre))
+            target = targets[own].swapaxes(0, 1) if stack else targets[own]
             ctx = network.context(training=True)
-            self.heads.append(network.bind(pre, self.z[own], self.target[own], ctx, first=1))
+            self.heads.append(network.bind(pre, self.z[..., own, :], target, ctx, first=1))
 
 
 @register("online")
@@ -117,101 +129,109 @@ class OnlineEngine(Engine):
         views = [network.views(vector) for vector in vectors]
         self._weights = [view[first[0].name] for view in views]
         self._biases = [view[first[1].name] for view in views] if len(first) > 1 else []
-        self._next = [np.empty_like(self._weights[0]) for _ in vectors]
+        self._next = [np.empty(weights.shape, network.dtype) for weights in self._weights]
         self._one = np.array(1, network.dtype)
+        self._product: Callable[[Array, Array, Array], object] = np.dot if network.w.ndim == 1 else np.matmul
         self._update_head = updater.tail(len(first))
         self._bound: dict[int, Batches] = {}
 
+        def unroll_one(lrs: tuple[float, ...], size: int, decay: bool) -> Unrolled:
+            steps = [step for lr in lrs if (step := updater.recurrence(lr, decay=decay)) is not None]
+            return Unrolled(steps, size, network.dtype)
+
         @lru_cache(maxsize=64)  # a rate that stays, or changes slowly, is unrolled once
-        def unroll(lrs: tuple[float, ...], size: int) -> tuple[Unrolled, Unrolled]:
-            decayed, plain = (
-                [step for lr in lrs if (step := updater.recurrence(lr, decay=decay)) is not None]
-                for decay in (True, False)
-            )
-            vector = Unrolled(plain, size, network.dtype)
-            decays = updater.rules.weight_decay > 0
-            return Unrolled(decayed, size, network.dtype) if decays else vector, vector
+        def unroll(lanes: tuple[tuple[float, ...], ...], size: int) -> tuple[Unrolled, Unrolled]:
+            both = []
+            for decay in (True, False) if updater.rules.weight_decay else (False,):
+                one = [unroll_one(lrs, size, decay) for lrs in dict.fromkeys(lanes)]
+                by_lane = dict(zip(dict.fromkeys(lanes), one, strict=True))
+                both.append(one[0] if len(one) == 1 else Unrolled.stacked([by_lane[lrs] for lrs in lanes]))
+            return both[0], both[-1]
 
-        self._unroll: Callable[[tuple[float, ...], int], tuple[Unrolled, Unrolled]] = unroll
+        self._unroll = unroll
 
-    def advance(self, block: Block) -> Losses:
-        losses = Losses()
-        size, lrs = block.batch_size, block.lrs
-        whole = len(block.rows) // size
-        count = max(1, BLOCK_ROWS // size)
+    def advance(self, blocks: Sequence[Block]) -> list[Losses]:
+        losses = [Losses() for _ in blocks]
+        size, steps, n = blocks[0].batch_size, len(blocks[0].lrs), len(blocks[0].rows)
+        lrs = rates(blocks, self._network.dtype)
+        whole, count = n // size, max(1, BLOCK_ROWS // size)
         for start in range(0, whole, count):
-            stop = min(start + count, whole)
-            self._advance(block, block.rows[start * size : stop * size], size, tuple(lrs[start:stop]), losses)
-        rest = block.rows[whole * size :]
-        if len(rest):  # the last batch of an epoch
-            self._advance(block, rest, len(rest), tuple(lrs[whole:]), losses)
+            self._advance(blocks, slice(start, min(start + count, whole)), size, lrs, losses)
+        if whole < steps:  # the last batch of an epoch is shorter
+            self._advance(blocks, slice(whole, steps), n - whole * size, lrs, losses)
         return losses
 
     def _advance(
-        self, block: Block, rows: NDArray[np.intp], size: int, lrs: tuple[float, ...], losses: Losses
+        self, blocks: Sequence[Block], steps: slice, size: int, lrs: Sequence[Any], losses: Sequence[Losses]
     ) -> None:
         if size not in self._bound:
             self._bound[size] = Batches(self._network, size, max(1, BLOCK_ROWS // size))
         batches = self._bound[size]
-        n = len(rows)
-        x, target = batches.x[:n], batches.target[:n]
-        block.table.x.take(rows, 0, x, "clip")
-        block.table.y.take(rows, 0, target, "clip")
-        matrix, vector = self._unroll(lrs, size)
+        start = steps.start * blocks[0].batch_size
+        n = (steps.stop - steps.start) * size
+        stacked = self._network.w.ndim > 1
+        for i, block in enumerate(blocks):
+            rows = block.rows[start : start + n]
+            lane = (i, slice(n)) if stacked else slice(n)
+            block.table.x.take(rows, 0, batches.x[lane], "clip")
+            block.table.y.take(rows, 0, batches.target[lane], "clip")
+        matrix, vector = self._unroll(tuple(tuple(block.lrs[steps]) for block in blocks), size)
         self._start(batches, n, matrix, vector)
 
-        update, classes = self._update_head, target.ndim == 1
-        values, correct = losses.values, 0
-        for (weights, so_far, pre), head, lr in zip(batches.sums, batches.heads, lrs, strict=False):
-            np.dot(weights, so_far, pre)
-            values.append(head.step())
+        update, product = self._update_head, self._product
+        classes = blocks[0].table.y.ndim == 1
+        for (weights, so_far, pre), head, lr in zip(batches.sums, batches.heads, lrs[steps], strict=False):
+            product(weights, so_far, pre)
+            values = head.step()
             update(lr)
-            if size == 1 and classes:
-                correct += int(head.output.argmax() == head.target.item())
-            elif classes:
-                correct += int(np.count_nonzero(head.output.argmax(1) == head.target))
-        losses.correct += correct
+            for result, value, (_, target, output) in zip(losses, values, head.lanes, strict=True):
+                result.values.append(value)
+                if size == 1 and classes:
+                    result.correct += int(output.argmax() == target.item())
+                elif classes:
+                    result.correct += int(np.count_nonzero(output.argmax(1) == target))
         self._end(batches, n, matrix, vector)
 
     def _start(self, batches: Batches, n: int, matrix: Unrolled, vector: Unrolled) -> None:
         """Fill ``z`` with what is known of the pre-activations, and ``weights`` with the shares k ∘ X Xᵀ."""
-        x, z, products = batches.x[:n], batches.z[:n], batches.products[:n]
-        weights = batches.weights[:n, :n]
-        np.dot(x, self._weights[0], z)
+        x, z, products = batches.x[..., :n, :], batches.z[..., :n, :], batches.products[..., :n, :]
+        weights = batches.weights[..., :n, :n]
+        np.matmul(x, self._weights[0], z)
         if len(self._weights) > 1 or matrix is not vector:
             np.multiply(z, matrix.start[0], z)
         for array, start in zip(self._weights[1:], matrix.start[1:], strict=True):
-            np.dot(x, array, products)
+            np.matmul(x, array, products)
             np.multiply(products, start, products)
             np.add(z, products, z)
-        np.matmul(x, x.T, weights)
+        np.matmul(x, x.swapaxes(-1, -2), weights)
         if self._biases and matrix is vector:
             np.add(weights, self._one, weights)  # a bias is the weight of a constant input
         np.multiply(weights, matrix.inputs, weights)
         if self._biases and matrix is not vector:
             np.add(weights, vector.inputs, weights)
         for array, start in zip(self._biases, vector.start, strict=bool(self._biases)):
-            np.add(z, start * array, z)
-        np.fill_diagonal(weights, 1)  # a step's own row of z counts as it is
+            np.add(z, start * array[..., None, :], z)
+        diagonal = np.arange(n)
+        weights[..., diagonal, diagonal] = 1  # a step's own row of z counts as it is
 
     def _end(self, batches: Batches, n: int, matrix: Unrolled, vector: Unrolled) -> None:
         """Bring the first layer's weights, biases and their state to the end of the block."""
-        x, z, scaled = batches.x[:n], batches.z[:n], batches.products[:n]
-        before = np.array(self._biases)
+        x, z, scaled = batches.x[..., :n, :], batches.z[..., :n, :], batches.products[..., :n, :]
+        biases = []
         for j, out in enumerate(self._next):
             np.multiply(z, matrix.end_inputs[j], scaled)
-            np.dot(x.T, scaled, out)
-            if self._biases and matrix is vector:
-                self._biases[j][:] = vector.end[j] @ before + scaled.sum(0)
-            elif self._biases:
-                self._biases[j][:] = vector.end[j] @ before + (z * vector.end_inputs[j]).sum(0)
-        if len(self._next) == 1:  # plain SGD: no copy
-            if matrix is not vector:
-                np.multiply(self._weights[0], matrix.end, self._weights[0])
+            np.matmul(x.swapaxes(-1, -2), scaled, out)
+            if self._biases:
+                inputs = scaled if matrix is vector else z * vector.end_inputs[j]
+                kept = sum(share * array for share, array in zip(vector.end[j], self._biases, strict=True))
+                biases.append(kept + inputs.sum(-2))
+        for array, bias in zip(self._biases, biases, strict=True):
+            array[...] = bias
+        if len(self._next) == 1 and matrix is vector:  # plain SGD: no copy
             np.add(self._weights[0], self._next[0], self._weights[0])
             return
         for j, out in enumerate(self._next):
-            for i, array in enumerate(self._weights):
-                np.add(out, array * matrix.end[j, i], out)
+            for share, array in zip(matrix.end[j], self._weights, strict=True):
+                np.add(out, array * share[..., None], out)
         for array, out in zip(self._weights, self._next, strict=True):
             array[...] = out

@@ -7,7 +7,7 @@ their arithmetic. Python numbers have double precision; a float32 network is rou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import exp, log, tanh
 from operator import mul
 from typing import Any
@@ -165,6 +165,8 @@ class ScalarEngine(Engine):
                 return f"it has no layer {layer.name}"
         if network.loss.name not in LOSSES:
             return f"it has no loss {network.loss.name}"
+        if network.w.ndim > 1:
+            return "it runs one network at a time"
         if updater.optimizer.name != "sgd":
             return f"it has no optimizer {updater.optimizer.name}, only sgd"
         if updater.rules.weight_decay or updater.rules.clip_norm is not None:
@@ -178,7 +180,8 @@ class ScalarEngine(Engine):
         self._network, self._updater = network, updater
         self._loss = LOSSES[network.loss.name]
 
-    def advance(self, block: Block) -> Losses:
+    def advance(self, blocks: Sequence[Block]) -> list[Losses]:
+        block = blocks[0]
         arrays = self._network.views(self._network.w)
         units = [self._unit(i, layer, arrays) for i, layer in enumerate(self._network.layers)]
         back, loss_of = units[::-1], self._loss
@@ -214,7 +217,7 @@ class ScalarEngine(Engine):
                 if unit.biased:
                     arrays[prefix + "b"][...] = unit.b
         self._updater.step += len(block.lrs)
-        return losses
+        return [losses]
 
     def _unit(self, i: int, layer: Layer, arrays: dict[str, Any]) -> Unit:
         if layer.name != "linear":
