@@ -20,11 +20,13 @@ def save(path: Path, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
     The file appears under its name only when all of it is on the disk: a crash leaves the old one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     try:
         with part.open("wb") as file:
-            np.savez(file, **{META: text}, **arrays)  # type: ignore[arg-type]  # numpy names only allow_pickle
+            np.savez(file, allow_pickle=False, **{META: text}, **arrays)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from .tasks.train import Outcome
 
-OPEN_DICTS = ("metrics.", "callbacks.")
+OPEN_DICTS = ("metrics", "callbacks", "tags")
+"""Root keys whose entries are added by naming them."""
 
 
 def main() -> None:
@@ -26,15 +28,20 @@ def main() -> None:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         status = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
     except Exception as error:
         message = explain(error, arguments)
-        if debug or message is None:
+        if message is None:
             raise
+        if debug:
+            traceback.print_exc()
         print(message, file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         status = 130
-    sys.stdout.flush()
     sys.exit(status)
 
 
@@ -61,8 +68,7 @@ def _command(arguments: Sequence[str]) -> int:
     try:
         return int(group.main(list(arguments), "mlpframe", standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
-        return 2
+        raise UsageError(f"{arguments[0]}: {error.format_message()}") from error
 
 
 def _experiment(arguments: list[str]) -> int:
@@ -92,7 +98,7 @@ def _experiment(arguments: list[str]) -> int:
             outcome = train(config, overrides, folder)
         except Exception as error:
             if settings.mode == RunMode.RUN:
-                folder.remove_if_unused()
+                folder.remove_if_unused(sweep.new_folders)
                 refused.append(error)  # raised through Hydra it would print more than the reason
                 return None
             outcome = Outcome("failed", error=explain(error, overrides) or repr(error))
@@ -132,7 +138,20 @@ def _add_search_path() -> None:
 
 def _prepare_overrides(arguments: list[str]) -> list[str]:
     """What Hydra is given: naming an entry of an open dictionary adds it; ``resume`` finds its run."""
+    from hydra._internal.utils import get_args_parser
+
+    from .config import chosen_groups
     from .tasks.folder import find_folder
+
+    flags = [flag for action in get_args_parser()._actions for flag in action.option_strings]
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if argument.startswith("--") and flag not in flags:
+            raise UsageError(f"there is no option {flag}; settings are key=value; {nearest(flag, flags)}")
+    groups = chosen_groups()
+    for key, _, value in (argument.partition("=") for argument in arguments):
+        if key in groups and (value in ("", "null") or value.replace(".", "").isdigit()):
+            raise UsageError(f"{key}={value}: expected one of {', '.join(groups[key])}")
 
     resume = next((a.partition("=")[2] for a in arguments if a.startswith("resume=")), None)
     if resume and resume != "null":
@@ -143,20 +162,32 @@ def _prepare_overrides(arguments: list[str]) -> list[str]:
             before = [o for o in found.read()["overrides"] if o.partition("=")[0] not in given]
             before = [o for o in before if o.partition("=")[0] != "resume"]
             arguments = [*before, *rest, f"resume={found.path}", f"hydra.run.dir={found.path}"]
-    return [f"++{argument}" if argument.startswith(OPEN_DICTS) else argument for argument in arguments]
+    multirun = [argument for argument in arguments if argument in ("-m", "--multirun")]
+    rest = [argument for argument in arguments if argument not in multirun]  # Hydra wants its flag first
+    return multirun + [f"++{one}" if _is_entry(one) else one for one in rest]
+
+
+def _is_entry(argument: str) -> bool:
+    key = argument.partition("=")[0]
+    return key.partition(".")[0] in OPEN_DICTS
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     """One to three lines about a wrong request; ``None`` if the error is not the request's."""
     if isinstance(error, UsageError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return f"this does not fit into the memory: {error}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} cannot be used: {error.strerror}"
     if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf"):
         return None
     from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+    from omegaconf import MissingMandatoryValue
 
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} must be given"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and "/" in error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         if group in registries and any(broken.name == name for broken in registries.broken):
             return _message(lambda: registries[group][name])
@@ -165,12 +196,14 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     if isinstance(error, ConfigCompositionException):
         text = str(error).splitlines()[0]
         if cause is not None and text.startswith("Error merging override"):
-            return f"{text.removeprefix('Error merging override ')}: {str(cause).splitlines()[0]}"
+            given = text.removeprefix("Error merging override ").removeprefix("++")
+            return f"{given}: {str(cause).splitlines()[0]}"
         if text.startswith("Could not override"):
             key = text.split("'")[1]
             return f"there is no key {key!r}; {_nearest_key(key, arguments)}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r} cannot be read as key=value: {str(error).splitlines()[-2].strip()}"
+        reason = next(line for line in str(error).splitlines() if "Error parsing" not in line)
+        return f"{error.override.removeprefix('++')!r} cannot be read as key=value: {reason}"
     return "\n".join(str(error).splitlines()[:3])
 
 
@@ -197,7 +230,11 @@ def _nearest_key(key: str, arguments: Sequence[str]) -> str:
         config = OmegaConf.to_container(compose("config", chosen), throw_on_missing=False)
     assert isinstance(config, dict)
     keys = [name for name in flat({str(k): v for k, v in config.items()}) if not name.endswith(".name")]
-    keys += map(str, config)
+    keys = list(dict.fromkeys([*keys, *map(str, config)]))
     leaf = key.rpartition(".")[2]
     same = sorted(name for name in keys if name.rpartition(".")[2] == leaf)
-    return f"nearest: {', '.join(same)}" if same else nearest(key, keys)
+    if same:
+        return f"nearest: {', '.join(same)}"
+    group, _, _ = key.rpartition(".")
+    inside = [name for name in keys if group and name.startswith(f"{group}.")]
+    return nearest(key, inside or keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
 from typing import Any, get_args, get_origin
 
@@ -88,16 +88,22 @@ def _field_type(option: Option) -> Any:
 
 def schema(name: str, cls: type) -> type:
     """A dataclass with the field ``name`` and one field for each option of a component class."""
-    fields: list[Any] = [("name", str, field(default=name))]
+    members: list[Any] = [("name", str, field(default=name))]
     for option in options_of(cls):
         if option.default is REQUIRED:
-            fields.append((option.name, _field_type(option), field(default="???")))
+            members.append((option.name, _field_type(option), field(default="???")))
         elif isinstance(option.default, list | dict):
             value = option.default
-            fields.append((option.name, _field_type(option), field(default_factory=value.copy)))
+            members.append((option.name, _field_type(option), field(default_factory=value.copy)))
         else:
-            fields.append((option.name, _field_type(option), field(default=option.default)))
-    return make_dataclass(cls.__name__, fields)
+            members.append((option.name, _field_type(option), field(default=option.default)))
+    return make_dataclass(cls.__name__, members)
+
+
+def chosen_groups() -> dict[str, list[str]]:
+    """The groups of which every experiment has one, and the names there are."""
+    names = {kind: registries[kind].names() for kind in GROUPS}
+    return {**names, "model": sorted(MODELS), "tracking": [t.name for t in (MLflowTracking, NoTracking)]}
 
 
 def store_configs() -> None:
@@ -121,8 +127,19 @@ def read_root(config: DictConfig) -> Root:
     """
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
+    known = [field.name for field in fields(Root)]
+    for key in plain:
+        if key not in known:
+            raise UsageError(f"there is no key {key!r}; {nearest(str(key), known)}")
     root = Root(**{str(key): value for key, value in plain.items()})
+    for key, names in chosen_groups().items():
+        value = getattr(root, key)
+        if not isinstance(value, dict) or value.get("name") not in names:
+            given = value.get("name") if isinstance(value, dict) else value
+            raise UsageError(f"{key}={given}: expected one of {', '.join(names)}")
     for key, kind in DICTS.items():
+        for name in getattr(root, key):
+            registries[kind][name]
         chosen = {name: options for name, options in getattr(root, key).items() if options is not None}
         setattr(root, key, {name: _typed(key, kind, name, options) for name, options in chosen.items()})
     try:
@@ -155,6 +172,7 @@ def _typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
         merged = OmegaConf.merge(OmegaConf.structured(schema(name, cls)), options)
     except OmegaConfBaseException as error:
         raise UsageError(f"{key}.{name}.{error.full_key}: {error.msg}".splitlines()[0]) from error
+    merged.name = name
     plain = OmegaConf.to_container(merged)
     assert isinstance(plain, dict)
     return {str(option): value for option, value in plain.items()}

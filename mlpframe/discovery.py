@@ -76,23 +76,22 @@ def _load_files(folder: Path, package: str, provider: str) -> None:
 
 def _load_entry(entry: EntryPoint) -> None:
     provider = entry.dist.name if entry.dist else entry.name
-    if not _load_module(entry.value, entry.value, provider):
+    if not _load_module(entry.module, entry.module, provider):
         return
-    for folder in getattr(sys.modules[entry.value], "__path__", []):
-        _load_files(Path(folder), entry.value, provider)
+    for folder in getattr(sys.modules[entry.module], "__path__", []):
+        _load_files(Path(folder), entry.module, provider)
 
 
 def _load_module(module: str, file: str, provider: str) -> bool:
     registries.provider = provider
-    before = {kind: registry.names() for kind, registry in registries.items()}
     try:
         importlib.import_module(module)
         return True
     except (Exception, SystemExit) as error:  # whatever a stranger's file does on import
-        for kind, names in before.items():
-            registries[kind].keep(names)
+        for registry in registries.values():
+            registry.forget(module)
         name = module.rpartition(".")[2]
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         registries.broken.append(Broken(name, file, provider, reason))
         return False
 

@@ -238,13 +238,13 @@ def build_layers(specs: Sequence[Spec], n_outputs: int) -> list[Layer]:
     """Layers from their specs; an option ``units`` that is left out becomes the number of outputs."""
     layers = []
     for spec in specs:
-        options: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
         registry = registries["layer"]
-        if isinstance(options.get("name"), str) and options["name"] in registry:
-            known = [option.name for option in options_of(registry[options["name"]])]
-            if "units" in known and options.get("units") is None:
-                options["units"] = n_outputs
-        layers.append(registry.create(options))
+        options = spec if isinstance(spec, Mapping) else {}
+        name = options.get("name", spec)
+        if isinstance(name, str) and name in registry and options.get("units") is None:
+            known = [option.name for option in options_of(registry[name])]
+            spec = {**options, "name": name, **({"units": n_outputs} if "units" in known else {})}
+        layers.append(registry.create(spec))
     if not layers:
         raise UsageError("the model has no layers")
     return layers

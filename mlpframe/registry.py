@@ -9,10 +9,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from enum import Enum
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 KINDS = (
     "layer",
@@ -90,6 +92,39 @@ class Broken:
     error: str
 
 
+def type_name(kind: Any) -> str:
+    """A type in words for people."""
+    parts = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
+    if any(get_origin(part) is Mapping for part in parts):  # a Spec
+        return "a name or a mapping" + " or null" * (type(None) in parts)
+    names = ["null" if part is type(None) else getattr(part, "__name__", str(part)) for part in parts]
+    return " or ".join(names)
+
+
+def _configurable(kind: Any) -> bool:
+    """Whether a configuration can hold values of this type."""
+    plain = get_origin(kind) or kind
+    if plain is UnionType or plain is Union:
+        return all(_configurable(part) for part in get_args(kind))
+    if plain in (Any, list, dict, Mapping, type(None), bool, int, float, str, Path):
+        return True
+    return isinstance(plain, type) and issubclass(plain, Enum)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an option's type; a whole number is also a float, a name its enumeration's."""
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
+        return any(_fits(value, part) for part in get_args(kind))
+    plain = get_origin(kind) or kind
+    if plain is Any or not isinstance(plain, type):
+        return True
+    if isinstance(value, bool) or plain is bool:
+        return plain is bool and isinstance(value, bool)
+    if plain is float:
+        return isinstance(value, int | float)
+    return isinstance(value, list | tuple if plain in (list, tuple) else plain)
+
+
 def docstring_parts(text: str) -> tuple[str, str, dict[str, str], str]:
     """Split a component's docstring into summary, formula, option texts and source."""
     text = inspect.cleandoc(text)
@@ -118,6 +153,11 @@ def options_of(cls: type) -> tuple[Option, ...]:
     for name, argument in list(inspect.signature(cls).parameters.items()):
         if argument.kind is not inspect.Parameter.KEYWORD_ONLY or name not in hints:
             raise TypeError(f"{cls.__name__}.__init__: option {name!r} must be keyword-only and typed")
+        if not _configurable(hints[name]):
+            raise TypeError(
+                f"{cls.__name__}: option {name!r} of type {type_name(hints[name])} cannot be configured; "
+                f"expected bool, int, float, str, list, dict, an Enum, or a Spec"
+            )
         own.append(Option(name, hints[name], argument.default, texts.get(name, "")))
     shared = getattr(cls, "shared", None)
     if shared is None:
@@ -149,9 +189,9 @@ class Registry:
         self._classes[name] = cls
         self._providers[name] = provider
 
-    def keep(self, names: Collection[str]) -> None:
-        """Take out all but ``names``: a module failed half-way through its import."""
-        for name in set(self._classes).difference(names):
+    def forget(self, module: str) -> None:
+        """Take out what ``module`` has registered: it failed half-way through its import."""
+        for name in [name for name, cls in self._classes.items() if cls.__module__ == module]:
             del self._classes[name], self._providers[name]
 
     def names(self) -> list[str]:
@@ -176,9 +216,9 @@ class Registry:
             UsageError: unknown name or option, or a value that the component refuses.
         """
         if not isinstance(spec, str):
+            if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
+                raise UsageError(f"the {self.kind} is a name or a mapping with 'name', not {spec!r}")
             given = dict(spec)
-            if not isinstance(given.get("name"), str):
-                raise UsageError(f"a {self.kind} is a name or a mapping with 'name', not {given}")
             return self.create(given.pop("name"), **given, **options)
         cls = self[spec]
         known = {option.name: option for option in options_of(cls)}
@@ -188,6 +228,10 @@ class Registry:
         for name, option in known.items():
             if option.default is REQUIRED and name not in options:
                 raise UsageError(f"{self.kind} {spec!r} needs its option {name!r}: {option.doc}")
+            if name in options and not _fits(options[name], option.type):
+                raise UsageError(
+                    f"{self.kind} {spec!r}: {name} must be {type_name(option.type)}, not {options[name]!r}"
+                )
         shared = getattr(cls, "shared", None)
         common = {field.name for field in fields(shared)} if shared is not None else set()
         try:

@@ -125,7 +125,7 @@ def test_the_gradient_of_a_batch_is_the_mean_of_those_of_its_halves() -> None:
 
     def gradient(rows: slice) -> tuple[float, Array]:
         plan = fill(network.plan(rows.stop - rows.start, training=True), table, rows)
-        return plan.step(), network.g.copy()
+        return plan.step()[0], network.g.copy()
 
     loss_a, a = gradient(slice(0, 3))
     loss, g = gradient(slice(0, 6))
@@ -142,7 +142,7 @@ def test_evaluating_in_between_changes_no_bit_of_the_training() -> None:
         network = make_network([3, 8, 2], "relu", "float32")
         engine = make_engine(network, "adam")
         for start in range(0, 40, 8):
-            engine.advance(Block(table, np.arange(start, start + 8), 3, [0.01] * 3))
+            engine.advance([Block(table, np.arange(start, start + 8), 3, [0.01] * 3)])
             if evaluates:
                 network.evaluate(table)
         ends.append(network.w.tobytes())
@@ -169,11 +169,11 @@ def test_a_step_allocates_nothing_of_the_size_of_the_network(optimizer: str) -> 
     table = draw_table(500, 784, 10, "float32")
     rows = np.random.default_rng(6).permutation(500)
     block = Block(table, rows, 50, [0.1] * 10)
-    engine.advance(block)  # plans are bound and slots made
+    engine.advance([block])  # plans are bound and slots made
 
     tracemalloc.start()
     try:
-        engine.advance(block)
+        engine.advance([block])
         steady = tracemalloc.get_traced_memory()[1]
         tracemalloc.reset_peak()
         W = network.views(network.w)["0.linear.W"]
@@ -260,7 +260,7 @@ def test_the_iterates_are_those_of_plain_python(
         lrs = [0.5 / (1 + (steps + i) / 100) for i in range(len(batches))]
         steps += len(batches)
 
-        losses = engine.advance(Block(table, epoch, batch, lrs))
+        (losses,) = engine.advance([Block(table, epoch, batch, lrs)])
         expected = [
             plain.step(table.x[chosen].tolist(), table.y[chosen].tolist(), lr)
             for chosen, lr in zip(batches, lrs, strict=True)
@@ -279,7 +279,7 @@ def test_rows_are_counted_as_right_before_the_update_that_they_cause() -> None:
         chosen = order[start : start + 3]
         part = Table(table.x[chosen], table.y[chosen])
         expected += int((twin.evaluate(part)[1].argmax(1) == part.y).sum())
-        make_engine(twin).advance(Block(table, chosen, 3, [1.0]))
-    losses = make_engine(network).advance(Block(table, order, 3, [1.0] * 4))
+        make_engine(twin).advance([Block(table, chosen, 3, [1.0])])
+    (losses,) = make_engine(network).advance([Block(table, order, 3, [1.0] * 4)])
     assert losses.correct == expected
     assert expected != int((network.evaluate(table)[1].argmax(1) == table.y).sum())

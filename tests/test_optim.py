@@ -47,7 +47,7 @@ def run_a_batch(network: Network) -> float:
     rng = np.random.default_rng(1)
     plan.x[...] = rng.standard_normal(plan.x.shape)
     plan.target[...] = rng.integers(0, 3, 8)
-    return plan.step()
+    return plan.step()[0]
 
 
 def draw_gradient(network: Network, norm: float) -> Array:

@@ -80,12 +80,13 @@ class Watched(Engine):
     def bind(self, network: Any, updater: Any) -> None:
         self.engine.bind(network, updater)
 
-    def advance(self, block: Block) -> Losses:
+    def advance(self, blocks: Sequence[Block]) -> list[Losses]:
+        (block,) = blocks
         self.blocks.append(block.rows.tolist())
         self.rows += block.rows.tolist()
         self.lrs += block.lrs
-        made: Losses = self.engine.advance(block)
-        self.losses += made.values
+        made: list[Losses] = self.engine.advance(blocks)
+        self.losses += made[0].values
         return made
 
 
@@ -489,7 +490,7 @@ def stopping(patience: int, min_delta: float = 0.0) -> dict[str, Callback]:
     }
 
 
-@pytest.mark.parametrize(("patience", "min_delta"), [(1, 0.0), (3, 0.0), (6, 0.0), (2, 0.02)])
+@pytest.mark.parametrize(("patience", "min_delta"), [(1, 0.0), (3, 0.0), (6, 0.0), (3, 0.02)])
 def test_stops_when_so_many_epochs_in_a_row_brought_no_improvement(
     tmp_path: Path, overfitting: list[float], patience: int, min_delta: float
 ) -> None:

@@ -43,16 +43,14 @@ class RunFolder:
     def release(self) -> None:
         self._lock.release()
 
-    def remove_if_unused(self) -> None:
-        """Take away a folder in which nothing was started, and those above it that are then empty."""
+    def remove_if_unused(self, new: Sequence[Path]) -> None:
+        """Take away the folders ``new``, innermost first, if nothing was started in this one."""
         if any(file.name != LOCK for file in self.path.glob("*")):
             return
         (self.path / LOCK).unlink(missing_ok=True)
-        path = self.path
         with suppress(OSError):  # not empty
-            while path != path.parent:
+            for path in new:
                 path.rmdir()
-                path = path.parent
 
     def busy(self) -> bool:
         """Whether a run is going on in it."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..registry import KINDS, REQUIRED, Info, Option, registries
+from ..registry import KINDS, REQUIRED, Info, registries, type_name
 
 
 @click.command("list")
@@ -50,20 +50,13 @@ def _show(console: Console, info: Info) -> None:
             table.add_column(heading, overflow="fold")
         for option in info.options:
             default = "required" if option.default is REQUIRED else _plain(option.default)
-            table.add_row(option.name, Text(type_name(option)), Text(default), Text(option.doc))
+            table.add_row(option.name, Text(type_name(option.type)), Text(default), Text(option.doc))
         console.print(table)
     if info.source:
         console.print(Text(f"\nSource: {info.source}"), soft_wrap=True)
     console.print(
         Text(f"{os.path.relpath(info.file)}:{info.line}, provided by {info.provider}"), soft_wrap=True
     )
-
-
-def type_name(option: Option) -> str:
-    """The option's type in words for people."""
-    parts = get_args(option.type) if not hasattr(option.type, "__name__") else (option.type,)
-    names = ["null" if part is type(None) else getattr(part, "__name__", str(part)) for part in parts]
-    return " or ".join("mapping" if name == "Mapping" else name for name in names) or str(option.type)
 
 
 def _plain(value: Any) -> str:

@@ -88,8 +88,16 @@ launched: list[Sweep] = []
 """The sweeps of this process; Hydra makes the callback below, the command line ends the sweep."""
 
 
-class SweepCallback(Callback):
-    """Tells Hydra's jobs the MLflow run they are children of."""
+new_folders: list[Path] = []
+"""The folders that Hydra makes for the run of this process, innermost first."""
+
+
+class HydraCallback(Callback):
+    """Notes which folders are new, and tells a sweep's jobs the MLflow run they are children of."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.run.dir).absolute()
+        new_folders[:] = [path for path in (folder, *folder.parents) if not path.exists()]
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         sweep = Sweep(Path(config.hydra.sweep.dir).resolve())
