@@ -202,7 +202,7 @@ class ScalarEngine(Engine):
                     y = unit.forward(y)
                 loss, dy = loss_of(y, target)
                 total += loss
-                if classes and y[target] == max(y):
+                if classes and y.index(max(y)) == target:
                     losses.correct += 1
                 for unit in back:
                     dy = unit.backward(dy)
