@@ -116,7 +116,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def answers(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[str, Done]:
     """What became of each wrong request that this session asks about."""
-    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    mine = [item for item in request.session.items if getattr(item, "module", None) is request.module]
+    calls = [getattr(item, "callspec", None) for item in mine]
     asked = {call.params["wrong"] for call in calls if call and "wrong" in call.params}
 
     def ask(wrong: Request) -> Callable[[], Done]:

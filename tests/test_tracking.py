@@ -361,11 +361,6 @@ def test_a_wrong_request_leaves_nothing(finished: Recorded, wrong: str) -> None:
     assert list(finished.folder.glob("outputs/runs/*/*")) == [finished.run]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="RunFolder.remove_if_unused goes on above the working directory while folders are empty",
-)
 def test_a_wrong_request_in_an_empty_folder_does_not_take_the_folder_away(tmp_path: Path) -> None:
     (tmp_path / "something").touch()  # or pytest's own folders would go, too
     folder = tmp_path / "mine" / "empty"
@@ -376,9 +371,6 @@ def test_a_wrong_request_in_an_empty_folder_does_not_take_the_folder_away(tmp_pa
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a root key, but only +tags.<name>=<value> is understood"
-)
 @pytest.mark.parametrize("override", ["tags.purpose=test", "tags={purpose: test}"])
 def test_a_tag_is_given_like_every_other_key(tmp_path: Path, override: str) -> None:
     ended = mlpframe(tmp_path, override, "tracking=none", "dataset=synth", "dataset.num_train=50", "epochs=1")
