@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .discovery import beside_or_inside, load_plugins, preset_folders
 from .registry import UsageError, nearest, registries
@@ -95,7 +95,7 @@ def _experiment(arguments: list[str]) -> int:
         overrides = sweep.own_overrides(settings.overrides.task)
         folder = RunFolder(Path(settings.runtime.output_dir))
         try:
-            outcome = train(config, overrides, folder)
+            outcome = train(config, overrides, folder, _jobs_at_once(settings))
         except Exception as error:
             if settings.mode == RunMode.RUN:
                 folder.remove_if_unused(sweep.new_folders)
@@ -120,6 +120,12 @@ def _experiment(arguments: list[str]) -> int:
     if outcomes and outcomes[0].error:
         print(f"{outcomes[0].status}: {outcomes[0].error}", file=sys.stderr)
     return outcomes[0].exit_code if outcomes else 0
+
+
+def _jobs_at_once(settings: Any) -> int:
+    """How many jobs Hydra's launcher runs side by side on this machine."""
+    number = int(settings.launcher.get("n_jobs") or 1)
+    return number if number > 0 else os.cpu_count() or 1
 
 
 def _add_search_path() -> None:

@@ -405,12 +405,17 @@ def test_what_does_not_train_does_not_import_mlflow(
 
 CREATE = """
 import os, sys, time
+from pathlib import Path
 import mlflow.store.tracking.sqlalchemy_store
 from mlflow.entities import Metric
 from mlpframe.tracking import store
 
-def make(uri, number):
+def make(uri, number, processes):
     client = store.client(uri)
+    Path(f"made{number}").touch()
+    while len(list(Path().glob("made*"))) < processes:  # the experiment, too, is made by all at once
+        assert time.time() < at + 100, "another process has failed"
+        time.sleep(0.001)
     experiment = store.experiment_id(client, uri, "shared")
     run = client.create_run(experiment, run_name=str(number)).info.run_id
     client.log_batch(run, metrics=[Metric("m", step, 0, step) for step in range(100)])
@@ -421,7 +426,7 @@ at = time.time() + 0.5  # all at once, with everything imported
 for number in range(processes):
     if os.fork() == 0:
         time.sleep(max(at - time.time(), 0))
-        make(uri, number)
+        make(uri, number, processes)
         os._exit(0)
 sys.exit(sum(os.wait()[1] != 0 for _ in range(processes)))
 """

@@ -53,8 +53,14 @@ class Outcome:
     exit_code: int = 0
 
 
-def train(config: DictConfig, overrides: Sequence[str], folder: RunFolder) -> Outcome:
+def train(config: DictConfig, overrides: Sequence[str], folder: RunFolder, jobs: int = 1) -> Outcome:
     """Run one experiment in a folder.
+
+    Args:
+        config: composed, not yet checked.
+        overrides: what a person has set, for the record.
+        folder: where the run leaves its files.
+        jobs: how many run side by side; with ``threads=auto`` they divide the processors.
 
     Raises:
         UsageError: the request was wrong; nothing was started and nothing was recorded.
@@ -62,7 +68,10 @@ def train(config: DictConfig, overrides: Sequence[str], folder: RunFolder) -> Ou
     root = read_root(config)
     folder.acquire()
     try:
-        with _blas_threads(root.threads) as threads, np.errstate(all="ignore"):  # divergence is looked for
+        with (
+            _blas_threads(root.threads, jobs) as threads,
+            np.errstate(all="ignore"),
+        ):  # divergence is looked for
             trainer = _prepare(root, overrides, folder, threads)
             return _run(root, overrides, folder, trainer, _tags(root, overrides, trainer, threads))
     finally:
@@ -70,9 +79,10 @@ def train(config: DictConfig, overrides: Sequence[str], folder: RunFolder) -> Ou
 
 
 @contextmanager
-def _blas_threads(threads: int | str) -> Iterator[int]:
-    """Limit BLAS to a number of threads, or to the processors there are; yields the number."""
-    number = len(os.sched_getaffinity(0)) if threads == "auto" else int(threads)
+def _blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
+    """Limit BLAS to a number of threads, or to this job's share of the processors; yields the number."""
+    share = max(1, len(os.sched_getaffinity(0)) // jobs)
+    number = share if threads == "auto" else int(threads)
     with threadpool_limits(number, user_api="blas"):
         yield number
 
