@@ -104,14 +104,17 @@ def _experiment(arguments: list[str]) -> int:
             outcome = Outcome("failed", error=explain(error, overrides) or repr(error))
             folder.write(status="failed", overrides=overrides, error=outcome.error)
         outcomes.append(outcome)
+        if outcome.status == "interrupted" and settings.mode == RunMode.MULTIRUN:
+            raise SystemExit(outcome.exit_code)  # it is the sweep that was asked to stop
         return outcome.metrics.get("val/loss")
 
     command = hydra.main(config_path=str(beside_or_inside("conf")), config_name="config", version_base="1.3")
     try:
         command(job)()
-    except BaseException:
+    except BaseException as error:
         for started in sweep.launched:
-            started.discard_if_unused()
+            if not started.discard_if_unused() and isinstance(error, SystemExit | KeyboardInterrupt):
+                sweep.end_sweep(started, interrupted=True)
         raise
     if refused:
         raise refused[0]
@@ -148,6 +151,7 @@ def _prepare_overrides(arguments: list[str]) -> list[str]:
 
     from .config import chosen_groups
     from .tasks.folder import find_folder
+    from .tasks.sweep import own_overrides
 
     flags = [flag for action in get_args_parser()._actions for flag in action.option_strings]
     for argument in arguments:
@@ -162,11 +166,10 @@ def _prepare_overrides(arguments: list[str]) -> list[str]:
     resume = next((a.partition("=")[2] for a in arguments if a.startswith("resume=")), None)
     if resume and resume != "null":
         rest = [argument for argument in arguments if not argument.startswith("resume=")]
-        found = find_folder(resume, rest)
+        found = find_folder(resume, own_overrides(rest))
         if found is not None:
             given = {argument.partition("=")[0] for argument in rest}
             before = [o for o in found.read()["overrides"] if o.partition("=")[0] not in given]
-            before = [o for o in before if o.partition("=")[0] != "resume"]
             arguments = [*before, *rest, f"resume={found.path}", f"hydra.run.dir={found.path}"]
     multirun = [argument for argument in arguments if argument in ("-m", "--multirun")]
     rest = [argument for argument in arguments if argument not in multirun]  # Hydra wants its flag first

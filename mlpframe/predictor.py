@@ -10,6 +10,7 @@ import numpy as np
 from . import checkpoint
 from .api import Array, Table, UsageError
 from .data import Data
+from .discovery import load_plugins
 from .models import create_layers
 from .network import Network
 from .registry import registries
@@ -41,6 +42,7 @@ class Predictor:
     """A trained model, loaded from the file that ``save_model`` wrote."""
 
     def __init__(self, path: Path) -> None:
+        load_plugins()  # the model is made of them
         arrays, self.about = checkpoint.load(path)
         about = self.about
         n_outputs: int = about["n_outputs"]

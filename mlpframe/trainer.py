@@ -199,8 +199,13 @@ class Trainer:
         """Ask the run to save its state and stop after this block of batches; safe in a signal handler."""
         self.signum = signum
 
+    def _check_parameters(self) -> None:
+        if not np.isfinite(self.network.w).all():
+            raise Diverged(f"the parameters are no longer finite numbers at step {self.step}")
+
     def _write_checkpoints(self) -> None:
         if self._to_save:
+            self._check_parameters()
             arrays, meta = self.state()
             for name in sorted(self._to_save):
                 checkpoint.save(self.folder / "checkpoints" / f"{name}.npz", arrays, meta)
@@ -256,6 +261,7 @@ class Trainer:
         return self._order
 
     def _end_epoch(self) -> None:
+        self._check_parameters()
         progress = self.progress
         rows = len(self.data.train)
         values = {"train/loss": progress.epoch_loss.take()}

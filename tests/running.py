@@ -123,6 +123,7 @@ def answers(url: str) -> bool:
 
 def end_group(process: subprocess.Popen[str]) -> None:
     """End what was started as the leader of a process group, with all that it started itself."""
+    started = descendants(process.pid)
     for signum in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signum)
@@ -132,21 +133,36 @@ def end_group(process: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.wait()
+    for pid in running(started):  # in a group of its own
+        os.kill(pid, signal.SIGKILL)
     if process.stdout is not None:
         process.stdout.close()
 
 
-def group_members(pgid: int) -> list[int]:
-    """The processes of a process group that are running, by Linux's /proc."""
-    members = []
+def _processes() -> dict[int, tuple[str, int]]:
+    """State and parent of every process, by Linux's /proc; empty where there is none."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            state, _, group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(group) == pgid and state != "Z":
-            members.append(int(folder.name))
-    return members
+        found[int(folder.name)] = state, int(parent)
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all that it started, directly or not."""
+    family, parents = [pid], {child: parent for child, (_, parent) in _processes().items()}
+    for member in family:
+        family += [child for child, parent in parents.items() if parent == member]
+    return family
+
+
+def running(pids: list[int]) -> list[int]:
+    """Those of some processes that have not ended."""
+    processes = _processes()
+    return [pid for pid in pids if processes.get(pid, ("Z", 0))[0] != "Z"]
 
 
 def listening(pids: list[int]) -> set[tuple[str, int]]:

@@ -372,11 +372,6 @@ def test_auto_starts_a_run_where_there_is_none_to_continue(undisturbed: Place, u
     assert_same_end(second, uninterrupted)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the run's record has resume=auto among its overrides, the command's are compared without it",
-)
 def test_a_command_with_auto_continues_its_own_run(places: Places) -> None:
     place = places.make("auto_twice")
     command = (*COMMAND, "tracking=none", "resume=auto")
@@ -386,11 +381,6 @@ def test_a_command_with_auto_continues_its_own_run(places: Places) -> None:
     assert f"continued from step {HELD_AT}" in ended.stdout
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="recorded as ++callbacks.…, compared as callbacks.…",
-)
 def test_auto_finds_a_run_with_an_option_of_a_callback(places: Places) -> None:
     place = places.make("auto_callback")
     command = (*COMMAND, "tracking=none", "callbacks.checkpoint.every_seconds=30")

@@ -218,11 +218,6 @@ class Hold(Callback):
 '''
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="an interrupted job is an outcome like any other: the next one is started, the exit status is 1",
-)
 def test_ctrl_c_ends_the_sweep_not_just_one_job(tmp_path: Path) -> None:
     plugins = tmp_path / "plugins"
     plugins.mkdir()

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 from ..api import UsageError
 from ..tracking.client import OUTPUTS
 
+STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
+"""How a run ended, in our words and in MLflow's."""
 LOCK = "run.lock"
 RECORD = "run.json"
 """Status, overrides and results of a run, as the command line shows them."""

@@ -17,15 +17,16 @@ from rich.console import Console
 from rich.table import Table
 
 from ..tracking.client import MLflowTracker, TrackingError, store_uri
-from .folder import RunFolder
+from .folder import STATUS, RunFolder
 
 PARENT = "++tracking.parent="
 METRICS = ("train/loss", "val/loss", "val/accuracy", "val/r2", "test/loss", "test/accuracy", "test/r2")
 
 
 def own_overrides(overrides: Sequence[str]) -> list[str]:
-    """The overrides a person gave, without those a sweep gives its jobs."""
-    return [override for override in overrides if not override.startswith(PARENT)]
+    """The overrides that say what is run, as a person gives them: the same for a run and its continuation."""
+    own = [o for o in overrides if not o.startswith((PARENT, "resume="))]
+    return [o.removeprefix("++") for o in own]
 
 
 @dataclass
@@ -66,12 +67,14 @@ class Sweep:
             )
         return jobs
 
-    def discard_if_unused(self) -> None:
-        """Take the sweep back if none of its jobs was started."""
-        if not self.read_jobs():
-            if self.tracker is not None:
-                self.tracker.discard()
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def discard_if_unused(self) -> bool:
+        """Take the sweep back if none of its jobs was started; says whether that was so."""
+        if self.read_jobs():
+            return False
+        if self.tracker is not None:
+            self.tracker.discard()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return True
 
 
 def group_by_seed(jobs: Sequence[Job]) -> dict[str, list[Job]]:
@@ -126,7 +129,7 @@ class HydraCallback(Callback):
             config.hydra.overrides.hydra.append(f"{PARENT}{sweep.tracker.run_id()}")
 
 
-def end_sweep(sweep: Sweep) -> int:
+def end_sweep(sweep: Sweep, *, interrupted: bool = False) -> int:
     """Print the table, name what failed, end the parent run; returns the exit status."""
     console = Console(highlight=False, soft_wrap=True)
     jobs = sweep.read_jobs()
@@ -144,13 +147,14 @@ def end_sweep(sweep: Sweep) -> int:
         console.print(f"{len(failed)} of {len(jobs)} jobs did not finish")
     console.print(f"files   {os.path.relpath(sweep.folder)}")
     code = 1 if failed else 0
+    status = "interrupted" if interrupted else "failed" if failed else "finished"
     if sweep.tracker is not None:
         _write_summary(sweep.folder / "sweep" / "summary.csv", rows, columns)
         try:
             recorded = sweep.tracker.end(
-                "FAILED" if failed else "FINISHED",
+                STATUS[status],
                 {
-                    "tags": {"mlpframe.status": "failed" if failed else "finished"},
+                    "tags": {"mlpframe.status": status},
                     "files": ["sweep", "figures"],
                     "curves": {
                         "metrics": [

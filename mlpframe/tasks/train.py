@@ -32,7 +32,7 @@ from ..registry import registries
 from ..rng import Streams
 from ..tracking.client import MLflowTracker, NoTracker, TrackingError, store_uri, worker
 from ..trainer import Diverged, Interrupted, Settings, Tracker, Trainer
-from .folder import RunFolder
+from .folder import STATUS, RunFolder
 
 FREE = ("resume", "epochs", "threads", "data_dir", "run_name", "tags", "tracking")
 """What may differ between a run and its continuation."""
@@ -40,7 +40,6 @@ FREE = ("resume", "epochs", "threads", "data_dir", "run_name", "tags", "tracking
 
 UNRECORDED = ("tracking", "tags", "resume", "run_name")
 """What says how a run is recorded, not what is run."""
-STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
 @dataclass

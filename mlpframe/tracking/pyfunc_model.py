@@ -16,9 +16,6 @@ class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types
     """Class probabilities, or values, for rows of raw inputs."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        import mlpframe
-
-        mlpframe.registries  # noqa: B018 - asking for them loads the plugins that the model is made of
         self._predictor = Predictor(Path(context.artifacts["model"]))
 
     def predict(self, context: PythonModelContext, model_input: Any, params: Any = None) -> Any:

@@ -173,13 +173,13 @@ class RecordedRun:
         import mlflow
         import numpy as np
         from mlflow.models import ModelSignature
-        from mlflow.types import Schema, TensorSpec
+        from mlflow.types import ColSpec, Schema, TensorSpec
 
         import mlpframe
 
         dtype = np.dtype(about["dtype"])
         signature = ModelSignature(
-            Schema([TensorSpec(dtype, (-1, about["n_in"]))]),
+            Schema([ColSpec("double")] * about["n_in"]),  # unlike a tensor's type, also takes float32
             Schema([TensorSpec(dtype, (-1, about["n_outputs"]))]),
         )
         mlflow.set_tracking_uri(self.uri)
