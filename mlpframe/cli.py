@@ -96,6 +96,9 @@ def _experiment(arguments: list[str]) -> int:
         folder = RunFolder(Path(settings.runtime.output_dir))
         try:
             outcome = train(config, overrides, folder, _jobs_at_once(settings))
+        except KeyboardInterrupt:  # before the run has started
+            folder.remove_if_unused(sweep.new_folders)
+            raise
         except Exception as error:
             if settings.mode == RunMode.RUN:
                 folder.remove_if_unused(sweep.new_folders)

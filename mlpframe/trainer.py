@@ -269,6 +269,8 @@ class Trainer:
             values["train/accuracy"] = progress.correct / rows
         if self.data.validation is not None:
             values |= self.evaluate(self.data.validation, "val")
+            if not isfinite(values["val/loss"]):
+                raise Diverged(f"the validation loss became {values['val/loss']} at step {self.step}")
         values["time/epoch_seconds"] = progress.epoch_seconds
         values["time/samples_per_second"] = rows / progress.epoch_seconds
         progress.epoch += 1

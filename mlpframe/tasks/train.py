@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from types import FrameType
 from typing import Any
 
@@ -228,7 +229,7 @@ def _run(
         reason = f"{type(error).__name__}: {error} (more in {folder.path / 'error.txt'})"
         outcome = Outcome("failed", error=reason, exit_code=1)
     seconds = time.perf_counter() - began
-    outcome.metrics = dict(trainer.latest)
+    outcome.metrics = {name: value for name, value in trainer.latest.items() if isfinite(value)}
     return _record(root, folder, trainer, outcome, seconds, say)
 
 

@@ -24,14 +24,17 @@ def ui(port: int, uri: str | None) -> int:
     command += ["--workers", "1", "--backend-store-uri", store]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     click.echo(f"{store}\nhttp://127.0.0.1:{port}  (Ctrl-C ends it)")
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    servers: list[subprocess.Popen[bytes]] = []
 
     def stop(*_: object) -> None:  # MLflow's own processes do not pass signals on to each other
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
+        for server in servers:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    servers.append(server)
     server.wait()
     stop()
     return 0 if server.returncode in (0, -signal.SIGTERM) else 1

@@ -38,11 +38,14 @@ class RecordedRun:
     """
 
     def __init__(self, about: Mapping[str, Any]) -> None:
+        from filelock import FileLock
         from mlflow.entities import RunStatus
 
         from . import store
 
         self.folder = Path(about["run"])
+        self._lock = FileLock(self.folder / "mlflow.lock")
+        self._lock.acquire()  # the process of a run that was killed may still be recording
         self.uri: str = about["uri"]
         self.client = store.client(self.uri)
         self._pending: list[tuple[str, float, int, int]] = []
@@ -162,6 +165,7 @@ class RecordedRun:
         for key, value in message.get("tags", {}).items():
             self.client.set_tag(self.id, key, value)
         self.client.set_terminated(self.id, message["status"])
+        self._lock.release()
         return {"run_id": self.id, "experiment_id": self.experiment, "uri": self.uri}
 
     def discard(self) -> None:
@@ -267,6 +271,7 @@ def _prefetch() -> None:
 def main() -> None:
     warnings.simplefilter("ignore")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # its 7 take four minutes
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print is not an answer
     messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
