@@ -139,7 +139,7 @@ def end_sweep(sweep: Sweep, *, interrupted: bool = False) -> int:
     rows = _rows(groups, columns)
     if rows:
         console.print(_table(rows, columns))
-    failed = [job for job in jobs if job.status != "finished"]
+    failed = [job for job in jobs if job.status != "finished" or job.error]
     for job in failed:
         reason = f": {job.error}" if job.error else ""
         console.print(f"job {job.number} ({' '.join(job.overrides)}) {job.status}{reason}", markup=False)

@@ -16,16 +16,31 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 FLUSH_SECONDS = 1.0
 RETRY_SECONDS = 60.0
 """How long the end of a run goes on trying to record values that the store refused."""
 BATCH = 1000  # MLflow's limit of metrics a call
 PARAMS = 100  # and of parameters
 PARAM_LENGTH = 6000
+
+
+def persistently(call: Callable[[], T]) -> T:
+    """Call the store; while a database is locked by others who write to it, again and again for a minute."""
+    give_up = time.monotonic() + RETRY_SECONDS
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.5)
 
 
 class RecordedRun:
@@ -47,16 +62,15 @@ class RecordedRun:
         self._lock = FileLock(self.folder / "mlflow.lock")
         self._lock.acquire()  # the process of a run that was killed may still be recording
         self.uri: str = about["uri"]
-        self.client = store.client(self.uri)
+        self.client = persistently(lambda: store.client(self.uri))
         self._pending: list[tuple[str, float, int, int]] = []
         self._known: set[tuple[str, int]] = set()
         if about["run_id"]:
             self.id: str = about["run_id"]
             self.experiment = str(self.client.get_run(self.id).info.experiment_id)
-            self._known = self._recorded()
-            self.client.update_run(self.id, RunStatus.to_string(RunStatus.RUNNING))
-            for key, value in about["tags"].items():
-                self.client.set_tag(self.id, key, value)
+            self._known = persistently(self._recorded)
+            persistently(lambda: self.client.update_run(self.id, RunStatus.to_string(RunStatus.RUNNING)))
+            self._set_tags(about["tags"])
             return
         tags = {
             "mlflow.user": getpass.getuser(),
@@ -67,13 +81,22 @@ class RecordedRun:
         }
         if about["parent"]:
             tags["mlflow.parentRunId"] = about["parent"]
-        self.experiment = store.experiment_id(self.client, self.uri, about["experiment"])
-        self.id = str(self.client.create_run(self.experiment, run_name=about["name"], tags=tags).info.run_id)
+        self.experiment = persistently(
+            lambda: store.experiment_id(self.client, self.uri, about["experiment"])
+        )
+        made = persistently(
+            lambda: self.client.create_run(self.experiment, run_name=about["name"], tags=tags)
+        )
+        self.id = str(made.info.run_id)
         (self.folder / "mlflow.json").write_text(
             json.dumps({"run_id": self.id, "uri": self.uri, "experiment_id": self.experiment})
         )
-        self._log_params(about["params"])
-        self._log_data(about["data"])
+        persistently(lambda: self._log_params(about["params"]))
+        persistently(lambda: self._log_data(about["data"]))
+
+    def _set_tags(self, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            persistently(partial(self.client.set_tag, self.id, key, value))
 
     def _recorded(self) -> set[tuple[str, int]]:
         """What the store has of each metric: logging a step again would show it twice."""
@@ -159,12 +182,11 @@ class RecordedRun:
             figures.draw_matrix(np.array(rows), message["class_names"], name.replace("_", " "), file)
         for part in message.get("files", ()):
             if (self.folder / part).is_dir():
-                self.client.log_artifacts(self.id, str(self.folder / part), part)
+                persistently(partial(self.client.log_artifacts, self.id, str(self.folder / part), part))
         if message.get("model"):
-            self._log_model(message["model"])
-        for key, value in message.get("tags", {}).items():
-            self.client.set_tag(self.id, key, value)
-        self.client.set_terminated(self.id, message["status"])
+            persistently(lambda: self._log_model(message["model"]))
+        self._set_tags(message.get("tags", {}))
+        persistently(lambda: self.client.set_terminated(self.id, message["status"]))
         self._lock.release()
         return {"run_id": self.id, "experiment_id": self.experiment, "uri": self.uri}
 
@@ -228,6 +250,8 @@ class Recorder:
                 try:
                     return self._runs[run].end(message)
                 except Exception as error:
+                    with suppress(Exception):  # no run may seem to go on for ever
+                        self._runs[run].client.set_terminated(self._runs[run].id, "FAILED")
                     return {"error": _reason(error)}
                 finally:
                     self._runs.pop(run, None)
