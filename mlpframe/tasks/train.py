@@ -80,9 +80,13 @@ def train(config: DictConfig, overrides: Sequence[str], folder: RunFolder, jobs:
 
 @contextmanager
 def _blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
-    """Limit BLAS to a number of threads, or to this job's share of the processors; yields the number."""
-    share = max(1, len(os.sched_getaffinity(0)) // jobs)
-    number = share if threads == "auto" else int(threads)
+    """Limit BLAS to a number of threads, or to this job's share of the processors; yields the number.
+
+    One processor is left to the tracking process: BLAS threads that wait for each other stop whenever one
+    of them has to share its processor.
+    """
+    free = max(1, len(os.sched_getaffinity(0)) - 1)
+    number = max(1, free // jobs) if threads == "auto" else int(threads)
     with threadpool_limits(number, user_api="blas"):
         yield number
 
