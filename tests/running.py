@@ -23,8 +23,9 @@ Rows = list[tuple[int, str, float]]
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment of a command: nothing of the caller's settings for Hydra, MLflow or mlpframe."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HYDRA_", "MLFLOW_", "MLPFRAME_"))}
+    """The environment of a command: nothing of the caller's Hydra, MLflow, mlpframe or pytest settings."""
+    others = ("HYDRA_", "MLFLOW_", "MLPFRAME_", "PYTEST_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
     return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **extra}
 
 

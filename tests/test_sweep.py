@@ -244,7 +244,7 @@ def test_jobs_in_parallel_on_a_new_store_lose_no_run(tmp_path: Path) -> None:
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=8"]
     small = ("dataset=synth", "dataset.num_train=200", "dataset.num_val=100", "epochs=1")
     made = sweep(tmp_path, "seed=range(8)", *launcher, *small)
-    assert made.ended.returncode == 0, made.ended.stderr
+    assert made.ended.returncode == 0, made.ended.stdout + made.ended.stderr
     assert [job.name for job in made.jobs] == [str(number) for number in range(8)]
     for job in made.jobs:
         child = made.child(job)

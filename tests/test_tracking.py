@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -378,6 +380,7 @@ def test_a_tag_is_given_like_every_other_key(tmp_path: Path, override: str) -> N
 
 MAIN = """
 import sys
+import threading
 from mlpframe.cli import main
 try:
     main()
@@ -426,6 +429,29 @@ for number in range(processes):
 sys.exit(sum(os.wait()[1] != 0 for _ in range(processes)))
 """
 MAKERS = 6
+
+
+def test_a_database_that_others_write_to_is_waited_for(tmp_path: Path) -> None:
+    from mlpframe.tracking.worker import persistently
+
+    file = tmp_path / "some.db"
+    first = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+    first.execute("CREATE TABLE numbers (n INTEGER)")
+    first.execute("BEGIN EXCLUSIVE")
+    tries = 0
+
+    def write() -> None:
+        nonlocal tries
+        tries += 1
+        with sqlite3.connect(file, timeout=0) as second:
+            second.execute("INSERT INTO numbers VALUES (1)")
+
+    threading.Timer(0.7, lambda: first.execute("COMMIT")).start()
+    persistently(write)
+    assert tries > 1
+    assert first.execute("SELECT n FROM numbers").fetchall() == [(1,)]
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        persistently(lambda: first.execute("SELECT n FROM others"))
 
 
 def test_processes_that_make_a_store_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -29,16 +29,19 @@ RETRY_SECONDS = 60.0
 BATCH = 1000  # MLflow's limit of metrics a call
 PARAMS = 100  # and of parameters
 PARAM_LENGTH = 6000
+PASSING = ("locked", "locking protocol", "disk I/O error")
+"""What SQLite says of a database that others write to at this moment."""
 
 
 def persistently(call: Callable[[], T]) -> T:
-    """Call the store; while a database is locked by others who write to it, again and again for a minute."""
+    """Call the store; while others who write to its database are in the way, again and again for a minute."""
     give_up = time.monotonic() + RETRY_SECONDS
     while True:
         try:
             return call()
         except Exception as error:
-            if "locked" not in str(error) or time.monotonic() > give_up:
+            passing = any(words in str(error) for words in PASSING)
+            if not passing or time.monotonic() > give_up:
                 raise
             time.sleep(0.5)
 
