@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
-from . import command, engines, peers
+from . import command, engines, inference, peers, scaling
 
-click.Group("benchmarks", [peers.peers, command.command, engines.engines])()
+COMMANDS = [peers.peers, inference.inference, scaling.scaling, command.command, engines.engines]
+
+click.Group("benchmarks", COMMANDS)()

@@ -3,52 +3,106 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
+from matplotlib.figure import Figure
 
-MNIST = ["dataset=mnist", "model.hidden=[300]", "model.activation=sigmoid", "batch_size=50"]
+from .contenders import installed
+from .timing import Times, interleaved, repeated
+from .writing import Table, write
+
+TRACKING = ("784-300-10 with tracking", "784-300-10 without")
+MISTYPED, RUN = "mlpframe lrr=1", "mlpframe tracking=none epochs=1"
+START_UP = {
+    "import mlpframe": ["-c", "import mlpframe"],
+    **{name: ["-m", *name.split()] for name in ("mlpframe --help", MISTYPED, "mlpframe list", RUN)},
+    **{
+        f"import {module}": ["-c", f"import {module}"]
+        for module in ("torch", "jax", "sklearn.neural_network")
+        if installed(module.partition(".")[0])
+    },
+}
 
 
 @click.command()
-@click.option("--rounds", default=5, show_default=True, help="Pairs of runs with and without tracking.")
-@click.option("--epochs", default=5, show_default=True)
+@click.option("--rounds", default=5, show_default=True, help="Rounds of all commands in turn.")
+@click.option("--epochs", default=5, show_default=True, help="Of the runs with and without tracking.")
 def command(rounds: int, epochs: int) -> None:
     """Time `python -m mlpframe` on MNIST: with tracking ÷ without, start-up, and what is not training."""
-    say = Console(highlight=False).print
     with tempfile.TemporaryDirectory() as folder:
-        ratios, around, wholes = [], [], []
-        _run(Path(folder), [*MNIST, "epochs=1"])  # makes the store
-        for _ in range(rounds):
-            with_tracking, whole = _run(Path(folder), [*MNIST, f"epochs={epochs}"])
-            without, _ = _run(Path(folder), [*MNIST, f"epochs={epochs}", "tracking=none"])
-            ratios.append(with_tracking / without)
-            around.append(whole - with_tracking)
-            wholes.append(whole)
-        say(f"first to last step, with tracking ÷ without: {statistics.median(ratios):.3f}")
-        say(f"whole command with {epochs} epochs: {statistics.median(wholes):.1f} s")
-        say(f"of which not between first and last step: {statistics.median(around):.1f} s")
-        for arguments in (["--help"], ["lrr=1"], ["list"]):
-            seconds = [_seconds(Path(folder), arguments) for _ in range(rounds)]
-            say(f"mlpframe {arguments[0]}: {statistics.median(seconds):.2f} s")
-
-
-def _seconds(folder: Path, arguments: list[str]) -> float:
-    began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "mlpframe", *arguments], cwd=folder, capture_output=True, check=False
+        training, around = _runs(Path(folder), rounds, epochs)
+        commands = {name: repeated(partial(_start, Path(folder), name)) for name in START_UP}
+        start_up = interleaved(commands, rounds=rounds)
+    runs = Table(
+        "Runs on MNIST",
+        ("run", "training s", "not training s"),
+        [(name, f"{training.median(name):.2f}", f"{around.median(name):.2f}") for name in training.seconds],
     )
-    return time.perf_counter() - began
+    starts = Table(
+        "Start-up",
+        ("command", "s", f"{RUN} ÷"),
+        [(name, f"{start_up.median(name):.2f}", f"{start_up.ratio(RUN, name):.2f}") for name in START_UP],
+    )
+    text = (
+        f"784-300-10, epochs={epochs}: training with tracking ÷ without: {training.ratio(*TRACKING):.3f}.\n"
+        "What is not training, with a store that exists, should take 4 s at most."
+    )
+    for table in (runs, starts):
+        table.show()
+    click.echo(text)
+    write("command", "The whole command", text, [runs, starts], _bars(start_up))
 
 
-def _run(folder: Path, arguments: list[str]) -> tuple[float, float]:
-    """Seconds between first and last step, and of the whole command."""
-    seconds = _seconds(folder, arguments)
-    newest = max(folder.glob("outputs/runs/*/*/run.json"), key=lambda file: file.stat().st_mtime)
-    return json.loads(newest.read_text())["seconds"], seconds
+def run_python(folder: Path, *arguments: str, status: int = 0) -> float:
+    """Seconds that Python takes with these arguments, in a folder.
+
+    Raises:
+        click.ClickException: it ended with another status.
+    """
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode != status:
+        raise click.ClickException(f"python {' '.join(arguments)}: {done.stderr.strip()}")
+    return seconds
+
+
+def _runs(folder: Path, rounds: int, epochs: int) -> tuple[Times, Times]:
+    """Seconds between first and last step, and the other seconds of the command."""
+    sized = ["model.hidden=[300]", "model.activation=sigmoid", "batch_size=50", f"epochs={epochs}"]
+    runs = {
+        TRACKING[0]: ["dataset=mnist", *sized],
+        TRACKING[1]: ["dataset=mnist", *sized, "tracking=none"],
+        **{name: name.split() for name in ("dataset=mnist epochs=1", "experiment=mnist epochs=1")},
+    }
+    training: dict[str, list[float]] = {name: [] for name in runs}
+    around: dict[str, list[float]] = {name: [] for name in runs}
+    run_python(folder, "-m", "mlpframe", "epochs=1")  # makes the store
+    for _ in range(rounds):
+        for name, overrides in runs.items():
+            whole = run_python(folder, "-m", "mlpframe", *overrides)
+            newest = max(folder.glob("outputs/runs/*/*/run.json"), key=lambda file: file.stat().st_mtime)
+            training[name].append(json.loads(newest.read_text())["seconds"])
+            around[name].append(whole - training[name][-1])
+    return Times(training), Times(around)
+
+
+def _start(folder: Path, name: str) -> float:
+    return run_python(folder, *START_UP[name], status=2 if name == MISTYPED else 0)
+
+
+def _bars(start_up: Times) -> Figure:
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(list(start_up.seconds), [start_up.median(name) for name in start_up.seconds], color="0.5")
+    axes.set(xlabel="seconds", title="Start-up")
+    axes.invert_yaxis()
+    return figure

@@ -7,17 +7,18 @@ shuffled order, or ``None`` where the library is not installed or the case does 
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from mlpframe import registries
-from mlpframe.api import Block, Table
+from mlpframe.api import Array, Block, Table
 from mlpframe.engines import create_engine
-from mlpframe.network import Network, build_layers
+from mlpframe.models import create_layers
+from mlpframe.network import Network
 from mlpframe.optim import Updater
 from mlpframe.rng import Streams
 
@@ -25,6 +26,8 @@ from .timing import Contender
 
 ROWS = 20_000
 LR = 0.01
+SCAN_PRODUCTS = 1_000_000_000
+"""Weights × rows of a ``lax.scan``: it takes about as long as the others' part of a round."""
 
 
 @dataclass(frozen=True)
@@ -32,54 +35,67 @@ class Case:
     """A network, a batch size, an optimizer.
 
     Args:
-        widths: units from input to output; sigmoid between them.
+        widths: units from input to output; sigmoid between them. With one output it is a regression.
         batch: rows of a batch.
         optimizer: ``sgd`` or ``adam``.
-        regression: mean squared error instead of cross-entropy.
+        rows: of the data.
     """
 
     widths: tuple[int, ...]
     batch: int
     optimizer: str = "sgd"
-    regression: bool = False
+    rows: int = ROWS
+
+    @property
+    def regression(self) -> bool:
+        """Mean squared error instead of cross-entropy."""
+        return self.widths[-1] == 1
 
     def __str__(self) -> str:
         return f"{'-'.join(map(str, self.widths))}, batch {self.batch}, {self.optimizer}"
 
-    def data(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Inputs as sparse as images of digits, and classes or values."""
-        rng = np.random.default_rng(0)
-        rows = ROWS if self.widths[0] * ROWS < 50_000_000 else 2_000
-        x = rng.random((rows, self.widths[0]), dtype=np.float32)
-        if self.widths[0] > 100:
-            x *= rng.random(x.shape) < 0.19
-        if self.regression:
-            return x, rng.standard_normal((rows, self.widths[-1])).astype(np.float32)
-        return x, rng.integers(0, self.widths[-1], rows)
+    def model(self) -> dict[str, Any]:
+        """The model's configuration for mlpframe."""
+        return {"name": "mlp", "hidden": list(self.widths[1:-1]), "activation": "sigmoid"}
 
-    def weights(self) -> list[np.ndarray[Any, Any]]:
+    def data(self) -> tuple[Array, Array]:
+        """Inputs and classes or values; all cases of one shape share them."""
+        return _data(self.rows, self.widths[0], self.widths[-1])
+
+    def weights(self) -> list[Array]:
         rng = np.random.default_rng(1)
         pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
         return [rng.standard_normal(shape).astype(np.float32) * np.float32(0.05) for shape in pairs]
 
-    def order(self) -> np.ndarray[Any, Any]:
-        n = len(self.data()[0])
-        return np.random.default_rng(2).permutation(n // self.batch * self.batch)
+    def order(self) -> Array:
+        return np.random.default_rng(2).permutation(self.rows // self.batch * self.batch)
+
+
+@lru_cache(maxsize=1)
+def _data(rows: int, n_in: int, n_out: int) -> tuple[Array, Array]:
+    """Inputs as sparse as images of digits where there are as many."""
+    rng = np.random.default_rng(0)
+    x = rng.random((rows, n_in), dtype=np.float32)
+    if n_in > 100:
+        x *= rng.random(x.shape) < 0.19
+    if n_out == 1:
+        return x, rng.standard_normal((rows, 1)).astype(np.float32)
+    return x, rng.integers(0, n_out, rows)
 
 
 class Rows:
     """Endless batches of row numbers in one shuffled order."""
 
     def __init__(self, case: Case) -> None:
-        self._batches: np.ndarray[Any, Any] = case.order().reshape(-1, case.batch)
+        self._batches: Array = case.order().reshape(-1, case.batch)
         self._at = 0
 
-    def next(self) -> np.ndarray[Any, Any]:
+    def next(self) -> Array:
         self._at = (self._at + 1) % len(self._batches)
-        chosen: np.ndarray[Any, Any] = self._batches[self._at]
+        chosen: Array = self._batches[self._at]
         return chosen
 
-    def block(self, steps: int) -> np.ndarray[Any, Any]:
+    def block(self, steps: int) -> Array:
         """That many batches in one array of row numbers; the order starts anew at its end."""
         start = self._at
         if start + steps > len(self._batches):
@@ -88,25 +104,24 @@ class Rows:
         return self._batches[start : start + steps].reshape(-1)
 
 
+def network(case: Case) -> Network:
+    """The network of mlpframe, with the case's weights."""
+    loss = registries["loss"].create("mse" if case.regression else "cross_entropy")
+    layers = create_layers(case.model(), case.widths[-1])
+    built = Network(layers, loss, case.widths[0], case.data()[1], "float32", Streams(0))
+    views = [view for name, view in built.views(built.w).items() if name.endswith("W")]
+    for view, values in zip(views, case.weights(), strict=True):
+        view[...] = values
+    return built
+
+
 def mlpframe(case: Case, engine: str = "auto") -> Contender:
     """This project, as the trainer calls it: blocks of 100 steps, shuffled gather and accuracy included."""
-    x, y = case.data()
-    layers: list[Any] = []
-    for units in case.widths[1:-1]:
-        layers += [{"name": "linear", "units": units}, "sigmoid"]
-    loss = registries["loss"].create("mse" if case.regression else "cross_entropy")
-    layers = build_layers([*layers, "linear"], case.widths[-1])
-    network = Network(layers, loss, case.widths[0], y, "float32", Streams(0))
-    for view, values in zip(
-        [view for name, view in network.views(network.w).items() if name.endswith("W")],
-        case.weights(),
-        strict=True,
-    ):
-        view[...] = values
-    updater = Updater(registries["optimizer"].create(case.optimizer), network)
-    chosen = create_engine(engine, network, updater, case.batch)
-    table, rows = Table(x, y), Rows(case)
-    most = min(100, len(x) // case.batch)
+    built = network(case)
+    updater = Updater(registries["optimizer"].create(case.optimizer), built)
+    chosen = create_engine(engine, built, updater, case.batch)
+    table, rows = Table(*case.data()), Rows(case)
+    most = min(100, case.rows // case.batch)
 
     def run(steps: int) -> None:
         while steps:
@@ -126,16 +141,18 @@ def products(case: Case, block: int = 1) -> Contender:
     weights = case.weights()
     rows = case.batch * block
     hidden = [np.empty((case.batch, w.shape[1]), np.float32) for w in weights]
-    deltas = [np.empty_like(h) for h in hidden]
+    rng = np.random.default_rng(3)
+    deltas = [rng.standard_normal(h.shape, np.float32) for h in hidden]  # empty: denormal numbers are slow
     gradients = [np.empty_like(w) for w in weights]
+    outer = np.dot if case.batch == 1 else np.matmul  # whichever is the faster there, by up to 9 times
     wide, gram = np.empty((rows, weights[0].shape[1]), np.float32), np.empty((rows, rows), np.float32)
 
-    def forward_backward(inputs: np.ndarray[Any, Any], first: int) -> None:
+    def forward_backward(inputs: Array, first: int) -> None:
         """The products of the layers from ``first`` on; ``inputs`` are those of layer ``first``."""
         for i in range(first, len(weights)):
             np.matmul(inputs if i == first else hidden[i - 1], weights[i], hidden[i])
         for i in range(len(weights) - 1, first - 1, -1):
-            np.matmul((inputs if i == first else hidden[i - 1]).T, deltas[i], gradients[i])
+            outer((inputs if i == first else hidden[i - 1]).T, deltas[i], gradients[i])
             if i:
                 np.matmul(deltas[i], weights[i].T, deltas[i - 1])
 
@@ -182,8 +199,8 @@ def plain_loop(case: Case) -> Contender:
                 d = e / e.sum(1, keepdims=True)
                 d[np.arange(len(d)), target] -= 1
                 d /= len(d)
-            dws: list[np.ndarray[Any, Any]] = []
-            dbs: list[np.ndarray[Any, Any]] = []
+            dws: list[Array] = []
+            dbs: list[Array] = []
             for i in range(len(weights) - 1, -1, -1):
                 dws.insert(0, h[i].T @ d)
                 dbs.insert(0, d.sum(0))
@@ -206,6 +223,19 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+def torch_model(case: Case) -> Any:
+    """The same network as a PyTorch module, with the case's weights."""
+    import torch as t
+
+    parts: list[t.nn.Module] = []
+    for i, w in enumerate(case.weights()):
+        linear = t.nn.Linear(*w.shape)
+        linear.weight.data = t.from_numpy(w.T.copy())
+        linear.bias.data.zero_()
+        parts += [linear, t.nn.Sigmoid()] if i < len(case.widths) - 2 else [linear]
+    return t.nn.Sequential(*parts)
+
+
 def torch(case: Case, *, compiled: bool = False, fused: bool = False) -> Contender | None:
     """PyTorch eager, or with ``torch.compile`` of the whole step."""
     if not installed("torch"):
@@ -214,13 +244,7 @@ def torch(case: Case, *, compiled: bool = False, fused: bool = False) -> Contend
 
     x, y = case.data()
     tx, ty, rows = t.from_numpy(x), t.from_numpy(y), Rows(case)
-    parts: list[t.nn.Module] = []
-    for i, w in enumerate(case.weights()):
-        linear = t.nn.Linear(*w.shape)
-        linear.weight.data = t.from_numpy(w.T.copy())
-        linear.bias.data.zero_()
-        parts += [linear, t.nn.Sigmoid()] if i < len(case.widths) - 2 else [linear]
-    model = t.nn.Sequential(*parts)
+    model = torch_model(case)
     loss_of = t.nn.MSELoss() if case.regression else t.nn.CrossEntropyLoss()
     if case.optimizer == "sgd":
         optimizer: t.optim.Optimizer = t.optim.SGD(model.parameters(), LR)
@@ -229,7 +253,7 @@ def torch(case: Case, *, compiled: bool = False, fused: bool = False) -> Contend
 
     def forward_backward(inputs: t.Tensor, target: t.Tensor) -> t.Tensor:
         loss: t.Tensor = loss_of(model(inputs), target)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     step = t.compile(forward_backward) if compiled else forward_backward
@@ -247,8 +271,26 @@ def torch(case: Case, *, compiled: bool = False, fused: bool = False) -> Contend
     return Contender(run)
 
 
+def jax_parameters(case: Case) -> list[Any]:
+    """Weights and biases of each layer as JAX arrays."""
+    import jax.numpy as jnp
+
+    return [(jnp.asarray(w), jnp.zeros(w.shape[1])) for w in case.weights()]
+
+
+def jax_logits(parameters: Sequence[Any], inputs: Any) -> Any:
+    """The outputs of the network; to be compiled."""
+    import jax as j
+
+    h = inputs
+    for i, (w, b) in enumerate(parameters):
+        h = h @ w + b
+        h = h if i == len(parameters) - 1 else j.nn.sigmoid(h)
+    return h
+
+
 def jax(case: Case, *, scan: bool) -> Contender | None:
-    """JAX: one jitted step a call, or as many steps as are asked for in one ``lax.scan``."""
+    """JAX: one jitted step a call, or many steps in one ``lax.scan``."""
     if not installed("jax"):
         return None
     import jax as j
@@ -256,14 +298,11 @@ def jax(case: Case, *, scan: bool) -> Contender | None:
 
     x, y = case.data()
     jx, jy, rows = jnp.asarray(x), jnp.asarray(y), Rows(case)
-    parameters = [(jnp.asarray(w), jnp.zeros(w.shape[1])) for w in case.weights()]
+    parameters = jax_parameters(case)
     zeros = j.tree.map(jnp.zeros_like, parameters)
 
     def loss_of(p: Sequence[Any], inputs: Any, target: Any) -> Any:
-        h = inputs
-        for i, (w, b) in enumerate(p):
-            h = h @ w + b
-            h = h if i == len(p) - 1 else j.nn.sigmoid(h)
+        h = jax_logits(p, inputs)
         if case.regression:
             return jnp.mean((h - target) ** 2)
         return jnp.mean(j.nn.logsumexp(h, 1) - jnp.take_along_axis(h, target[:, None], 1)[:, 0])
@@ -289,7 +328,8 @@ def jax(case: Case, *, scan: bool) -> Contender | None:
     one = j.jit(step, donate_argnums=0)
     many = j.jit(lambda s, block: j.lax.scan(step, s, block), donate_argnums=0)
     state = j.tree.map(jnp.copy, state)  # donated buffers must not be shared
-    length = min(500, len(x) // case.batch)
+    weights = sum(w.size for w in case.weights())
+    length = max(1, min(SCAN_PRODUCTS // (weights * case.batch), case.rows // case.batch))
 
     def run_scan(scans: int) -> None:
         nonlocal state
@@ -306,13 +346,11 @@ def jax(case: Case, *, scan: bool) -> Contender | None:
     return Contender(run_scan, length) if scan else Contender(run)
 
 
-def sklearn(case: Case) -> Contender:
-    """scikit-learn's MLPClassifier.partial_fit, a batch a call."""
+def sklearn_model(case: Case) -> Any:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-    x, y = case.data()
     kind = MLPRegressor if case.regression else MLPClassifier
-    model = kind(
+    return kind(
         hidden_layer_sizes=case.widths[1:-1],
         activation="logistic",
         solver=case.optimizer,
@@ -321,14 +359,24 @@ def sklearn(case: Case) -> Contender:
         momentum=0.0,
         alpha=0.0,
     )
+
+
+def sklearn(case: Case) -> Contender:
+    """scikit-learn's own loop over batches: ``partial_fit`` of the rows of many, in an order it shuffles."""
+    x, y = case.data()
+    model = sklearn_model(case)
     more: dict[str, Any] = {} if case.regression else {"classes": np.arange(case.widths[-1])}
-    rows = Rows(case)
+    most, start = min(1000, case.rows // case.batch), 0
 
     def run(steps: int) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for _ in range(steps):
-                chosen = rows.next()
-                model.partial_fit(x[chosen], y[chosen].ravel(), **more)
+        nonlocal start
+        while steps:
+            now = min(steps, most)
+            if start + now * case.batch > case.rows:
+                start = 0
+            part = slice(start, start + now * case.batch)
+            model.partial_fit(x[part], y[part].ravel(), **more)
+            start = part.stop
+            steps -= now
 
     return Contender(run)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
-from rich.table import Table
-from threadpoolctl import threadpool_limits
 
 from . import contenders
 from .contenders import Case
-from .timing import Contender, interleaved, processors
+from .timing import THREADS, Contender, apart, interleaved
+from .writing import Table, on_threads
 
 CASES = [
     *(Case(widths, 1) for widths in ((2, 3, 2), (4, 5, 3), (4, 16, 3), (64, 100, 10))),
@@ -20,33 +18,28 @@ ONLINE_ROWS = 16
 
 
 @click.command()
-@click.option("--threads", default=1, show_default=True, help="Processors to use.")
+@click.option("--threads", type=THREADS, default=1, show_default=True, help="Processors to use.")
 @click.option("--rounds", default=15, show_default=True, help="Rounds of all contenders in turn.")
 def engines(threads: int, rounds: int) -> None:
     """Time every engine ÷ the engine numpy, and numpy ÷ the bare matrix products of a step."""
-    table = Table(title=f"one step, {threads} thread(s); ratios of medians of paired rounds")
-    for heading in (
-        "case",
-        "numpy µs",
-        "numpy ÷ products",
-        "online ÷ numpy",
-        "scalar ÷ numpy",
-        "auto ÷ numpy",
-    ):
-        table.add_column(heading, justify="left" if heading == "case" else "right")
-    with processors(threads), threadpool_limits(threads, user_api="blas"):
-        for case in CASES:
-            present: dict[str, Contender] = {
-                "numpy": contenders.mlpframe(case, "numpy"),
-                "auto": contenders.mlpframe(case),
-                "products": contenders.products(case),
-            }
-            if case.batch <= ONLINE_ROWS:
-                present["online"] = contenders.mlpframe(case, "online")
-            if sum(a * b for a, b in zip(case.widths[:-1], case.widths[1:], strict=True)) < SCALAR_PARAMETERS:
-                present["scalar"] = contenders.mlpframe(case, "scalar")
-            times = interleaved(present, rounds=rounds)
-            table.add_row(
+    apart(threads, _measure, threads, rounds)
+
+
+def _measure(threads: int, rounds: int) -> None:
+    rows = []
+    for case in CASES:
+        present: dict[str, Contender] = {
+            "numpy": contenders.mlpframe(case, "numpy"),
+            "auto": contenders.mlpframe(case),
+            "products": contenders.products(case),
+        }
+        if case.batch <= ONLINE_ROWS:
+            present["online"] = contenders.mlpframe(case, "online")
+        if sum(a * b for a, b in zip(case.widths[:-1], case.widths[1:], strict=True)) < SCALAR_PARAMETERS:
+            present["scalar"] = contenders.mlpframe(case, "scalar")
+        times = interleaved(present, rounds=rounds)
+        rows.append(
+            (
                 str(case),
                 f"{times.median('numpy') * 1e6:.1f}",
                 f"{times.ratio('numpy', 'products'):.2f}",
@@ -55,4 +48,7 @@ def engines(threads: int, rounds: int) -> None:
                     for name in ("online", "scalar", "auto")
                 ),
             )
-    Console(width=120).print(table)
+        )
+    title = f"one step, {on_threads(threads)}; ratios of medians of paired rounds"
+    ratios = ("numpy ÷ products", "online ÷ numpy", "scalar ÷ numpy", "auto ÷ numpy")
+    Table(title, ("case", "numpy µs", *ratios), rows).show()

@@ -2,40 +2,56 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import click
-import numpy as np
-from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
-from threadpoolctl import threadpool_limits
+
+from mlpframe.engines.online import BLOCK_ROWS, MOST_ROWS
 
 from . import contenders
 from .contenders import Case
-from .timing import Contender, Times, interleaved, processors
+from .timing import THREADS, Contender, Times, apart, interleaved
+from .writing import OWN, Table, comparison, on_threads, write, write_comparisons
 
-RESULTS = Path(__file__).parent / "results"
-MNIST = (784, 300, 10)
+TINY, MNIST = (2, 3, 2), (784, 300, 10)
+LARGE = (784, 2500, 2000, 1500, 1000, 500, 10)
 CASES = [
-    *(Case(MNIST, batch) for batch in (1, 10, 50, 256)),
-    *(Case(MNIST, batch, "adam") for batch in (50, 256)),
-    Case((2, 3, 2), 1),
-    *(Case((784, 800, 800, 10), batch, optimizer) for batch in (50, 256) for optimizer in ("sgd", "adam")),
-    *(Case((30, 64, 64, 1), batch, "adam", regression=True) for batch in (10, 50)),
-    Case((784, 2500, 2000, 1500, 1000, 500, 10), 50),
+    Case(widths, batch, optimizer)
+    for widths in (TINY, MNIST, (784, 800, 800, 10), (30, 64, 64, 1), LARGE)
+    for optimizer in ("sgd", "adam")
+    for batch in ((50,) if widths == LARGE else (1, 10, 50, 256))
 ]
-BLOCK = 64  # rows of a block of the engine online
+
+MICROSECONDS = "µs a step"
+TARGETS: dict[Case, dict[str, float]] = {
+    Case(TINY, 1): {
+        MICROSECONDS: 15,
+        **dict.fromkeys(("plain NumPy loop", "scikit-learn", "PyTorch eager", "JAX jit"), 1),
+    },
+    **{
+        Case(MNIST, batch): dict(
+            zip(
+                ("plain NumPy loop", "PyTorch eager", "scikit-learn", "JAX lax.scan", "bare products"),
+                bounds,
+                strict=True,
+            )
+        )
+        for batch, bounds in {
+            1: (0.08, 0.10, 0.07, 1.0, 3),
+            50: (0.45, 0.80, 0.75, 1.1, 1.3),
+            256: (0.48, 0.85, 0.85, 1.0, 1.22),
+        }.items()
+    },
+    Case(MNIST, 50, "adam"): {"PyTorch eager": 0.7, "PyTorch fused": 1.0},
+}
+"""With one thread: at most that many microseconds, or that ratio to the other."""
 
 
 def makers(case: Case, *, compiled: bool) -> dict[str, Callable[[], Contender | None]]:
     """Who runs a case, by name."""
-    block = max(1, BLOCK // case.batch) if case.batch <= 8 and case.optimizer == "sgd" else 1
+    block = BLOCK_ROWS // case.batch if case.batch <= MOST_ROWS and case.optimizer == "sgd" else 1
     found: dict[str, Callable[[], Contender | None]] = {
-        "mlpframe": lambda: contenders.mlpframe(case),
+        OWN: lambda: contenders.mlpframe(case),
         "bare products": lambda: contenders.products(case, block),
         "plain NumPy loop": lambda: contenders.plain_loop(case),
         "scikit-learn": lambda: contenders.sklearn(case),
@@ -51,77 +67,46 @@ def makers(case: Case, *, compiled: bool) -> dict[str, Callable[[], Contender | 
 
 
 @click.command()
-@click.option("--threads", type=click.IntRange(1), multiple=True, default=(1, 2), help="Processors to use.")
+@click.option("--threads", type=THREADS, multiple=True, default=(1, 2), help="Processors to use.")
 @click.option("--rounds", default=15, show_default=True, help="Rounds of all contenders in turn.")
 @click.option("--compile", "compiled", is_flag=True, help="With torch.compile, which takes a minute a case.")
-@click.option("--case", "chosen", multiple=True, help="Only cases whose name contains this.")
+@click.option("--case", "chosen", multiple=True, help="Only cases whose name contains this; writes nothing.")
 def peers(threads: tuple[int, ...], rounds: int, compiled: bool, chosen: tuple[str, ...]) -> None:
     """Time a step of mlpframe ÷ a step of others: medians of paired ratios."""
-    cases = [case for case in CASES if not chosen or any(part in str(case) for part in chosen)]
     for number in threads:
-        results = {}
-        with processors(number), threadpool_limits(number, user_api="blas"):
-            if contenders.installed("torch"):
-                import torch
-
-                torch.set_num_threads(number)
-            for case in cases:
-                made = {name: make() for name, make in makers(case, compiled=compiled).items()}
-                present = {name: contender for name, contender in made.items() if contender is not None}
-                results[case] = interleaved(present, rounds=rounds)
-                _print(case, number, results[case])
-        if not chosen:
-            _write(results, number)
+        apart(number, _measure, number, rounds, compiled, chosen)
 
 
-def _print(case: Case, threads: int, times: Times) -> None:
-    table = Table(title=f"{case}, {threads} thread{'s' * (threads > 1)}", title_justify="left")
-    for heading in ("", "µs a step", "mlpframe ÷"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for name in times.seconds:
-        table.add_row(name, f"{times.median(name) * 1e6:.1f}", f"{times.ratio('mlpframe', name):.3f}")
-    Console().print(table)
-
-
-def machine() -> str:
-    """What the figures were measured on."""
-    found = []
-    for package in ("numpy", "torch", "jax", "scikit-learn"):
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
+def _measure(threads: int, rounds: int, compiled: bool, chosen: tuple[str, ...]) -> None:
+    results = {}
+    for case in CASES:
+        if chosen and not any(part in str(case) for part in chosen):
             continue
-    return f"{platform.machine()}, Python {platform.python_version()}, {', '.join(found)}"
+        made = {name: make() for name, make in makers(case, compiled=compiled).items()}
+        present = {name: contender for name, contender in made.items() if contender is not None}
+        results[case] = interleaved(present, rounds=rounds)
+        comparison(f"{case}, {on_threads(threads)}", "step", results[case]).show()
+    if chosen:
+        return
+    by_name = {str(case): times for case, times in results.items()}
+    write_comparisons(f"peers-{threads}", f"A training step, {on_threads(threads)}", "step", by_name)
+    if threads == 1:
+        table = _targets(results)
+        table.show()
+        write("targets", table.title, "Each is an upper bound; ÷: time of mlpframe ÷ time of it.", [table])
 
 
-def _write(results: dict[Case, Times], threads: int) -> None:
-    names = list(dict.fromkeys(name for times in results.values() for name in times.seconds))
-    lines = [
-        f"# A training step, {threads} thread{'s' * (threads > 1)}",
-        "",
-        "Time of mlpframe divided by the time of each other: medians of paired ratios of interleaved rounds;",
-        f"below 1, mlpframe is faster. {machine()}.",
-        "",
-        f"| case | µs a step | {' | '.join(f'÷ {name}' for name in names[1:])} |",
-        f"|---|---|{'---|' * (len(names) - 1)}",
-    ]
-    for case, times in results.items():
-        ratios = [
-            f"{times.ratio('mlpframe', name):.2f}" if name in times.seconds else "" for name in names[1:]
-        ]
-        lines.append(f"| {case} | {times.median('mlpframe') * 1e6:.1f} | {' | '.join(ratios)} |")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"peers-{threads}.md").write_text("\n".join(lines) + "\n")
-
-    figure = Figure(figsize=(9, 0.5 * len(results) + 2), layout="constrained")
-    axes = figure.subplots()
-    for k, name in enumerate(names[1:]):
-        shown = [(i, t.ratio("mlpframe", name)) for i, t in enumerate(results.values()) if name in t.seconds]
-        places, ratios_of = np.array([i for i, _ in shown]), [ratio for _, ratio in shown]
-        axes.plot(ratios_of, places + 0.05 * (k - len(names) / 2), "o", label=name)
-    axes.axvline(1, color="0.4", linewidth=1)
-    axes.set(xscale="log", xlabel="time of mlpframe ÷ time of the other (left of 1: mlpframe is faster)")
-    axes.set_yticks(range(len(results)), [str(case) for case in results])
-    axes.invert_yaxis()
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    figure.savefig(RESULTS / f"peers-{threads}.png", dpi=110)
+def _targets(results: Mapping[Case, Times]) -> Table:
+    rows = []
+    for case, bounds in TARGETS.items():
+        times = results[case]
+        for name, bound in bounds.items():
+            if name == MICROSECONDS:
+                what, measured = name, times.median(OWN) * 1e6
+            elif name in times.seconds:
+                what, measured = f"÷ {name}", times.ratio(OWN, name)
+            else:
+                continue  # it is not installed
+            verdict = "reached" if measured <= bound else "missed"
+            rows.append((str(case), what, f"{bound:g}", f"{measured:.3g}", verdict))
+    return Table("Targets, 1 thread", ("case", "measure", "target", "measured", ""), rows)

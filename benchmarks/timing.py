@@ -6,9 +6,15 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
+
+import click
+
+THREADS = click.IntRange(1, len(os.sched_getaffinity(0)))
+"""How many processors can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,16 @@ class Contender:
 
     run: Callable[[int], object]
     unit: int = 1
+
+
+def repeated(call: Callable[[], object]) -> Contender:
+    """A contender whose step is a call."""
+
+    def run(number: int) -> None:
+        for _ in range(number):
+            call()
+
+    return Contender(run)
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ def interleaved(
     contenders: Mapping[str, Contender], *, rounds: int = 15, round_seconds: float = 0.15
 ) -> Times:
     """Run every contender once a round, in an order that turns, for about ``round_seconds`` each."""
+    gc.collect()
+    gc.freeze()  # with PyTorch and JAX loaded, collecting would take longer than a turn
     steps: dict[str, int] = {}
     for name, contender in contenders.items():
         contender.run(1)  # compiles, fills caches
@@ -53,6 +71,7 @@ def interleaved(
             name = names[(i + turn) % len(names)]
             contender, number = contenders[name], steps[name]
             times[name].append(_timed(contender, number) / (number * contender.unit))
+    gc.unfreeze()
     return Times(times)
 
 
@@ -63,12 +82,16 @@ def _timed(contender: Contender, number: int) -> float:
     return time.perf_counter() - began
 
 
-@contextmanager
-def processors(number: int) -> Iterator[None]:
-    """Keep this process, its threads to come included, on that many processors."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[:number])
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
+def apart(threads: int, function: Callable[..., None], *arguments: object) -> None:
+    """Call a function of a module in a new process that has that many processors from its start.
+
+    BLAS, OpenMP and XLA count the processors when they are loaded and keep that many threads ever after,
+    so the limit must be there before anything else is imported.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), _limit, (threads,)) as pool:
+        pool.submit(function, *arguments).result()
+
+
+def _limit(threads: int) -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)

@@ -133,10 +133,12 @@ class Context(Protocol):
 
     training: bool
     """Whether the plan trains (dropout drops, batch statistics are used) or evaluates."""
-    rng: np.random.Generator
-    """The layer's own random stream."""
     state: Mapping[str, Array]
     """The layer's arrays that are kept but not trained, by name."""
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The layer's own random stream."""
 
     def array(self, *shape: int) -> Array:
         """An array of the run's dtype, for what lives within a step.

@@ -80,40 +80,59 @@ def _experiment(arguments: list[str]) -> int:
     from .config import store_configs
     from .tasks import sweep
     from .tasks.folder import RunFolder
+    from .tasks.request import Request, in_groups, take_replicas
 
     store_configs()
     _add_search_path()
+    together, arguments = take_replicas(arguments)
     sys.argv = [sys.argv[0], *_prepare_overrides(arguments)]
     outcomes: list[Outcome] = []
     refused: list[Exception] = []
+    waiting: list[Request] = []
 
-    def job(config: DictConfig) -> float | None:
+    def attempt(requests: Sequence[Request], jobs: int, mode: RunMode) -> None:
+        """Train; what goes wrong with jobs of a sweep is their outcome, and the others go on."""
         from .tasks.train import Outcome, train
 
+        try:
+            made = train(requests, jobs)
+        except Exception as error:
+            if mode == RunMode.RUN:
+                raise
+            reason = explain(error, requests[0].overrides) or repr(error)
+            made = [Outcome("failed", error=reason) for _ in requests]
+            for request in requests:
+                request.folder.write(status="failed", overrides=request.overrides, error=reason)
+        outcomes.extend(made)
+        interrupted = next((one for one in made if one.status == "interrupted"), None)
+        if interrupted and mode == RunMode.MULTIRUN:
+            raise SystemExit(interrupted.exit_code)  # it is the sweep that was asked to stop
+
+    def job(config: DictConfig) -> float | None:
         load_plugins()  # in a process that a launcher has started
         settings = HydraConfig.get()
-        overrides = sweep.own_overrides(settings.overrides.task)
+        mode = settings.mode or RunMode.RUN
         folder = RunFolder(Path(settings.runtime.output_dir))
+        request = Request(config, sweep.own_overrides(settings.overrides.task), folder)
+        if together > 1:
+            waiting.append(request)
+            return None
         try:
-            outcome = train(config, overrides, folder, _jobs_at_once(settings))
+            attempt([request], _jobs_at_once(settings), mode)
         except KeyboardInterrupt:  # before the run has started
             folder.remove_if_unused(sweep.new_folders)
             raise
         except Exception as error:
-            if settings.mode == RunMode.RUN:
-                folder.remove_if_unused(sweep.new_folders)
-                refused.append(error)  # raised through Hydra it would print more than the reason
-                return None
-            outcome = Outcome("failed", error=explain(error, overrides) or repr(error))
-            folder.write(status="failed", overrides=overrides, error=outcome.error)
-        outcomes.append(outcome)
-        if outcome.status == "interrupted" and settings.mode == RunMode.MULTIRUN:
-            raise SystemExit(outcome.exit_code)  # it is the sweep that was asked to stop
-        return outcome.metrics.get("val/loss")
+            folder.remove_if_unused(sweep.new_folders)
+            refused.append(error)  # raised through Hydra it would print more than the reason
+            return None
+        return outcomes[-1].metrics.get("val/loss")
 
     command = hydra.main(config_path=str(beside_or_inside("conf")), config_name="config", version_base="1.3")
     try:
         command(job)()
+        for group in in_groups(waiting, together):
+            attempt(group, 1, RunMode.MULTIRUN)
     except BaseException as error:
         for started in sweep.launched:
             if not started.discard_if_unused() and isinstance(error, SystemExit | KeyboardInterrupt):

@@ -55,10 +55,18 @@ class PlanContext:
 
     def __init__(self, arena: Arena, training: bool) -> None:
         self.training = training
-        self.rng: np.random.Generator
+        self.generator: np.random.Generator | None = None
         self.state: Mapping[str, Array] = {}
         self._arena = arena
         self._requests = 0
+
+    @property
+    def rng(self) -> np.random.Generator:
+        if self.generator is None:
+            raise UsageError(
+                "a layer that draws random numbers while training cannot be one of several replicas"
+            )
+        return self.generator
 
     def array(self, *shape: int) -> Array:
         self._requests += 1
@@ -158,6 +166,9 @@ class Network:
         """Several networks of one kind as one, whose arrays have an axis more in front.
 
         The networks' own parameters and states become views into it: what trains it trains them.
+
+        Raises:
+            UsageError: a layer draws random numbers while training.
         """
         stack = copy(networks[0])
         stack.w, stack.g = np.stack([network.w for network in networks]), np.stack([n.g for n in networks])
@@ -167,6 +178,7 @@ class Network:
             network.w, network.g = stack.w[i], stack.g[i]
             network.state = {name: array[i] for name, array in stack.state.items()}
             network._plans = {}
+        stack.plan(1, training=True)  # a layer that draws says so here
         return stack
 
     def _initialize(self, rng: np.random.Generator) -> None:
@@ -201,7 +213,8 @@ class Network:
         forwards, backwards = [], []
         for i, layer in list(enumerate(self.layers))[first:]:
             prefix = self.prefix(i)
-            ctx.rng, ctx.state = self._streams[f"layer {prefix}"], _under(prefix, self.state)
+            ctx.generator = None if self.w.ndim > 1 else self._streams[f"layer {prefix}"]
+            ctx.state = _under(prefix, self.state)
             y, dy, forward, backward = layer.bind(y, dy, _under(prefix, p), _under(prefix, g), ctx)
             forwards.append(forward)
             backwards.append(backward)

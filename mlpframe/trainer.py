@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from math import ceil, isfinite
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from . import checkpoint
-from .api import Array, Block, Callback, Engine, Metric, Schedule, Table
+from .api import Array, Block, Callback, Engine, Losses, Metric, Schedule, Table
 from .data import SHUFFLE_BYTES, Data, shuffled
 from .history import History
 from .network import Network
@@ -21,6 +20,10 @@ from .rng import Streams
 
 BLOCK_STEPS = 1024
 """The longest block: between blocks, a signal is noticed and state can be saved."""
+
+
+Steps = Generator[Block, tuple[Losses, float], None]
+"""A run: it yields the batches to train on next, and is sent their losses and the seconds they took."""
 
 
 class Diverged(Exception):
@@ -168,8 +171,8 @@ class Trainer:
 
     # the loop -----------------------------------------------------------------------------------
 
-    def fit(self) -> None:
-        """Train to the end, or until a callback stops the run.
+    def run(self) -> Steps:
+        """The run to its end, or until a callback stops it; whoever drives it has the engine advance.
 
         Raises:
             Diverged: a loss is not finite; the last checkpoint is from before.
@@ -179,7 +182,7 @@ class Trainer:
             callback.on_start(self)
         try:
             while self.epoch < self.epochs and self.stop_reason is None:
-                self._advance()
+                yield from self._advance()
                 if self.step % self.steps_per_epoch == 0:
                     self._end_epoch()
                 if self.signum is not None:
@@ -211,7 +214,7 @@ class Trainer:
                 checkpoint.save(self.folder / "checkpoints" / f"{name}.npz", arrays, meta)
             self._to_save.clear()
 
-    def _advance(self) -> None:
+    def _advance(self) -> Steps:
         """One block of batches: up to the end of the epoch or of a window, whichever comes first."""
         progress, settings, schedule = self.progress, self.settings, self.schedule
         start = progress.step
@@ -226,9 +229,8 @@ class Trainer:
         rows = self._epoch_order()[done * settings.batch_size : (done + stop - start) * settings.batch_size]
         lrs = [settings.lr * factor for factor in schedule.factors(start, stop, self.total_steps)]
 
-        began = time.perf_counter()
-        (losses,) = self.engine.advance([Block(self.data.train, rows, settings.batch_size, lrs)])
-        progress.epoch_seconds += time.perf_counter() - began
+        losses, seconds = yield Block(self.data.train, rows, settings.batch_size, lrs)
+        progress.epoch_seconds += seconds
         self._unreleased += len(rows) * self.data.train.x.strides[0]
         if self._unreleased > SHUFFLE_BYTES:
             self._unreleased = 0

@@ -27,6 +27,7 @@ ORDER = (
     "engines",
     "predictor",
     "trainer",
+    "lockstep",
     "tracking",
     "tasks",
     "cli",

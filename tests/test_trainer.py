@@ -30,6 +30,7 @@ from mlpframe.api import (
 from mlpframe.data import Data, load_data
 from mlpframe.engines import create_engine
 from mlpframe.history import History
+from mlpframe.lockstep import Lockstep
 from mlpframe.network import Network, build_layers
 from mlpframe.optim import Updater
 from mlpframe.rng import Streams
@@ -116,6 +117,13 @@ class Interrupting(Callback):
             run.interrupt(signal.SIGTERM)
 
     on_epoch = on_window
+
+
+def fit(run: Trainer) -> None:
+    """Train a run to its end."""
+    ((ended,),) = Lockstep([run]).run()
+    if ended[1] is not None:
+        raise ended[1]
 
 
 def make_trainer(
@@ -214,7 +222,7 @@ class ByHand:
 def by_hand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainer, ByHand]:
     run = make_trainer(tmp_path_factory.mktemp("run"), hidden=(), shuffle=False)
     hand = ByHand(run)
-    run.fit()
+    fit(run)
     return run, hand
 
 
@@ -278,7 +286,7 @@ def test_every_epoch_trains_on_every_row_once_in_an_order_of_its_own(tmp_path: P
     orders = []
     for seed in (0, 1):
         run = make_trainer(tmp_path, seed=seed)
-        run.fit()
+        fit(run)
         rows = watched(run).rows
         orders += [tuple(rows[start : start + ROWS]) for start in range(0, 3 * ROWS, ROWS)]
     assert all(sorted(order) == list(range(ROWS)) for order in orders)
@@ -287,7 +295,7 @@ def test_every_epoch_trains_on_every_row_once_in_an_order_of_its_own(tmp_path: P
 
 def test_without_shuffling_the_rows_come_in_their_order(tmp_path: Path) -> None:
     run = make_trainer(tmp_path, shuffle=False)
-    run.fit()
+    fit(run)
     assert watched(run).rows == 3 * list(range(ROWS))
 
 
@@ -301,7 +309,7 @@ def test_how_the_steps_are_cut_into_blocks_changes_nothing(
             schedule, **({"update_step": 6} if schedule == "loss_ratio" else {})
         )
         run = make_trainer(tmp_path, optimizer="momentum", schedule=rule, log_every=7, epochs=4)
-        run.fit()
+        fit(run)
         return run
 
     whole = train()
@@ -332,7 +340,7 @@ def test_callbacks_are_told_in_order_and_with_the_figures_of_the_moment(tmp_path
             return note
 
     run = make_trainer(tmp_path, callbacks={"listening": Listening()}, log_every=3, epochs=2)
-    run.fit()
+    fit(run)
     first, second = series(run, "val/loss")[1]
     assert told == [
         ("on_start", 0, 0, None),
@@ -352,7 +360,7 @@ def test_a_callback_can_end_the_run_within_an_epoch(tmp_path: Path) -> None:
                 run.stop("enough")
 
     run = make_trainer(tmp_path, callbacks={"enough": Enough()}, epochs=5)
-    run.fit()
+    fit(run)
     assert (run.step, run.epoch, run.stop_reason) == (8, 1, "enough")
     assert len(watched(run).lrs) == 8
 
@@ -382,7 +390,7 @@ class Harmonic(Schedule):
 def test_a_schedule_is_asked_for_every_step_of_the_run(tmp_path: Path) -> None:
     schedule = Harmonic()
     run = make_trainer(tmp_path, schedule=schedule, lr=0.6)
-    run.fit()
+    fit(run)
     assert schedule.asked == {(step, 15) for step in range(15)}
     assert watched(run).lrs == [0.6 * (1 / (1 + step)) for step in range(15)]
     assert series(run, "lr") == ([2, 4, 6, 8, 10, 12, 14], watched(run).lrs[1::2])
@@ -392,7 +400,7 @@ def test_a_schedule_is_asked_for_every_step_of_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", CLOSED)
 def test_every_update_has_the_rate_of_its_step(tmp_path: Path, name: str) -> None:
     run = make_trainer(tmp_path, schedule=name, lr=0.7, epochs=4)
-    run.fit()
+    fit(run)
     formula = registries["schedule"].create(name)
     assert watched(run).lrs == [0.7 * formula.factor(step, 20) for step in range(20)]
 
@@ -405,7 +413,7 @@ def test_the_rate_after_n_windows_is_the_first_times_loss_n_over_loss_1(
     # α ← α · (this window ÷ the one before) after each window: the product telescopes
     rule = registries["schedule"].create("loss_ratio", update_step=3)
     run = make_trainer(tmp_path, schedule=rule, optimizer=optimizer, lr=start_rate, log_every=3, epochs=12)
-    run.fit()
+    fit(run)
     steps, losses = series(run, "train/loss_window")
     assert steps == list(range(3, 61, 3))  # windows of three do not end with epochs of five
     rates = series(run, "lr")[1]
@@ -419,7 +427,7 @@ def test_the_rate_after_n_windows_is_the_first_times_loss_n_over_loss_1(
 def test_windows_of_the_rate_are_its_own_not_those_of_the_log(tmp_path: Path, update_step: int) -> None:
     rule = registries["schedule"].create("loss_ratio", update_step=update_step)
     run = make_trainer(tmp_path, schedule=rule, lr=0.5, log_every=3, epochs=6)
-    run.fit()
+    fit(run)
     losses, lrs = watched(run).losses, watched(run).lrs
     windows = [np.mean(losses[i : i + update_step]) for i in range(0, 30, update_step)]
     for i in range(30):
@@ -436,7 +444,7 @@ def test_plateau_watches_the_validation_loss_or_without_one_the_training_loss(
     data = draw_data(validation=validation, wrong=0.5)
     schedule = registries["schedule"].create("plateau", patience=1, gamma=0.5)
     run = make_trainer(tmp_path, data, schedule=schedule, lr=8.0, epochs=20)
-    run.fit()
+    fit(run)
     twin = registries["schedule"].create("plateau", patience=1, gamma=0.5)
     factors = []
     for value in series(run, "val/loss" if validation else "train/loss")[1]:
@@ -449,7 +457,7 @@ def test_plateau_watches_the_validation_loss_or_without_one_the_training_loss(
 def test_a_climb_before_a_reactive_rule_leaves_it_its_windows(tmp_path: Path) -> None:
     schedule = registries["schedule"].create("warmup", steps=6, then={"name": "loss_ratio", "update_step": 4})
     run = make_trainer(tmp_path, schedule=schedule, lr=0.4, epochs=4)
-    run.fit()
+    fit(run)
     losses, lrs = watched(run).losses, watched(run).lrs
     windows = [np.mean(losses[i : i + 4]) for i in range(0, 20, 4)]
     followed = [1.0] * 4 + [w / windows[0] for w in windows[:-1] for _ in range(4)]
@@ -477,7 +485,7 @@ def stops_after(values: Sequence[float], patience: int, min_delta: float) -> int
 def overfitting(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     """The validation losses of a run that goes on whatever they do."""
     run = make_trainer(tmp_path_factory.mktemp("run"), draw_overfitting(), epochs=40)
-    run.fit()
+    fit(run)
     return series(run, "val/loss")[1]
 
 
@@ -497,7 +505,7 @@ def test_stops_when_so_many_epochs_in_a_row_brought_no_improvement(
     expected = stops_after(overfitting, patience, min_delta)
     assert patience + 1 < expected < 40
     run = make_trainer(tmp_path, draw_overfitting(), epochs=40, callbacks=stopping(patience, min_delta))
-    run.fit()
+    fit(run)
     assert run.epoch == expected
     assert series(run, "val/loss")[1] == overfitting[:expected]
     assert run.stop_reason == f"val/loss has not improved for {patience} epochs"
@@ -513,20 +521,20 @@ def test_the_count_towards_stopping_survives_an_interruption(
         callbacks = {**stopping(patience), "interrupting": Interrupting(epoch * STEPS)}
         first = make_trainer(folder, draw_overfitting(), epochs=40, callbacks=callbacks)
         with pytest.raises(Interrupted):
-            first.fit()
+            fit(first)
         assert first.epoch == epoch
         second = make_trainer(folder, draw_overfitting(), epochs=40, callbacks=stopping(patience))
         second.restore(*checkpoint.load(folder / "checkpoints" / "last.npz"))
-        second.fit()
+        fit(second)
         assert second.epoch == last
 
 
 def test_a_run_that_was_stopped_early_stays_stopped_when_continued(tmp_path: Path) -> None:
     first = make_trainer(tmp_path, draw_overfitting(), epochs=40, callbacks=stopping(3))
-    first.fit()
+    fit(first)
     second = make_trainer(tmp_path, draw_overfitting(), epochs=40, callbacks=stopping(3))
     second.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
-    second.fit()
+    fit(second)
     assert watched(second).lrs == []
     assert_same(second, first)
 
@@ -547,7 +555,7 @@ def test_the_best_checkpoint_is_the_state_that_was_best_on_validation(
     callback = registries["callback"].create("checkpoint", monitor=monitor, mode=mode)
     data = draw_overfitting()
     run = make_trainer(tmp_path, data, epochs=20, callbacks={"checkpoint": callback})
-    run.fit()
+    fit(run)
     steps, values = series(run, monitor)
     best = values.index(choose(values))
     assert 0 < best < 19  # neither the first nor the last
@@ -605,7 +613,7 @@ def test_an_interrupted_run_continues_to_the_same_bits(tmp_path: Path, optimizer
         )
 
     whole = make(None)
-    whole.fit()
+    fit(whole)
     assert whole.step == 20
 
     seed = 0
@@ -614,26 +622,26 @@ def test_an_interrupted_run_continues_to_the_same_bits(tmp_path: Path, optimizer
         if seed:
             run.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
         with pytest.raises(Interrupted) as stopped:
-            run.fit()
+            fit(run)
         assert stopped.value.signum == signal.SIGTERM
         assert run.step == step
         seed += 1  # whatever is not restored would show
     rest = make(None, seed)
     rest.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
-    rest.fit()
+    fit(rest)
     assert len(watched(rest).lrs) == 2
     assert_same(rest, whole)
 
 
 def test_after_an_interruption_the_same_rows_come_in_the_same_order(tmp_path: Path) -> None:
     whole = make_trainer(tmp_path)
-    whole.fit()
+    fit(whole)
     first = make_trainer(tmp_path, callbacks={"interrupting": Interrupting(8)})
     with pytest.raises(Interrupted):
-        first.fit()
+        fit(first)
     second = make_trainer(tmp_path, seed=1)
     second.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
-    second.fit()
+    fit(second)
     assert watched(first).rows + watched(second).rows == watched(whole).rows
 
 
@@ -648,7 +656,7 @@ def test_whoever_asks_for_a_checkpoint_the_state_of_all_callbacks_is_in_it(tmp_p
             return {"epochs": self.epochs}
 
     callbacks = {"checkpoint": registries["callback"].create("checkpoint"), "counting": Counting()}
-    make_trainer(tmp_path, callbacks=callbacks, epochs=3).fit()
+    fit(make_trainer(tmp_path, callbacks=callbacks, epochs=3))
     _, meta = checkpoint.load(tmp_path / "checkpoints" / "last.npz")
     assert meta["callbacks"]["counting"] == {"epochs": 3}
 
@@ -685,7 +693,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
         dtype="float32",
     )
     with pytest.raises(Diverged) as stopped:
-        run.fit()
+        fit(run)
     assert seen == [stopped.value]
     finite = np.isfinite(watched(run).losses).tolist()
     first_bad = finite.index(False) + 1
@@ -711,7 +719,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(tmp_path: Path) -> No
         dtype="float32",
     )
     with pytest.raises(Diverged):
-        run.fit()
+        fit(run)
     file = tmp_path / "checkpoints" / "last.npz"
     if file.exists():
         assert np.isfinite(checkpoint.load(file)[0]["w"]).all()
@@ -759,7 +767,7 @@ def test_a_final_run_trains_on_training_and_validation_data_and_tests_once(tmp_p
     assert numbers(final.train) | numbers(final.test) == set(range(60))
 
     run = make_trainer(tmp_path, final, epochs=2, lr=0.01)
-    run.fit()
+    fit(run)
     assert {name for _, name, _ in run.history.rows()} == {
         "train/loss",
         "train/accuracy",
@@ -778,7 +786,7 @@ def test_a_final_run_trains_on_training_and_validation_data_and_tests_once(tmp_p
 def test_a_run_that_searches_never_looks_at_the_test_part(tmp_path: Path) -> None:
     data = load_data(Numbered(), tmp_path, "float64", Streams(0), final=False)
     run = make_trainer(tmp_path, data, epochs=2, lr=0.01)
-    run.fit()
+    fit(run)
     run.finish()
     assert {name for _, name, _ in run.history.rows() if name.startswith("test/")} == set()
     assert len(series(run, "val/loss")[1]) == 2
@@ -800,7 +808,7 @@ def test_the_command_tests_a_final_run_at_its_last_step(tmp_path: Path) -> None:
 
 def test_a_history_is_read_back_to_the_bit(tmp_path: Path) -> None:
     run = make_trainer(tmp_path)
-    run.fit()
+    fit(run)
     run.history.write_csv(tmp_path / "history.csv")
     again = History.read_csv(tmp_path / "history.csv")
     assert sorted(again.rows()) == sorted(run.history.rows())
@@ -815,6 +823,6 @@ def test_the_engine_auto_trains_as_the_numpy_engine_does(tmp_path: Path) -> None
     for name in ("numpy", "auto"):
         run = make_trainer(tmp_path)
         run.engine = create_engine(name, run.network, run.updater, 1)
-        run.fit()
+        fit(run)
         ends.append(run.network.w.copy())
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-10, atol=1e-12)

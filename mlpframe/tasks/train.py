@@ -9,22 +9,23 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from types import FrameType
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from .. import __version__, checkpoint
 from ..api import Loss, UsageError
 from ..config import Root, flat, read_root
-from ..data import Data, data_folder, describe, load_data
+from ..data import Data, data_folder, describe, load_data, same
 from ..engines import create_engine
+from ..lockstep import Lockstep
 from ..models import create_layers
 from ..network import Network
 from ..optim import Updater
@@ -33,7 +34,8 @@ from ..registry import registries
 from ..rng import Streams
 from ..tracking.client import MLflowTracker, NoTracker, TrackingError, store_uri, worker
 from ..trainer import Diverged, Interrupted, Settings, Tracker, Trainer
-from .folder import STATUS, RunFolder
+from .folder import STATUS
+from .request import Request
 
 FREE = ("resume", "epochs", "threads", "data_dir", "run_name", "tags", "tracking")
 """What may differ between a run and its continuation."""
@@ -41,6 +43,8 @@ FREE = ("resume", "epochs", "threads", "data_dir", "run_name", "tags", "tracking
 
 UNRECORDED = ("tracking", "tags", "resume", "run_name")
 """What says how a run is recorded, not what is run."""
+PROGRESS = "progress"
+"""The callback that shows how far a run is; without it, a command is silent but for errors."""
 
 
 @dataclass
@@ -53,29 +57,39 @@ class Outcome:
     exit_code: int = 0
 
 
-def train(config: DictConfig, overrides: Sequence[str], folder: RunFolder, jobs: int = 1) -> Outcome:
-    """Run one experiment in a folder.
+def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
+    """Run one experiment, or several that differ in seed and rate alone, together.
 
     Args:
-        config: composed, not yet checked.
-        overrides: what a person has set, for the record.
-        folder: where the run leaves its files.
-        jobs: how many run side by side; with ``threads=auto`` they divide the processors.
+        requests: what to run.
+        jobs: how many processes like this one run side by side; with ``threads=auto`` they divide the
+            processors.
 
     Raises:
-        UsageError: the request was wrong; nothing was started and nothing was recorded.
+        UsageError: a request was wrong; nothing was started and nothing was recorded.
     """
-    root = read_root(config)
-    folder.acquire()
-    try:
-        with (
-            _blas_threads(root.threads, jobs) as threads,
-            np.errstate(all="ignore"),
-        ):  # divergence is looked for
-            trainer = _prepare(root, overrides, folder, threads)
-            return _run(root, overrides, folder, trainer, _tags(root, overrides, trainer, threads))
-    finally:
-        folder.release()
+    roots = [read_root(request.config) for request in requests]
+    with ExitStack() as stack:
+        for request in requests:
+            request.folder.acquire()
+            stack.callback(request.folder.release)
+        threads = stack.enter_context(_blas_threads(roots[0].threads, jobs))
+        stack.enter_context(np.errstate(all="ignore"))  # divergence is looked for
+        runs: list[_Run] = []
+        for root, request in zip(roots, requests, strict=True):
+            trainer = _prepare(root, request, threads, runs[0].trainer if runs else None)
+            runs.append(_Run(root, request, trainer))
+        lockstep = Lockstep([run.trainer for run in runs], roots[0].engine)
+        for run in runs:
+            run.start(threads, together=len(runs))
+        stack.enter_context(_signals([run.trainer for run in runs]))
+        by_trainer = {run.trainer: run for run in runs}
+        outcomes = {}
+        for ended in lockstep.run():
+            now = time.perf_counter()
+            for trainer, error in ended:
+                outcomes[trainer] = by_trainer[trainer].end(error, now)
+        return [outcomes[run.trainer] for run in runs]
 
 
 @contextmanager
@@ -91,14 +105,26 @@ def _blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
         yield number
 
 
-def _prepare(root: Root, overrides: Sequence[str], folder: RunFolder, threads: int) -> Trainer:
-    """Build the run. All that can be wrong with a request is found here, before anything is recorded."""
+def _prepare(root: Root, request: Request, threads: int, first: Trainer | None) -> Trainer:
+    """Build the run. All that can be wrong with a request is found here, before anything is recorded.
+
+    Args:
+        root, request: what is wanted.
+        threads: for the record.
+        first: of several that run together; it is the one that shows its progress, and equal data are kept
+            once.
+    """
+    folder = request.folder
     loss: Loss = registries["loss"].create(root.loss)
     optimizer = registries["optimizer"].create(root.optimizer)
     schedule = registries["schedule"].create(root.schedule)
     dataset = registries["dataset"].create(root.dataset)
     metrics = {name: registries["metric"].create(options) for name, options in root.metrics.items()}
-    callbacks = {name: registries["callback"].create(options) for name, options in root.callbacks.items()}
+    callbacks = {
+        name: registries["callback"].create(options)
+        for name, options in root.callbacks.items()
+        if first is None or name != PROGRESS
+    }
     tracker: Tracker = NoTracker()
     if root.tracking["name"] == "mlflow":
         tracker = MLflowTracker(folder.path)
@@ -107,6 +133,8 @@ def _prepare(root: Root, overrides: Sequence[str], folder: RunFolder, threads: i
     streams = Streams(root.seed)
     dtype = str(root.dtype.value)
     data = load_data(dataset, data_folder(root.data_dir), dtype, streams, final=root.final)
+    if first is not None and same(data, first.data):
+        data = first.data
     network = _build_network(root, data, loss, dtype, streams)
     updater = Updater(optimizer, network)
     trainer = Trainer(
@@ -128,7 +156,7 @@ def _prepare(root: Root, overrides: Sequence[str], folder: RunFolder, threads: i
         ),
         folder=folder.path,
         title=root.run_name or " ".join([data.name, optimizer.name, schedule.name]),
-        about={"config": plain(root), "overrides": list(overrides), "threads": threads},
+        about={"config": plain(root), "overrides": list(request.overrides), "threads": threads},
     )
     if root.resume and folder.checkpoint.exists():
         arrays, meta = checkpoint.load(folder.checkpoint)
@@ -174,110 +202,127 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             )
 
 
-def _tags(root: Root, overrides: Sequence[str], trainer: Trainer, threads: int) -> dict[str, str]:
-    tags = {
-        "mlpframe.status": "running",
-        "mlpframe.engine": trainer.engine.name,
-        "mlpframe.version": __version__,
-        "mlpframe.overrides": " ".join(overrides),
-        "mlpframe.threads": str(threads),
-        "mlpframe.numpy": np.__version__,
-        "mlpframe.python": platform.python_version(),
-        "mlpframe.machine": f"{platform.machine()} {platform.processor()}".strip(),
-        **root.tags,
-    }
-    if trainer.step:
-        tags["mlpframe.resumed_from"] = f"step {trainer.step}"
-    return tags
+class _Run:
+    """A run that is prepared, from its first record to its last."""
 
+    def __init__(self, root: Root, request: Request, trainer: Trainer) -> None:
+        self.root, self.trainer = root, trainer
+        self._overrides, self._folder = list(request.overrides), request.folder
+        self._say = Console(highlight=False, soft_wrap=True, quiet=PROGRESS not in root.callbacks).print
+        self._began = 0.0
 
-def _run(
-    root: Root, overrides: Sequence[str], folder: RunFolder, trainer: Trainer, tags: dict[str, str]
-) -> Outcome:
-    """Train, and record what came of it whatever happens."""
-    configuration = plain(root)
-    say = Console(highlight=False, soft_wrap=True, quiet="progress" not in root.callbacks).print
-    folder.write(status="running", overrides=list(overrides), seed=root.seed)
-    (folder.path / "config").mkdir(exist_ok=True)
-    OmegaConf.save(OmegaConf.create(configuration), folder.path / "config" / "config.yaml")
-    OmegaConf.save(OmegaConf.create(list(overrides)), folder.path / "config" / "overrides.yaml")
-    tracker = trainer.tracker
-    tracker.start(
-        {
-            "uri": store_uri(root.tracking.get("uri")),
-            "experiment": root.tracking.get("experiment"),
-            "parent": root.tracking.get("parent"),
-            "run_id": folder.mlflow_run(),
-            "name": root.run_name or " ".join(overrides) or "defaults",
-            "tags": tags,
-            "params": flat({key: configuration[key] for key in configuration if key not in UNRECORDED}),
-            "data": describe(trainer.data),
-        }
-    )
-    for step, name, value in trainer.history.rows():  # of a continued run: what the store lacks is added
-        tracker.log_metrics(step, {name: value})
-    say(_headline(trainer, tags))
-
-    began = time.perf_counter()
-    outcome = Outcome("finished")
-    try:
-        with _signals(trainer):
-            trainer.fit()
-        trainer.finish()
-    except Diverged as error:
-        outcome = Outcome("diverged", error=f"{error}; a smaller lr may help", exit_code=1)
-    except Interrupted as error:
-        outcome = Outcome("interrupted", error=str(error), exit_code=128 + error.signum)
-    except Exception as error:
-        (folder.path / "error.txt").write_text(traceback.format_exc())
-        reason = f"{type(error).__name__}: {error} (more in {folder.path / 'error.txt'})"
-        outcome = Outcome("failed", error=reason, exit_code=1)
-    seconds = time.perf_counter() - began
-    outcome.metrics = {name: value for name, value in trainer.latest.items() if isfinite(value)}
-    return _record(root, folder, trainer, outcome, seconds, say)
-
-
-def _record(
-    root: Root, folder: RunFolder, trainer: Trainer, outcome: Outcome, seconds: float, say: Any
-) -> Outcome:
-    """Write the results into the folder, hand them to the tracker, and say what was reached."""
-    trainer.history.write_csv(folder.path / "history" / "history.csv")
-    results: dict[str, Any] = {
-        "tags": {"mlpframe.status": outcome.status},
-        "files": ["config", "history", "figures", "checkpoints"],
-    }
-    if outcome.status == "finished":
-        file = folder.path / "model" / "model.npz"
-        results["model"] = save_model(file, trainer.network, trainer.data, root.model, root.loss)
-        results["class_names"] = trainer.data.splits.class_names
-        part = trainer.data.test or trainer.data.validation
-        arrays = trainer.arrays_at_end(part) if part else {}
-        results["arrays"] = {name: array.tolist() for name, array in arrays.items()}
-        say(f"reached {_reached(outcome.metrics)} in {trainer.step:,} updates, {seconds:.1f} s")
-        if trainer.stop_reason:
-            say(f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
-    try:
-        recorded = trainer.tracker.end(STATUS[outcome.status], results)
-        if recorded:
-            say(f"MLflow run {recorded['run_id']}; to look at it: python -m mlpframe ui")
-    except TrackingError as error:
-        outcome.exit_code = outcome.exit_code or 1
-        outcome.error = (
-            outcome.error or f"MLflow did not record the run: {error}; all of it is in {folder.path}"
+    def start(self, threads: int, together: int) -> None:
+        """Record what is run; with several together, the first says so for all."""
+        configuration = plain(self.root)
+        path = self._folder.path
+        self._folder.write(status="running", overrides=self._overrides, seed=self.root.seed)
+        (path / "config").mkdir(exist_ok=True)
+        OmegaConf.save(OmegaConf.create(configuration), path / "config" / "config.yaml")
+        OmegaConf.save(OmegaConf.create(self._overrides), path / "config" / "overrides.yaml")
+        tracker, tracking = self.trainer.tracker, self.root.tracking
+        tracker.start(
+            {
+                "uri": store_uri(tracking.get("uri")),
+                "experiment": tracking.get("experiment"),
+                "parent": tracking.get("parent"),
+                "run_id": self._folder.mlflow_run(),
+                "name": self.root.run_name or " ".join(self._overrides) or "defaults",
+                "tags": self._tags(threads, together),
+                "params": flat({key: configuration[key] for key in configuration if key not in UNRECORDED}),
+                "data": describe(self.trainer.data),
+            }
         )
-    say(f"files   {os.path.relpath(folder.path)}")
-    folder.write(status=outcome.status, metrics=outcome.metrics, error=outcome.error, seconds=seconds)
-    return outcome
+        for step, name, value in self.trainer.history.rows():  # of a continued run: the store may lack some
+            tracker.log_metrics(step, {name: value})
+        if together == 1 or PROGRESS in self.trainer.callbacks:
+            self._say(_headline(self.trainer, threads, together))
+        self._began = time.perf_counter()
+
+    def _tags(self, threads: int, together: int) -> dict[str, str]:
+        tags = {
+            "mlpframe.status": "running",
+            "mlpframe.engine": self.trainer.engine.name,
+            "mlpframe.version": __version__,
+            "mlpframe.overrides": " ".join(self._overrides),
+            "mlpframe.threads": str(threads),
+            "mlpframe.numpy": np.__version__,
+            "mlpframe.python": platform.python_version(),
+            "mlpframe.machine": f"{platform.machine()} {platform.processor()}".strip(),
+            **self.root.tags,
+        }
+        if together > 1:
+            tags["mlpframe.replicas"] = str(together)
+        if self.trainer.step:
+            tags["mlpframe.resumed_from"] = f"step {self.trainer.step}"
+        return tags
+
+    def end(self, error: BaseException | None, now: float) -> Outcome:
+        """Write the results into the folder, hand them to the tracker, and say what was reached.
+
+        Args:
+            error: what ended the run before its time.
+            now: when that was, or when it came to its end.
+        """
+        trainer, folder, say = self.trainer, self._folder, self._say
+        if error is None:
+            try:
+                trainer.finish()
+            except Exception as late:
+                error = late
+        seconds = now - self._began
+        outcome = self._outcome(error)
+        trainer.history.write_csv(folder.path / "history" / "history.csv")
+        results: dict[str, Any] = {
+            "tags": {"mlpframe.status": outcome.status},
+            "files": ["config", "history", "figures", "checkpoints"],
+        }
+        if outcome.status == "finished":
+            file = folder.path / "model" / "model.npz"
+            results["model"] = save_model(
+                file, trainer.network, trainer.data, self.root.model, self.root.loss
+            )
+            results["class_names"] = trainer.data.splits.class_names
+            part = trainer.data.test or trainer.data.validation
+            arrays = trainer.arrays_at_end(part) if part else {}
+            results["arrays"] = {name: array.tolist() for name, array in arrays.items()}
+            say(f"reached {_reached(outcome.metrics)} in {trainer.step:,} updates, {seconds:.1f} s")
+            if trainer.stop_reason:
+                say(f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
+        try:
+            recorded = trainer.tracker.end(STATUS[outcome.status], results)
+            if recorded:
+                say(f"MLflow run {recorded['run_id']}; to look at it: python -m mlpframe ui")
+        except TrackingError as refused:
+            outcome.exit_code = outcome.exit_code or 1
+            outcome.error = (
+                outcome.error or f"MLflow did not record the run: {refused}; all of it is in {folder.path}"
+            )
+        say(f"files   {os.path.relpath(folder.path)}")
+        folder.write(status=outcome.status, metrics=outcome.metrics, error=outcome.error, seconds=seconds)
+        return outcome
+
+    def _outcome(self, error: BaseException | None) -> Outcome:
+        metrics = {name: value for name, value in self.trainer.latest.items() if isfinite(value)}
+        match error:
+            case None:
+                return Outcome("finished", metrics)
+            case Diverged():
+                return Outcome("diverged", metrics, f"{error}; a smaller lr may help", 1)
+            case Interrupted():
+                return Outcome("interrupted", metrics, str(error), 128 + error.signum)
+        file = self._folder.path / "error.txt"
+        file.write_text("".join(traceback.format_exception(error)))
+        return Outcome("failed", metrics, f"{type(error).__name__}: {error} (more in {file})", 1)
 
 
-def _headline(trainer: Trainer, tags: Mapping[str, str]) -> str:
+def _headline(trainer: Trainer, threads: int, together: int) -> str:
     network = trainer.network
-    threads = int(tags["mlpframe.threads"])
     resumed = f", continued from step {trainer.step:,}" if trainer.step else ""
+    replicas = f", {together} replicas" if together > 1 else ""
     return (
         f"{trainer.title}: {'-'.join(map(str, _widths(network)))}, {network.w.size:,} parameters, "
         f"{len(trainer.data.train):,} training rows, engine {trainer.engine.name}, "
-        f"{threads} thread{'s' * (threads > 1)}{resumed}"
+        f"{threads} thread{'s' * (threads > 1)}{replicas}{resumed}"
     )
 
 
@@ -293,15 +338,16 @@ def _reached(metrics: Mapping[str, float]) -> str:
 
 
 @contextmanager
-def _signals(trainer: Trainer) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the run with its state saved; a second one stops it at once."""
+def _signals(trainers: Sequence[Trainer]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the runs with their state saved; a second one stops them at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        trainer.interrupt(number)
+        for trainer in trainers:
+            trainer.interrupt(number)
         signal.signal(number, signal.SIG_DFL)
 
     for number in before:

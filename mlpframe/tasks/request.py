@@ -1,0 +1,70 @@
+"""What is asked for: one experiment, and with ``replicas=R`` which runs are trained together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ..registry import UsageError
+from .folder import RunFolder
+
+KEY = "replicas="
+OWN = ("seed", "lr", "run_name", "tags")
+"""What may differ between runs that are trained together."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One experiment to run.
+
+    Args:
+        config: composed, not yet checked.
+        overrides: what a person has set, for the record.
+        folder: where the run leaves its files.
+    """
+
+    config: DictConfig
+    overrides: Sequence[str]
+    folder: RunFolder
+
+
+def take_replicas(arguments: Sequence[str]) -> tuple[int, list[str]]:
+    """How many runs are trained together, and the command line as a sweep over seeds.
+
+    ``replicas=R`` is a sweep over R seeds from the one given, or from 0; where the command sweeps over seeds
+    itself, R of its runs at a time are trained together.
+
+    Raises:
+        UsageError: ``replicas`` is not a number, or the runs are to be in processes of their own.
+    """
+    given = [argument for argument in arguments if argument.startswith(KEY)]
+    rest = [argument for argument in arguments if argument not in given]
+    if not given:
+        return 1, rest
+    value = given[-1].removeprefix(KEY)
+    if not value.isdecimal() or int(value) < 1:
+        raise UsageError(f"replicas={value}: expected a number of runs to train together, at least 1")
+    for other in ("hydra/launcher=", "resume="):
+        if any(argument.startswith(other) for argument in rest):
+            raise UsageError(f"replicas={value} trains new runs in one process; it cannot go with {other}…")
+    seed = next((argument.removeprefix("seed=") for argument in rest if argument.startswith("seed=")), "0")
+    if seed.isdecimal():
+        rest = [argument for argument in rest if not argument.startswith("seed=")]
+        rest.append(f"seed=range({seed},{int(seed) + int(value)})")
+    if not {"-m", "--multirun"} & set(rest):
+        rest.append("-m")
+    return int(value), rest
+
+
+def in_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:
+    """The requests that differ in seed and rate alone, up to ``most`` at a time."""
+    alike: dict[str, list[Request]] = {}
+    for request in requests:
+        config: Any = OmegaConf.to_container(request.config)
+        key = json.dumps({name: config[name] for name in config if name not in OWN}, default=str)
+        alike.setdefault(key, []).append(request)
+    return [group[start : start + most] for group in alike.values() for start in range(0, len(group), most)]
