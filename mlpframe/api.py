@@ -197,20 +197,33 @@ class Initializer(ABC):
 # --- losses --------------------------------------------------------------------------------------
 
 
+Means = float | list[float]
+"""The mean loss of a batch; where networks are stacked, of each."""
+
+
+def means(totals: Array, factor: float) -> Means:
+    """Sums over the last two axes, times a factor, as Python numbers."""
+    plain: Means = totals.tolist()
+    return [total * factor for total in plain] if isinstance(plain, list) else plain * factor
+
+
 class Loss(ABC):
-    """A mean over the batch of a function of the network's output and the target."""
+    """A mean over the batch of a function of the network's output and the target.
+
+    Written over the last two axes, ``(…, batch, n_outputs)``.
+    """
 
     kind: ClassVar[str] = "loss"
     name: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]]
 
     @abstractmethod
-    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], float]:
+    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
         """Bind to ``output`` and ``target``; the result, called, writes ∂loss/∂output and returns the mean.
 
         Args:
-            output, d_output: ``(batch, n_outputs)``.
-            target: class numbers ``(batch,)`` of type intp, or values ``(batch, n_outputs)``.
+            output, d_output: ``(…, batch, n_outputs)``, contiguous.
+            target: class numbers ``(…, batch)`` of type intp, or values ``(…, batch, n_outputs)``.
         """
 
     def predict(self, output: Array) -> Array:
@@ -502,6 +515,13 @@ class Losses:
 
     values: list[float] = field(default_factory=list)
     correct: int = 0
+
+
+def split_losses(values: Sequence[Means], correct: Any, replicas: int) -> list[Losses]:
+    """What every step came to, as one ``Losses`` for each replica."""
+    counts = np.broadcast_to(correct, (replicas,)).tolist()
+    columns = zip(*values, strict=True) if isinstance(values[0], list) else [values]
+    return [Losses(list(column), count) for column, count in zip(columns, counts, strict=True)]
 
 
 def rates(blocks: Sequence[Block], dtype: np.dtype[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ for one batch size and one mode; a step of it is a list of calls without argumen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import prod
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .api import Array, Layer, Loss, Parameter, Spec, Table, UsageError
+from .api import Array, Layer, Loss, Means, Parameter, Spec, Table, UsageError
 from .registry import options_of, registries
 from .rng import Streams
 
@@ -76,7 +76,8 @@ class PlanContext:
 class Plan:
     """A network bound for one batch size and one mode: fill ``x`` and ``target``, then ``step()``.
 
-    ``lanes`` are input, target and output of each replica; ``loss`` and ``step`` return a loss for each.
+    ``loss`` and ``step`` return the mean loss, of each where networks are stacked; ``correct`` says how many
+    rows have their class as the largest output, likewise.
     """
 
     def __init__(
@@ -85,18 +86,16 @@ class Plan:
         target: Array,
         output: Array,
         forwards: Sequence[Callable[[], object]],
-        loss: Callable[[], list[float]],
+        loss: Callable[[], Means],
         backwards: Sequence[Callable[[], object]],
     ) -> None:
         self.x, self.target, self.output, self.loss = x, target, output, loss
-        one = x.ndim == 2
-        self.lanes = [(x, target, output)] if one else list(zip(x, target, output, strict=True))
 
         def forward() -> None:
             for run in forwards:
                 run()
 
-        def step() -> list[float]:
+        def step() -> Means:
             for run in forwards:
                 run()
             values = loss()
@@ -105,6 +104,11 @@ class Plan:
             return values
 
         self.forward, self.step = forward, step
+
+    def correct(self) -> Any:
+        if self.target.size == 1:
+            return int(self.output.argmax() == self.target.item())
+        return np.count_nonzero(self.output.argmax(-1) == self.target, -1)
 
 
 class Network:
@@ -219,28 +223,41 @@ class Network:
             forwards.append(forward)
             backwards.append(backward)
         assert dy is not None
-        lanes = [(y, dy, target)] if y.ndim == 2 else list(zip(y, dy, target, strict=True))
-        losses = [self.loss.bind(output, d_output, of, ctx) for output, d_output, of in lanes]
-        return Plan(x, target, y, forwards, lambda: [loss() for loss in losses], backwards[::-1])
+        return Plan(x, target, y, forwards, self.loss.bind(y, dy, target, ctx), backwards[::-1])
 
     def context(self, *, training: bool) -> PlanContext:
         """A context whose arrays share memory with all other plans of this network."""
         return PlanContext(self._arena, training)
 
+    def outputs(self, x: Array) -> Array:
+        """Outputs ``(n, n_outputs)`` for inputs ``(n, n_in)``, in evaluation mode."""
+        outputs = np.empty((len(x), self.widths[-1]), self.dtype)
+        for rows, plan in self._forwards(x):
+            outputs[rows] = plan.output
+        return outputs
+
     def evaluate(self, table: Table) -> tuple[float, Array]:
         """Mean loss and outputs ``(n, n_outputs)`` over a table, in evaluation mode."""
         outputs = np.empty((len(table), self.widths[-1]), self.dtype)
         total = 0.0
-        for start in range(0, len(table), EVALUATION_ROWS):
-            rows = slice(start, min(start + EVALUATION_ROWS, len(table)))
-            plan = self.plan(rows.stop - start, training=False)
-            plan.x[...], plan.target[...] = table.x[rows], table.y[rows]
-            plan.forward()
-            total += plan.loss()[0] * len(plan.x)
+        for rows, plan in self._forwards(table.x):
+            plan.target[...] = table.y[rows]
+            loss = plan.loss()
+            assert isinstance(loss, float)
+            total += loss * len(plan.x)
             outputs[rows] = plan.output
-            if start % RELEASE_ROWS == 0:
+            if rows.start % RELEASE_ROWS == 0:
                 table.release()
         return total / len(table), outputs
+
+    def _forwards(self, x: Array) -> Iterator[tuple[slice, Plan]]:
+        """Part by part, the plan that has just been run forward."""
+        for start in range(0, len(x), EVALUATION_ROWS):
+            rows = slice(start, min(start + EVALUATION_ROWS, len(x)))
+            plan = self.plan(rows.stop - start, training=False)
+            plan.x[...] = x[rows]
+            plan.forward()
+            yield rows, plan
 
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint
-from .api import Array, Table, UsageError
+from .api import Array, UsageError
 from .data import Data
 from .discovery import load_plugins
 from .models import create_layers
@@ -58,10 +58,8 @@ class Predictor:
     def predict(self, x: Array) -> Array:
         """Class probabilities ``(n, classes)`` or values ``(n, outputs)`` for raw ``x`` ``(n, features)``."""
         x = np.asarray(x)
-        n_in: int = self.about["n_in"]
-        if x.ndim != 2 or x.shape[1] != n_in:
-            raise UsageError(f"the model takes inputs of shape (rows, {n_in}), not {x.shape}")
+        if x.ndim != 2 or x.shape[1] != self._network.n_in:
+            raise UsageError(f"the model takes inputs of shape (rows, {self._network.n_in}), not {x.shape}")
         if self._shift is not None:
             x = (x - self._shift) / self._scale
-        target = np.zeros((len(x), *self._network.target_shape), self._network.target_dtype)
-        return self._network.loss.predict(self._network.evaluate(Table(x, target))[1])
+        return self._network.loss.predict(self._network.outputs(x))

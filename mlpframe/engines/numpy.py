@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from ..api import Block, Engine, Losses, rates, register
+from ..api import Block, Engine, Losses, rates, register, split_losses
 from ..network import Network
 from ..optim import Updater
 
@@ -24,20 +22,19 @@ class NumpyEngine(Engine):
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
         size, update = blocks[0].batch_size, self._update
         classes = blocks[0].table.y.ndim == 1
-        losses = [Losses() for _ in blocks]
+        stacked = self._network.w.ndim > 1
+        values, correct = [], 0
         start = 0
         for lr in rates(blocks, self._network.dtype):
             batch = slice(start, start + size)
             start += size
             plan = self._network.plan(len(blocks[0].rows[batch]), training=True)
-            for block, (x, target, _) in zip(blocks, plan.lanes, strict=True):
+            for i, block in enumerate(blocks):
                 rows = block.rows[batch]
-                block.table.x.take(rows, 0, x, "clip")
-                block.table.y.take(rows, 0, target, "clip")
-            for result, value in zip(losses, plan.step(), strict=True):
-                result.values.append(value)
+                block.table.x.take(rows, 0, plan.x[i] if stacked else plan.x, "clip")
+                block.table.y.take(rows, 0, plan.target[i] if stacked else plan.target, "clip")
+            values.append(plan.step())
             if classes:
-                for result, (_, target, output) in zip(losses, plan.lanes, strict=True):
-                    result.correct += int(np.count_nonzero(output.argmax(1) == target))
+                correct += plan.correct()
             update(lr)
-        return losses
+        return split_losses(values, correct, len(blocks))

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from ..api import Array, Block, Engine, Losses, rates, register
+from ..api import Array, Block, Engine, Losses, Means, rates, register, split_losses
 from ..network import Network, Plan
 from ..optim import Recurrence, Updater
 
 BLOCK_ROWS = 64
 """Rows of a block: more make the products faster, and the sum over the steps so far slower."""
-MOST_ROWS = 8
+MOST_ROWS = 16
 """Rows of a batch up to which it is faster than the engine ``numpy`` (``benchmarks engines``)."""
 
 
@@ -64,15 +64,62 @@ class Unrolled:
         self.end = phi.astype(dtype)[..., None]
         self.end_inputs = impulses.T.repeat(size, 1).astype(dtype)[..., None]
 
-    @classmethod
-    def stacked(cls, lanes: Sequence[Unrolled]) -> Unrolled:
-        """Those of several replicas as one, with an axis for the replicas that broadcasts over theirs."""
-        stack = cls.__new__(cls)
-        stack.start = np.stack([lane.start for lane in lanes], -3)
-        stack.inputs = np.stack([lane.inputs for lane in lanes])
-        stack.end = np.stack([lane.end for lane in lanes], -2)
-        stack.end_inputs = np.stack([lane.end_inputs for lane in lanes], -3)
-        return stack
+
+class FirstLayer:
+    """The first layer of one network over a block: what its steps start from, and where they end.
+
+    Args:
+        weights, biases: the layer's W and b, each followed by its optimizer state; none without a bias.
+        scratch: arrays like the weights, for what is computed on the way.
+    """
+
+    def __init__(self, weights: list[Array], biases: list[Array], scratch: list[Array]) -> None:
+        self.weights, self.biases, self._next = weights, biases, scratch
+        self._one = np.array(1, weights[0].dtype)
+
+    def start(
+        self, x: Array, z: Array, shares: Array, products: Array, matrix: Unrolled, vector: Unrolled
+    ) -> None:
+        """Fill ``z`` with what is known of the pre-activations, and ``shares`` with k ∘ X Xᵀ."""
+        n = len(x)
+        np.dot(x, self.weights[0], z)
+        if len(self.weights) > 1 or matrix is not vector:
+            np.multiply(z, matrix.start[0], z)
+        for array, start in zip(self.weights[1:], matrix.start[1:], strict=True):
+            np.dot(x, array, products)
+            np.multiply(products, start, products)
+            np.add(z, products, z)
+        np.matmul(x, x.T, shares)
+        if self.biases and matrix is vector:
+            np.add(shares, self._one, shares)  # a bias is the weight of a constant input
+        np.multiply(shares, matrix.inputs, shares)
+        if self.biases and matrix is not vector:
+            np.add(shares, vector.inputs, shares)
+        for array, start in zip(self.biases, vector.start, strict=bool(self.biases)):
+            np.add(z, start * array, z)
+        diagonal = np.arange(n)
+        shares[diagonal, diagonal] = 1  # a step's own row of z counts as it is
+
+    def end(self, x: Array, z: Array, scaled: Array, matrix: Unrolled, vector: Unrolled) -> None:
+        """Bring weights, biases and their state to the end of the block."""
+        biases = []
+        for j, out in enumerate(self._next):
+            np.multiply(z, matrix.end_inputs[j], scaled)
+            np.matmul(x.T, scaled, out)
+            if self.biases:
+                inputs = scaled if matrix is vector else z * vector.end_inputs[j]
+                kept = sum(share * array for share, array in zip(vector.end[j], self.biases, strict=True))
+                biases.append(kept + inputs.sum(0))
+        for array, bias in zip(self.biases, biases, strict=True):
+            array[...] = bias
+        if len(self._next) == 1 and matrix is vector:  # plain SGD: no copy
+            np.add(self.weights[0], self._next[0], self.weights[0])
+            return
+        for j, out in enumerate(self._next):
+            for share, array in zip(matrix.end[j], self.weights, strict=True):
+                np.add(out, array * share, out)
+        for array, out in zip(self.weights, self._next, strict=True):
+            array[...] = out
 
 
 class Batches:
@@ -85,10 +132,10 @@ class Batches:
     def __init__(self, network: Network, size: int, count: int) -> None:
         rows, width, dtype = size * count, network.widths[1], network.dtype
         stack = network.w.shape[:-1]
-        self.size = size
+        self.products = np.zeros((rows, width), dtype)
         self.x = np.zeros((*stack, rows, network.n_in), dtype)
-        self.z, self.products = (np.zeros((*stack, rows, width), dtype) for _ in range(2))
-        self.weights = np.zeros((*stack, rows, rows), dtype)
+        self.z = np.zeros((*stack, rows, width), dtype)
+        self.shares = np.zeros((*stack, rows, rows), dtype)
         self.target = np.zeros((*stack, rows, *network.target_shape), network.target_dtype)
         pre = np.zeros((*stack, size, width), dtype)
         self.sums: list[tuple[Array, Array, Array]] = []
@@ -96,11 +143,11 @@ class Batches:
         targets = self.target.swapaxes(0, 1) if stack else self.target  # rows first
         for start in range(0, rows, size):
             own = slice(start, start + size)
-            weights, z = self.weights[..., own, : own.stop], self.z[..., : own.stop, :]
+            shares, z = self.shares[..., own, : own.stop], self.z[..., : own.stop, :]
             if size == 1 and not stack:  # np.dot of vectors costs half of a product of matrices with one row
-                self.sums.append((weights[0], z, pre[0]))
+                self.sums.append((shares[0], z, pre[0]))
             else:
-                self.sums.append((weights, z, pre))
+                self.sums.append((shares, z, pre))
             target = targets[own].swapaxes(0, 1) if stack else targets[own]
             ctx = network.context(training=True)
             self.heads.append(network.bind(pre, self.z[..., own, :], target, ctx, first=1))
@@ -126,112 +173,70 @@ class OnlineEngine(Engine):
         self._network = network
         first = [slot for slot in network.slots if slot.name.startswith(network.prefix(0))]
         vectors = [network.w, *updater.slots.values()]
-        views = [network.views(vector) for vector in vectors]
-        self._weights = [view[first[0].name] for view in views]
-        self._biases = [view[first[1].name] for view in views] if len(first) > 1 else []
-        self._next = [np.empty(weights.shape, network.dtype) for weights in self._weights]
-        self._one = np.array(1, network.dtype)
-        self._product: Callable[[Array, Array, Array], object] = np.dot if network.w.ndim == 1 else np.matmul
+        self._stacked = network.w.ndim > 1
+        scratch = [np.empty(first[0].parameter.shape, network.dtype) for _ in vectors]
+        self._first = []
+        for lane in zip(*vectors, strict=True) if self._stacked else [vectors]:
+            views = [network.views(vector) for vector in lane]
+            weights, *biases = ([view[slot.name] for view in views] for slot in first)
+            self._first.append(FirstLayer(weights, biases[0] if biases else [], scratch))
+        self._product: Callable[[Array, Array, Array], object] = np.matmul if self._stacked else np.dot
         self._update_head = updater.tail(len(first))
         self._bound: dict[int, Batches] = {}
 
-        def unroll_one(lrs: tuple[float, ...], size: int, decay: bool) -> Unrolled:
-            steps = [step for lr in lrs if (step := updater.recurrence(lr, decay=decay)) is not None]
-            return Unrolled(steps, size, network.dtype)
-
         @lru_cache(maxsize=64)  # a rate that stays, or changes slowly, is unrolled once
-        def unroll(lanes: tuple[tuple[float, ...], ...], size: int) -> tuple[Unrolled, Unrolled]:
+        def unroll(lrs: tuple[float, ...], size: int) -> tuple[Unrolled, Unrolled]:
             both = []
             for decay in (True, False) if updater.rules.weight_decay else (False,):
-                one = [unroll_one(lrs, size, decay) for lrs in dict.fromkeys(lanes)]
-                by_lane = dict(zip(dict.fromkeys(lanes), one, strict=True))
-                both.append(one[0] if len(one) == 1 else Unrolled.stacked([by_lane[lrs] for lrs in lanes]))
+                steps = [step for lr in lrs if (step := updater.recurrence(lr, decay=decay)) is not None]
+                both.append(Unrolled(steps, size, network.dtype))
             return both[0], both[-1]
 
         self._unroll = unroll
 
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
-        losses = [Losses() for _ in blocks]
         size, steps, n = blocks[0].batch_size, len(blocks[0].lrs), len(blocks[0].rows)
         lrs = rates(blocks, self._network.dtype)
         whole, count = n // size, max(1, BLOCK_ROWS // size)
+        values: list[Means] = []
+        correct = 0
         for start in range(0, whole, count):
-            self._advance(blocks, slice(start, min(start + count, whole)), size, lrs, losses)
+            correct += self._advance(blocks, slice(start, min(start + count, whole)), size, lrs, values)
         if whole < steps:  # the last batch of an epoch is shorter
-            self._advance(blocks, slice(whole, steps), n - whole * size, lrs, losses)
-        return losses
+            correct += self._advance(blocks, slice(whole, steps), n - whole * size, lrs, values)
+        return split_losses(values, correct, len(blocks))
 
     def _advance(
-        self, blocks: Sequence[Block], steps: slice, size: int, lrs: Sequence[Any], losses: Sequence[Losses]
-    ) -> None:
+        self, blocks: Sequence[Block], steps: slice, size: int, lrs: Sequence[Any], values: list[Means]
+    ) -> Any:
+        """Steps on batches of one size: adds their losses to ``values``, returns the rows classified rightly."""
         if size not in self._bound:
             self._bound[size] = Batches(self._network, size, max(1, BLOCK_ROWS // size))
         batches = self._bound[size]
         start = steps.start * blocks[0].batch_size
         n = (steps.stop - steps.start) * size
-        stacked = self._network.w.ndim > 1
-        for i, block in enumerate(blocks):
+        products = batches.products[:n]
+        lanes = []
+        for i, (block, first) in enumerate(zip(blocks, self._first, strict=True)):
+            x, z, shares, target = (
+                (array[i] if self._stacked else array)[:n]
+                for array in (batches.x, batches.z, batches.shares, batches.target)
+            )
             rows = block.rows[start : start + n]
-            lane = (i, slice(n)) if stacked else slice(n)
-            block.table.x.take(rows, 0, batches.x[lane], "clip")
-            block.table.y.take(rows, 0, batches.target[lane], "clip")
-        matrix, vector = self._unroll(tuple(tuple(block.lrs[steps]) for block in blocks), size)
-        self._start(batches, n, matrix, vector)
+            block.table.x.take(rows, 0, x, "clip")
+            block.table.y.take(rows, 0, target, "clip")
+            unrolled = self._unroll(tuple(block.lrs[steps]), size)
+            first.start(x, z, shares[:, :n], products, *unrolled)
+            lanes.append((first, x, z, unrolled))
 
         update, product = self._update_head, self._product
-        classes = blocks[0].table.y.ndim == 1
-        for (weights, so_far, pre), head, lr in zip(batches.sums, batches.heads, lrs[steps], strict=False):
-            product(weights, so_far, pre)
-            values = head.step()
+        classes, correct = blocks[0].table.y.ndim == 1, 0
+        for (shares, so_far, pre), head, lr in zip(batches.sums, batches.heads, lrs[steps], strict=False):
+            product(shares, so_far, pre)
+            values.append(head.step())
+            if classes:
+                correct += head.correct()
             update(lr)
-            for result, value, (_, target, output) in zip(losses, values, head.lanes, strict=True):
-                result.values.append(value)
-                if size == 1 and classes:
-                    result.correct += int(output.argmax() == target.item())
-                elif classes:
-                    result.correct += int(np.count_nonzero(output.argmax(1) == target))
-        self._end(batches, n, matrix, vector)
-
-    def _start(self, batches: Batches, n: int, matrix: Unrolled, vector: Unrolled) -> None:
-        """Fill ``z`` with what is known of the pre-activations, and ``weights`` with the shares k ∘ X Xᵀ."""
-        x, z, products = batches.x[..., :n, :], batches.z[..., :n, :], batches.products[..., :n, :]
-        weights = batches.weights[..., :n, :n]
-        np.matmul(x, self._weights[0], z)
-        if len(self._weights) > 1 or matrix is not vector:
-            np.multiply(z, matrix.start[0], z)
-        for array, start in zip(self._weights[1:], matrix.start[1:], strict=True):
-            np.matmul(x, array, products)
-            np.multiply(products, start, products)
-            np.add(z, products, z)
-        np.matmul(x, x.swapaxes(-1, -2), weights)
-        if self._biases and matrix is vector:
-            np.add(weights, self._one, weights)  # a bias is the weight of a constant input
-        np.multiply(weights, matrix.inputs, weights)
-        if self._biases and matrix is not vector:
-            np.add(weights, vector.inputs, weights)
-        for array, start in zip(self._biases, vector.start, strict=bool(self._biases)):
-            np.add(z, start * array[..., None, :], z)
-        diagonal = np.arange(n)
-        weights[..., diagonal, diagonal] = 1  # a step's own row of z counts as it is
-
-    def _end(self, batches: Batches, n: int, matrix: Unrolled, vector: Unrolled) -> None:
-        """Bring the first layer's weights, biases and their state to the end of the block."""
-        x, z, scaled = batches.x[..., :n, :], batches.z[..., :n, :], batches.products[..., :n, :]
-        biases = []
-        for j, out in enumerate(self._next):
-            np.multiply(z, matrix.end_inputs[j], scaled)
-            np.matmul(x.swapaxes(-1, -2), scaled, out)
-            if self._biases:
-                inputs = scaled if matrix is vector else z * vector.end_inputs[j]
-                kept = sum(share * array for share, array in zip(vector.end[j], self._biases, strict=True))
-                biases.append(kept + inputs.sum(-2))
-        for array, bias in zip(self._biases, biases, strict=True):
-            array[...] = bias
-        if len(self._next) == 1 and matrix is vector:  # plain SGD: no copy
-            np.add(self._weights[0], self._next[0], self._weights[0])
-            return
-        for j, out in enumerate(self._next):
-            for share, array in zip(matrix.end[j], self._weights, strict=True):
-                np.add(out, array * share[..., None], out)
-        for array, out in zip(self._weights, self._next, strict=True):
-            array[...] = out
+        for first, x, z, unrolled in lanes:
+            first.end(x, z, products, *unrolled)
+        return correct

@@ -8,6 +8,9 @@ import numpy as np
 
 from mlpframe.api import Array, Bound, Context, Layer, Parameter, Spec, check_range, register
 
+SMALL = 16_384
+"""Weights below which what a call costs counts for more than another pass over the gradient."""
+
 
 @register("linear")
 class Linear(Layer):
@@ -45,8 +48,13 @@ class Linear(Layer):
         W, gW, bias = p["W"], g["W"], self.bias
         b, gb = (p["b"][..., None, :], g["b"]) if bias else (W, gW)
         xT, WT = x.swapaxes(-1, -2), W.swapaxes(-1, -2)
-        product = np.dot if x.ndim == 2 else np.matmul  # the same product, and np.dot costs less to call
-        only_row = dy[0] if bias and x.ndim == 2 and len(x) == 1 else None
+        rows = x.shape[-2]
+        # The same products: np.dot costs less to call, but clears its result first, and np.matmul has no
+        # fast way for the outer product of one row.
+        product = np.dot if x.ndim == 2 else np.matmul
+        outer = np.dot if x.ndim == 2 and (rows == 1 or W.size < SMALL) else np.matmul
+        rank_one = list(zip(xT, dy, gW, strict=True)) if x.ndim == 3 and rows == 1 else ()
+        only_row = dy[..., 0, :] if bias and rows == 1 else None
 
         def forward() -> None:
             product(x, W, y)
@@ -54,9 +62,13 @@ class Linear(Layer):
                 np.add(y, b, y)
 
         def backward() -> None:
-            product(xT, dy, gW)
+            if rank_one:
+                for one_xT, one_dy, one_gW in rank_one:
+                    np.dot(one_xT, one_dy, one_gW)
+            else:
+                outer(xT, dy, gW)
             if only_row is not None:
-                gb[:] = only_row
+                gb[...] = only_row
             elif bias:
                 np.add.reduce(dy, -2, out=gb)
             if dx is not None:

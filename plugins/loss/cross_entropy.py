@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, log
+from math import exp, log, prod
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, register
+from mlpframe.api import Array, Context, Loss, Means, means, register
 
 
 @register("cross_entropy")
@@ -25,31 +25,34 @@ class CrossEntropy(Loss):
 
     tasks = ("classification",)
 
-    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], float]:
-        if len(output) == 1:
+    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
+        if output.ndim == 2 and len(output) == 1:
             return self._bind_row(output[0], d_output[0], target)
-        batch, classes = output.shape
-        offsets = np.arange(batch) * classes
-        index = np.empty(batch, np.intp)
-        flat = d_output.reshape(-1)
-        column = ctx.array(batch, 1)
-        top = column[:, 0]
-        at_target = ctx.array(batch)
-        mean: float = 1 / batch
+        *rows, classes = output.shape
+        offsets = np.arange(prod(rows)).reshape(rows) * classes
+        index = np.empty(rows, np.intp)
+        flat, flat_index = d_output.reshape(-1), index.reshape(-1)
+        column = ctx.array(*rows, 1)
+        top = column[..., 0]
+        at_target = ctx.array(*rows)
+        flat_at_target = at_target.reshape(-1)
+        one = np.array(1, output.dtype)
+        mean = np.array(1 / rows[-1], output.dtype)
 
-        def run() -> float:
+        def run() -> Means:
             np.add(offsets, target, index)
-            np.maximum.reduce(output, 1, out=top)
+            np.maximum.reduce(output, -1, out=top)
             np.subtract(output, column, d_output)
-            flat.take(index, 0, at_target, "clip")
+            flat.take(flat_index, 0, flat_at_target, "clip")
             np.exp(d_output, d_output)
-            np.add.reduce(d_output, 1, out=top)
+            np.add.reduce(d_output, -1, out=top)
             np.divide(d_output, column, d_output)
-            flat[index] -= 1
-            np.multiply(d_output, mean, d_output)
+            flat[flat_index] -= one
+            if rows[-1] > 1:
+                np.multiply(d_output, mean, d_output)
             np.log(top, top)
             np.subtract(top, at_target, top)
-            return float(np.add.reduce(top)) * mean
+            return means(np.add.reduce(top, -1), 1 / rows[-1])
 
         return run
 

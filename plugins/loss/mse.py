@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, register
+from mlpframe.api import Array, Context, Loss, Means, means, register
 
 
 @register("mse")
@@ -24,23 +25,25 @@ class MeanSquaredError(Loss):
 
     tasks = ("classification", "regression")
 
-    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], float]:
-        batch, outputs = output.shape
-        offsets = np.arange(batch) * outputs
-        index = np.empty(batch, np.intp)
-        flat = d_output.reshape(-1)
-        classes = target.ndim == 1
-        mean = 1 / output.size
+    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
+        *rows, outputs = output.shape
+        offsets = np.arange(prod(rows)).reshape(rows) * outputs
+        index = np.empty(rows, np.intp)
+        flat, flat_index = d_output.reshape(-1), index.reshape(-1)
+        batches = d_output.reshape(*rows[:-1], rows[-1] * outputs)
+        classes = target.ndim < output.ndim
+        mean = 1 / batches.shape[-1]
+        twice = np.array(2 * mean, output.dtype)
 
-        def run() -> float:
+        def run() -> Means:
             if classes:
                 np.add(offsets, target, index)
                 np.copyto(d_output, output)
-                flat[index] -= 1
+                flat[flat_index] -= 1
             else:
                 np.subtract(output, target, d_output)
-            total = float(np.dot(flat, flat))
-            np.multiply(d_output, 2 * mean, d_output)
-            return total * mean
+            totals = np.vecdot(batches, batches)
+            np.multiply(d_output, twice, d_output)
+            return means(totals, mean)
 
         return run

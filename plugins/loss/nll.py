@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, register
+from mlpframe.api import Array, Context, Loss, Means, means, register
 
 
 @register("nll")
@@ -26,23 +27,25 @@ class NegativeLogLikelihood(Loss):
 
     tasks = ("classification",)
 
-    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], float]:
-        batch, classes = output.shape
-        offsets = np.arange(batch) * classes
-        index = np.empty(batch, np.intp)
+    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
+        *rows, classes = output.shape
+        offsets = np.arange(prod(rows)).reshape(rows) * classes
+        index = np.empty(rows, np.intp)
+        flat_index = index.reshape(-1)
         flat, d_flat = output.reshape(-1), d_output.reshape(-1)
-        at_target, d_at_target = ctx.array(batch), ctx.array(batch)
+        at_target, d_at_target = ctx.array(*rows), ctx.array(prod(rows))
+        flat_at_target = at_target.reshape(-1)
         smallest = np.finfo(output.dtype).smallest_normal
-        mean: float = 1 / batch
+        mean = 1 / rows[-1]
 
-        def run() -> float:
+        def run() -> Means:
             np.add(offsets, target, index)
-            flat.take(index, 0, at_target, "clip")
+            flat.take(flat_index, 0, flat_at_target, "clip")
             np.maximum(at_target, smallest, out=at_target)
-            np.divide(-mean, at_target, d_at_target)
+            np.divide(-mean, flat_at_target, d_at_target)
             d_output.fill(0)
-            d_flat[index] = d_at_target
+            d_flat[flat_index] = d_at_target
             np.log(at_target, at_target)
-            return -float(np.add.reduce(at_target)) * mean
+            return means(np.add.reduce(at_target, -1), -mean)
 
         return run

@@ -218,7 +218,7 @@ def by_network(loss, x, W, b1, V, b2, true):
         view[...] = values[name]
     plan = network.plan(len(x), training=True)
     plan.x[...], plan.target[...] = x, true
-    return plan.step()[0], network.views(network.g)
+    return plan.step(), network.views(network.g)
 
 
 WORKED = {
