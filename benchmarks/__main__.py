@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import click
 
-from . import command, engines, inference, peers, scaling
+from . import command, engines, inference, memory, peers, scaling
 
-COMMANDS = [peers.peers, inference.inference, scaling.scaling, command.command, engines.engines]
+COMMANDS = [
+    peers.peers,
+    inference.inference,
+    scaling.scaling,
+    command.command,
+    memory.memory,
+    engines.engines,
+]
 
 click.Group("benchmarks", COMMANDS)()

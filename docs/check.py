@@ -33,7 +33,7 @@ def experiments(page: Path) -> list[list[str]]:
         if any("..." in word or "…" in word or "<" in word for word in words):
             continue
         if all("=" in word or word.startswith("-") for word in words):
-            found.append([word for word in words if not word.startswith(("resume=", "-"))])
+            found.append([word for word in words if not word.startswith(("resume=", "replicas=", "-"))])
     return found
 
 

@@ -16,7 +16,7 @@ from .rng import Streams
 
 VARIABLE = "MLPFRAME_DATA"
 DIGEST_ROWS = 10_000
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 4 << 20
 """Neighbouring rows of a mapped file that are read together."""
 SHUFFLE_BYTES = 128 << 20
 """How much of a mapped file is shuffled among itself, and kept before it is let go of."""

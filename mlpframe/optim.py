@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from .api import Array, Optimizer, UpdateRules
 from .network import Network, Slot
 
-SLICE = 32_768
-"""Elements an element-wise optimizer is called on: w, g, scratch and two slots stay in the L2 cache."""
+SLICE_BYTES = 1 << 18
+"""What an element-wise optimizer is called on: w, g, scratch and two slots of it stay in the L2 cache."""
 FLUSH_STEPS = 128
 """Updates between two looks for subnormal numbers in the optimizer's state."""
 
@@ -34,7 +34,10 @@ class Updater:
         self.step = 0
         self.slots: dict[str, Array] = {name: np.zeros_like(network.w) for name in optimizer.slots}
         self._network = network
-        self._scratch = np.empty((*network.w.shape[:-1], min(SLICE, network.w.shape[-1])), network.dtype)
+        self._slice = SLICE_BYTES // network.dtype.itemsize
+        self._scratch = np.empty(
+            (*network.w.shape[:-1], min(self._slice, network.w.shape[-1])), network.dtype
+        )
         self.update = self.tail(0)
 
     @classmethod
@@ -60,7 +63,7 @@ class Updater:
             (network.w[..., part], network.g[..., part], self._scratch[..., : part.stop - part.start])
             for slot in parameters
             if slot.parameter.decay and rules.weight_decay
-            for part in _slices(slot.slice)
+            for part in self._slices(slot.slice)
         ]
         update = self.optimizer.update
 
@@ -84,6 +87,10 @@ class Updater:
 
         return run
 
+    def _slices(self, whole: slice) -> list[slice]:
+        starts = range(whole.start, whole.stop, self._slice)
+        return [slice(start, min(start + self._slice, whole.stop)) for start in starts]
+
     def _flush_subnormals(self) -> None:
         """Set state below the smallest normal number to 0.
 
@@ -92,7 +99,7 @@ class Updater:
         """
         tiny = np.finfo(self._scratch.dtype).smallest_normal
         for vector in self.slots.values():
-            for part in _slices(slice(0, vector.shape[-1])):
+            for part in self._slices(slice(0, vector.shape[-1])):
                 state, scratch = vector[..., part], self._scratch[..., : part.stop - part.start]
                 np.abs(state, scratch)
                 np.copyto(state, 0, where=scratch < tiny)
@@ -110,7 +117,7 @@ class Updater:
             ]
         calls = []
         whole = slice(parameters[0].slice.start, network.w.shape[-1]) if parameters else slice(0, 0)
-        for part in _slices(whole):
+        for part in self._slices(whole):
             slots = {name: vector[..., part] for name, vector in self.slots.items()}
             scratch = self._scratch[..., : part.stop - part.start]
             calls.append((network.w[..., part], network.g[..., part], slots, scratch))
@@ -135,10 +142,6 @@ class Updater:
             else:
                 A[:, 0] += B * self.rules.weight_decay
         return A, B
-
-
-def _slices(whole: slice) -> list[slice]:
-    return [slice(start, min(start + SLICE, whole.stop)) for start in range(whole.start, whole.stop, SLICE)]
 
 
 def _norm(vector: Array) -> float:

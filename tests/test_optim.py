@@ -189,7 +189,7 @@ class Recorder(Optimizer):
 
 @pytest.mark.parametrize("scope", ["element", "tensor"])
 def test_every_element_is_updated_once_at_every_step(scope: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optim, "SLICE", 11)
+    monkeypatch.setattr(optim, "SLICE_BYTES", 4 * 11)
     network, recorder = make_network(dtype="float32"), Recorder(scope)
     updater = Updater(recorder, network)
     for _ in range(3):
@@ -207,7 +207,7 @@ def test_an_element_wise_optimizer_gets_slices_that_fit_the_cache() -> None:
     sizes = [shape[0] for shape, _, _ in recorder.calls]
     assert sum(sizes) == network.w.size
     assert len(sizes) > 1
-    assert max(sizes) == optim.SLICE
+    assert max(sizes) == optim.SLICE_BYTES // 8
 
 
 def test_a_tensor_wise_optimizer_gets_every_parameter_in_its_shape() -> None:

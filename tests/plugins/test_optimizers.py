@@ -317,13 +317,13 @@ def test_float32_stays_close_to_float64(name: str) -> None:
     np.testing.assert_allclose(ends[0], ends[1], atol=2e-5)
 
 
-@pytest.mark.parametrize("size", [1000, optim.SLICE])
+@pytest.mark.parametrize("size", [4000, optim.SLICE_BYTES])
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if create(name).scope == "element"])
 def test_the_whole_vector_at_once_or_in_slices_is_the_same_to_the_bit(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
-    n = 2 * optim.SLICE + 77
+    n = 2 * optim.SLICE_BYTES // 4 + 77
     start = rng.standard_normal(n).astype(np.float32)
     gradients = rng.standard_normal((4, n)).astype(np.float32)
 
@@ -332,7 +332,7 @@ def test_the_whole_vector_at_once_or_in_slices_is_the_same_to_the_bit(
     for step, g in enumerate(gradients, 1):
         whole.update(w, g, slots, 0.01, step, scratch)
 
-    monkeypatch.setattr(optim, "SLICE", size)
+    monkeypatch.setattr(optim, "SLICE_BYTES", size)
     network = weights_only(n, "float32")
     network.w[...] = start
     updater = Updater(create(name, weight_decay=0.0), network)
