@@ -23,6 +23,7 @@ from mlpframe.data import (
 )
 from mlpframe.rng import Streams
 from tests.data import data_dir, needs_mnist
+from tests.running import run_python
 
 COUNTS = (53, 31, 16)  # of three classes: no fraction of these is a whole number of rows
 
@@ -316,7 +317,7 @@ def test_every_row_of_a_mapped_file_comes_once(tmp_path: Path, n: int) -> None:
 
 
 def test_rows_of_a_mapped_file_are_shuffled_a_bounded_part_at_a_time(tmp_path: Path) -> None:
-    block, n = BLOCK_BYTES // 1024, 299 * 1024  # rows of 1 KiB
+    block, n = BLOCK_BYTES // 1024, 300 * 1024  # rows of 1 KiB, whole blocks
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, 256))
     order = shuffled(Table(x, np.zeros(n)), np.random.default_rng(0))
     at_once = SHUFFLE_BYTES // 1024
@@ -330,6 +331,23 @@ def test_rows_of_a_mapped_file_are_shuffled_a_bounded_part_at_a_time(tmp_path: P
     again, other = (shuffled(Table(x, np.zeros(n)), np.random.default_rng(seed)) for seed in (0, 1))
     np.testing.assert_array_equal(order, again)
     assert (order != other).mean() > 0.9
+
+
+def test_a_file_of_three_gigabytes_is_trained_with_less_than_one_resident(tmp_path: Path) -> None:
+    rows = 3_000_000_000 // 4096
+    np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (rows, 1024))  # takes no room on the disk
+    np.save(tmp_path / "y.npy", np.arange(rows) % 10)
+    options = ["dataset=npy", f"data_dir={tmp_path}", "dataset.x=x.npy", "dataset.y=y.npy", "epochs=1"]
+    small = ["model.hidden=[8]", "batch_size=256", "tracking=none", "callbacks.progress=null"]
+    program = (
+        "import sys; from pathlib import Path; from mlpframe.cli import run; status = run(sys.argv[1:]);"
+        "print(status, *[x for x in Path('/proc/self/status').read_text().split('\\n') if 'VmHWM' in x])"
+    )
+    ended = run_python(tmp_path, "-c", program, *options, *small)
+    assert ended.returncode == 0, ended.stderr
+    status, _, kilobytes, _ = ended.stdout.split()
+    assert status == "0"
+    assert 50e6 < int(kilobytes) * 1024 < 1e9
 
 
 # --- what is refused ---------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ class OnlineEngine(Engine):
     def _advance(
         self, blocks: Sequence[Block], steps: slice, size: int, lrs: Sequence[Any], values: list[Means]
     ) -> Any:
-        """Steps on batches of one size: adds their losses to ``values``, returns the rows classified rightly."""
+        """Steps on batches of one size; adds their losses to ``values``, returns how many rows were right."""
         if size not in self._bound:
             self._bound[size] = Batches(self._network, size, max(1, BLOCK_ROWS // size))
         batches = self._bound[size]
