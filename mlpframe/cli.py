@@ -134,6 +134,8 @@ def _experiment(arguments: list[str]) -> int:
         for group in in_groups(waiting, together):
             attempt(group, 1, RunMode.MULTIRUN)
     except BaseException as error:
+        for request in waiting:  # those that were not begun
+            request.folder.remove_if_unused([request.folder.path])
         for started in sweep.launched:
             if not started.discard_if_unused() and isinstance(error, SystemExit | KeyboardInterrupt):
                 sweep.end_sweep(started, interrupted=True)

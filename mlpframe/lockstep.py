@@ -65,10 +65,10 @@ class Lockstep:
                 for trainer, _ in ended:
                     del runs[trainer]
                 self._trainers = list(runs)
-                if runs:
-                    self._stack()
             if runs:
                 try:
+                    if ended:
+                        self._stack()
                     sent.update(self._advance(blocks))
                 except BaseException as error:
                     yield self._end_all(runs, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 
 import numpy as np
@@ -19,6 +19,9 @@ FLUSH_STEPS = 128
 
 Recurrence = tuple[NDArray[np.float64], NDArray[np.float64]]
 """A and B of z ← A z + B g, where z are a weight and its state."""
+
+Call = tuple[int | None, Array, Array, dict[str, Array], Array]
+"""What an optimizer is called on: w, g, slots and scratch, of one of several stacked networks or of all."""
 
 
 class Updater:
@@ -80,8 +83,9 @@ class Updater:
                     np.multiply(w, rules.weight_decay, scratch)
                     np.add(gradient, scratch, gradient)
             step = self.step
-            for w, gradient, slots, scratch in calls:
-                update(w, gradient, slots, lr, step, scratch)
+            for lane, w, gradient, slots, scratch in calls:
+                own = lr if lane is None or isinstance(lr, float) else float(lr[lane, 0])
+                update(w, gradient, slots, own, step, scratch)
             if step % FLUSH_STEPS == 0:
                 self._flush_subnormals()
 
@@ -104,24 +108,33 @@ class Updater:
                 np.abs(state, scratch)
                 np.copyto(state, 0, where=scratch < tiny)
 
-    def _bind(self, parameters: Sequence[Slot]) -> list[tuple[Array, Array, dict[str, Array], Array]]:
+    def _bind(self, parameters: Sequence[Slot]) -> list[Call]:
         network = self._network
         if self.optimizer.scope == "tensor":
-            w, g, views = (
-                network.views(vector) for vector in (network.w, network.g, np.empty_like(network.w))
-            )
-            state = {name: network.views(vector) for name, vector in self.slots.items()}
-            return [
-                (w[name], g[name], {slot: arrays[name] for slot, arrays in state.items()}, views[name])
-                for name in (parameter.name for parameter in parameters)
-            ]
+            if network.w.ndim == 1:
+                return self._bind_tensors(None, network.w, network.g, self.slots, parameters)
+            calls = []
+            for lane, (w, g) in enumerate(zip(network.w, network.g, strict=True)):
+                slots = {name: vector[lane] for name, vector in self.slots.items()}
+                calls += self._bind_tensors(lane, w, g, slots, parameters)
+            return calls
         calls = []
         whole = slice(parameters[0].slice.start, network.w.shape[-1]) if parameters else slice(0, 0)
         for part in self._slices(whole):
             slots = {name: vector[..., part] for name, vector in self.slots.items()}
             scratch = self._scratch[..., : part.stop - part.start]
-            calls.append((network.w[..., part], network.g[..., part], slots, scratch))
+            calls.append((None, network.w[..., part], network.g[..., part], slots, scratch))
         return calls
+
+    def _bind_tensors(
+        self, lane: int | None, w: Array, g: Array, slots: Mapping[str, Array], parameters: Sequence[Slot]
+    ) -> list[Call]:
+        """A call for each parameter of one network, with arrays of its shape."""
+        views = self._network.views
+        ws, gs, scratch = views(w), views(g), views(np.empty_like(w))
+        state = {name: views(vector) for name, vector in slots.items()}
+        names = [parameter.name for parameter in parameters]
+        return [(lane, ws[n], gs[n], {slot: s[n] for slot, s in state.items()}, scratch[n]) for n in names]
 
     def recurrence(self, lr: float, *, decay: bool) -> Recurrence | None:
         """The next update of a parameter, weight decay included, as z ← A z + B g with z = (w, slots).

@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from ..registry import UsageError
 from .folder import RunFolder
 
-KEY = "replicas="
+KEY = "replicas"
+MULTIRUN = ("-m", "--multirun")
 OWN = ("seed", "lr", "run_name", "tags")
 """What may differ between runs that are trained together."""
 
@@ -41,23 +42,30 @@ def take_replicas(arguments: Sequence[str]) -> tuple[int, list[str]]:
     Raises:
         UsageError: ``replicas`` is not a number, or the runs are to be in processes of their own.
     """
-    given = [argument for argument in arguments if argument.startswith(KEY)]
+    given = [argument for argument in arguments if _key(argument) == KEY]
     rest = [argument for argument in arguments if argument not in given]
-    if not given:
-        return 1, rest
-    value = given[-1].removeprefix(KEY)
+    if not given or any(argument.startswith("-") and argument not in MULTIRUN for argument in rest):
+        return 1, rest  # a flag shows something, it does not run
+    value = given[-1].partition("=")[2]
     if not value.isdecimal() or int(value) < 1:
         raise UsageError(f"replicas={value}: expected a number of runs to train together, at least 1")
-    for other in ("hydra/launcher=", "resume="):
-        if any(argument.startswith(other) for argument in rest):
-            raise UsageError(f"replicas={value} trains new runs in one process; it cannot go with {other}…")
-    seed = next((argument.removeprefix("seed=") for argument in rest if argument.startswith("seed=")), "0")
+    for other in ("hydra/launcher", "resume"):
+        if other in map(_key, rest):
+            raise UsageError(f"replicas={value} trains new runs in one process; it cannot go with {other}=")
+    seeds = [argument for argument in rest if _key(argument) == "seed"]
+    seed = seeds[-1].partition("=")[2] if seeds else "0"
     if seed.isdecimal():
-        rest = [argument for argument in rest if not argument.startswith("seed=")]
+        rest = [argument for argument in rest if argument not in seeds]
         rest.append(f"seed=range({seed},{int(seed) + int(value)})")
-    if not {"-m", "--multirun"} & set(rest):
-        rest.append("-m")
+    elif not set(seed) & set(",("):
+        raise UsageError(f"seed={seed}: expected a whole number, at least 0, or several")
+    if not set(MULTIRUN) & set(rest):
+        rest.append(MULTIRUN[0])
     return int(value), rest
+
+
+def _key(argument: str) -> str:
+    return argument.lstrip("+").partition("=")[0]
 
 
 def in_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:
