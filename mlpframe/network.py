@@ -108,7 +108,8 @@ class Plan:
     def correct(self) -> Any:
         if self.target.size == 1:
             return int(self.output.argmax() == self.target.item())
-        return np.count_nonzero(self.output.argmax(-1) == self.target, -1)
+        hits = self.output.argmax(-1) == self.target
+        return np.count_nonzero(hits) if hits.ndim == 1 else np.add.reduce(hits, -1, np.intp)
 
 
 class Network:

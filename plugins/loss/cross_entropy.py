@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, log, prod
+from math import exp, log
 
 import numpy as np
 
@@ -28,31 +28,32 @@ class CrossEntropy(Loss):
     def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
         if output.ndim == 2 and len(output) == 1:
             return self._bind_row(output[0], d_output[0], target)
-        *rows, classes = output.shape
-        offsets = np.arange(prod(rows)).reshape(rows) * classes
-        index = np.empty(rows, np.intp)
+        *stack, batch, classes = output.shape
+        logits, gradient = output.reshape(-1, classes), d_output.reshape(-1, classes)  # views: contiguous
+        rows = len(logits)
+        offsets = np.arange(0, rows * classes, classes).reshape(*stack, batch)
+        index = np.empty((*stack, batch), np.intp)
         flat, flat_index = d_output.reshape(-1), index.reshape(-1)
-        column = ctx.array(*rows, 1)
-        top = column[..., 0]
-        at_target = ctx.array(*rows)
-        flat_at_target = at_target.reshape(-1)
-        one = np.array(1, output.dtype)
-        mean = np.array(1 / rows[-1], output.dtype)
+        column = ctx.array(rows, 1)
+        top = column[:, 0]
+        at_target = ctx.array(rows)
+        losses = at_target.reshape(*stack, batch)
+        one, mean = np.array(1, output.dtype), np.array(1 / batch, output.dtype)
 
         def run() -> Means:
             np.add(offsets, target, index)
-            np.maximum.reduce(output, -1, out=top)
-            np.subtract(output, column, d_output)
-            flat.take(flat_index, 0, flat_at_target, "clip")
-            np.exp(d_output, d_output)
-            np.add.reduce(d_output, -1, out=top)
-            np.divide(d_output, column, d_output)
+            np.maximum.reduce(logits, 1, out=top)
+            np.subtract(logits, column, gradient)
+            flat.take(flat_index, 0, at_target, "clip")
+            np.exp(gradient, gradient)
+            np.add.reduce(gradient, 1, out=top)
+            np.divide(gradient, column, gradient)
             flat[flat_index] -= one
-            if rows[-1] > 1:
-                np.multiply(d_output, mean, d_output)
+            if batch > 1:
+                np.multiply(gradient, mean, gradient)
             np.log(top, top)
-            np.subtract(top, at_target, top)
-            return means(np.add.reduce(top, -1), 1 / rows[-1])
+            np.subtract(top, at_target, at_target)
+            return means(np.add.reduce(losses, -1), 1 / batch)
 
         return run
 
