@@ -67,8 +67,8 @@ class Case:
         pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
         return [rng.standard_normal(shape).astype(np.float32) * np.float32(0.05) for shape in pairs]
 
-    def order(self) -> Array:
-        return np.random.default_rng(2).permutation(self.rows // self.batch * self.batch)
+    def order(self, seed: int) -> Array:
+        return np.random.default_rng((2, seed)).permutation(self.rows // self.batch * self.batch)
 
 
 @lru_cache(maxsize=1)
@@ -86,8 +86,8 @@ def _data(rows: int, n_in: int, n_out: int) -> tuple[Array, Array]:
 class Rows:
     """Endless batches of row numbers in one shuffled order."""
 
-    def __init__(self, case: Case) -> None:
-        self._batches: Array = case.order().reshape(-1, case.batch)
+    def __init__(self, case: Case, seed: int = 0) -> None:
+        self._batches: Array = case.order(seed).reshape(-1, case.batch)
         self._at = 0
 
     def next(self) -> Array:
@@ -115,21 +115,28 @@ def network(case: Case) -> Network:
     return built
 
 
-def mlpframe(case: Case, engine: str = "auto") -> Contender:
-    """This project, as the trainer calls it: blocks of 100 steps, shuffled gather and accuracy included."""
-    built = network(case)
-    updater = Updater(registries["optimizer"].create(case.optimizer), built)
+def mlpframe(case: Case, engine: str = "auto", replicas: int = 1) -> Contender:
+    """This project, as the trainer calls it: blocks of 100 steps, shuffled gather and accuracy included.
+
+    With several replicas, a step is that of one of them.
+    """
+    networks = [network(case) for _ in range(replicas)]
+    updaters = [Updater(registries["optimizer"].create(case.optimizer), built) for built in networks]
+    built, updater = networks[0], updaters[0]
+    if replicas > 1:
+        built = Network.stacked(networks)
+        updater = Updater.stacked(updaters, built)
     chosen = create_engine(engine, built, updater, case.batch)
-    table, rows = Table(*case.data()), Rows(case)
+    table, lanes = Table(*case.data()), [Rows(case, seed) for seed in range(replicas)]
     most = min(100, case.rows // case.batch)
 
     def run(steps: int) -> None:
         while steps:
             now = min(steps, most)
-            chosen.advance([Block(table, rows.block(now), case.batch, [LR] * now)])
+            chosen.advance([Block(table, rows.block(now), case.batch, [LR] * now) for rows in lanes])
             steps -= now
 
-    return Contender(run)
+    return Contender(run, replicas)
 
 
 def products(case: Case, block: int = 1) -> Contender:

@@ -15,13 +15,14 @@ CASES = [
 ]
 SCALAR_PARAMETERS = 200
 ONLINE_ROWS = 16
+REPLICAS = 8
 
 
 @click.command()
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processors to use.")
 @click.option("--rounds", default=15, show_default=True, help="Rounds of all contenders in turn.")
 def engines(threads: int, rounds: int) -> None:
-    """Time every engine ÷ the engine numpy, and numpy ÷ the bare matrix products of a step."""
+    """Time every engine ÷ the engine numpy, numpy ÷ the bare matrix products, and replicas ÷ a single run."""
     apart(threads, _measure, threads, rounds)
 
 
@@ -52,3 +53,14 @@ def _measure(threads: int, rounds: int) -> None:
     title = f"one step, {on_threads(threads)}; ratios of medians of paired rounds"
     ratios = ("numpy ÷ products", "online ÷ numpy", "scalar ÷ numpy", "auto ÷ numpy")
     Table(title, ("case", "numpy µs", *ratios), rows).show()
+    together = []
+    for case in (Case((2, 3, 2), 1), *(Case((784, 300, 10), batch) for batch in (1, 10, 50))):
+        alone_and_stacked = {
+            "alone": contenders.mlpframe(case),
+            "together": contenders.mlpframe(case, replicas=REPLICAS),
+        }
+        times = interleaved(alone_and_stacked, rounds=rounds)
+        micro = (f"{times.median(name) * 1e6:.1f}" for name in alone_and_stacked)
+        together.append((str(case), *micro, f"{times.ratio('together', 'alone'):.2f}"))
+    title = f"a step of one of {REPLICAS} replicas, {on_threads(threads)}"
+    Table(title, ("case", "alone µs", "together µs", "together ÷ alone"), together).show()

@@ -28,6 +28,8 @@ ORDER = (
     "predictor",
     "trainer",
     "lockstep",
+    "statistics",
+    "tracing",
     "tracking",
     "tasks",
     "cli",
@@ -41,6 +43,7 @@ KNOW = {
     "click": {"tasks", "cli"},
     "sqlalchemy": {"tracking"},
     "matplotlib": {"tracking"},
+    "statsmodels": {"statistics"},
 }
 """Who may import a library; the trainer and all below it stay free of them."""
 
