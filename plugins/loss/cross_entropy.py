@@ -75,6 +75,6 @@ class CrossEntropy(Loss):
         return run
 
     def predict(self, output: Array) -> Array:
-        powers = np.exp(output - output.max(-1, keepdims=True))
-        probabilities: Array = powers / powers.sum(-1, keepdims=True)
+        powers = np.exp(output - np.maximum.reduce(output, -1, keepdims=True))
+        probabilities: Array = powers / np.add.reduce(powers, -1, keepdims=True)
         return probabilities
