@@ -26,6 +26,8 @@ T = TypeVar("T")
 FLUSH_SECONDS = 1.0
 RETRY_SECONDS = 60.0
 """How long the end of a run goes on trying to record values that the store refused."""
+LOCKED_SECONDS = 600.0
+"""How long a database that others write to is waited for: on a busy machine they take their time."""
 BATCH = 1000  # MLflow's limit of metrics a call
 PARAMS = 100  # and of parameters
 PARAM_LENGTH = 6000
@@ -34,8 +36,8 @@ PASSING = ("locked", "locking protocol", "disk I/O error")
 
 
 def persistently(call: Callable[[], T]) -> T:
-    """Call the store; while others who write to its database are in the way, again and again for a minute."""
-    give_up = time.monotonic() + RETRY_SECONDS
+    """Call the store; while others who write to its database are in the way, again and again."""
+    give_up = time.monotonic() + LOCKED_SECONDS
     while True:
         try:
             return call()
@@ -162,7 +164,7 @@ class RecordedRun:
         give_up = time.monotonic() + RETRY_SECONDS
         while True:
             try:
-                self.flush()
+                persistently(self.flush)
                 break
             except Exception:
                 if time.monotonic() > give_up:
