@@ -41,18 +41,15 @@ from mlpframe.tasks.folder import RunFolder
 from mlpframe.tasks.request import Request, in_groups, take_replicas
 from mlpframe.trainer import Diverged, Interrupted, Trainer
 from tests.running import (
-    end_group,
     history,
     mlpframe,
     record,
     recorded,
     run_folders,
     sqlite_uri,
-    start,
     the_run,
-    wait_until,
 )
-from tests.test_sweep import PLUGIN, SMALL, Swept
+from tests.test_sweep import SMALL, Swept, interrupt_while_held
 from tests.test_trainer import draw_data, fit, make_trainer, series, stopping
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning")  # in MLflow
@@ -721,21 +718,9 @@ def test_one_replica_that_diverges_leaves_the_others_finished(tmp_path: Path) ->
 
 
 def test_ctrl_c_saves_all_replicas_and_each_can_be_continued(tmp_path: Path) -> None:
-    plugins = tmp_path / "plugins"
-    plugins.mkdir()
-    (plugins / "hold.py").write_text(PLUGIN)
-    own = {"MLPFRAME_PLUGINS": str(plugins)}
-    common = ("callbacks.hold={}", "dtype=float64", *UNRECORDED)
-    process = start(tmp_path, "-m", "seed=0,1,2", "replicas=2", *common, **own)
-    try:
-        wait_until(lambda: process.poll() is not None or (tmp_path / "held").exists(), "the runs are held")
-        assert process.poll() is None, process.communicate()[0]
-        process.send_signal(signal.SIGINT)
-        (tmp_path / "let_go").touch()
-        output = process.communicate()[0]
-    finally:
-        end_group(process)
-    assert process.returncode == 130
+    common = ("dtype=float64", *UNRECORDED)
+    status, output, own = interrupt_while_held(tmp_path, "-m", "seed=0,1,2", "replicas=2", *common)
+    assert status == 130
     jobs = jobs_of(tmp_path)
     assert [record(job)["status"] for job in jobs] == ["interrupted"] * 2, output  # the third was not begun
     for job in jobs:
@@ -743,7 +728,7 @@ def test_ctrl_c_saves_all_replicas_and_each_can_be_continued(tmp_path: Path) -> 
 
     continued = mlpframe(tmp_path, f"resume={jobs[1]}", "tracking=none", **own)
     assert continued.returncode == 0, continued.stderr
-    whole = mlpframe(tmp_path, "seed=1", *common, **own)
+    whole = mlpframe(tmp_path, "seed=1", "callbacks.hold={}", *common, **own)
     assert whole.returncode == 0, whole.stderr
     got, expected = (history(run, without_time=True) for run in (jobs[1], the_run(tmp_path)))
     assert record(jobs[1])["status"] == "finished"

@@ -218,23 +218,29 @@ class Hold(Callback):
 '''
 
 
-def test_ctrl_c_ends_the_sweep_not_just_one_job(tmp_path: Path) -> None:
-    plugins = tmp_path / "plugins"
+def interrupt_while_held(folder: Path, *arguments: str) -> tuple[int, str, dict[str, str]]:
+    """Ctrl-C a command after its first epoch; its status and output, and the environment with the plugin."""
+    plugins = folder / "plugins"
     plugins.mkdir()
     (plugins / "hold.py").write_text(PLUGIN)
-    command = ["-m", "seed=0,1,2", "tracking=none", "callbacks.hold={}", *SMALL]
-    process = start(tmp_path, *command, MLPFRAME_PLUGINS=str(plugins))
+    own = {"MLPFRAME_PLUGINS": str(plugins)}
+    process = start(folder, *arguments, "callbacks.hold={}", **own)
     try:
-        wait_until(lambda: process.poll() is not None or (tmp_path / "held").exists(), "the job is held")
+        wait_until(lambda: process.poll() is not None or (folder / "held").exists(), "the run is held")
         assert process.poll() is None, process.communicate()[0]
         process.send_signal(signal.SIGINT)
-        (tmp_path / "let_go").touch()
+        (folder / "let_go").touch()
         output = process.communicate()[0]
     finally:
         end_group(process)
+    return process.returncode, output, own
+
+
+def test_ctrl_c_ends_the_sweep_not_just_one_job(tmp_path: Path) -> None:
+    status, output, _ = interrupt_while_held(tmp_path, "-m", "seed=0,1,2", "tracking=none", *SMALL)
     records = [record(file.parent) for file in tmp_path.glob("outputs/sweeps/*/*/*/run.json")]
     assert [one["status"] for one in records] == ["interrupted"], output
-    assert process.returncode == 130
+    assert status == 130
 
 
 # --- jobs side by side -------------------------------------------------------------------------------
