@@ -33,6 +33,7 @@ def _measure(threads: int, rounds: int) -> None:
             "numpy": contenders.mlpframe(case, "numpy"),
             "auto": contenders.mlpframe(case),
             "products": contenders.products(case),
+            "fused": contenders.mlpframe(case, "fused"),
         }
         if case.batch <= ONLINE_ROWS:
             present["online"] = contenders.mlpframe(case, "online")
@@ -46,12 +47,12 @@ def _measure(threads: int, rounds: int) -> None:
                 f"{times.ratio('numpy', 'products'):.2f}",
                 *(
                     f"{times.ratio(name, 'numpy'):.2f}" if name in present else ""
-                    for name in ("online", "scalar", "auto")
+                    for name in ("online", "fused", "scalar", "auto")
                 ),
             )
         )
     title = f"one step, {on_threads(threads)}; ratios of medians of paired rounds"
-    ratios = ("numpy ÷ products", "online ÷ numpy", "scalar ÷ numpy", "auto ÷ numpy")
+    ratios = ("numpy ÷ products", "online ÷ numpy", "fused ÷ numpy", "scalar ÷ numpy", "auto ÷ numpy")
     Table(title, ("case", "numpy µs", *ratios), rows).show()
     together = []
     for case in (Case((2, 3, 2), 1), *(Case((784, 300, 10), batch) for batch in (1, 10, 50))):

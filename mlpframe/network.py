@@ -7,7 +7,7 @@ for one batch size and one mode; a step of it is a list of calls without argumen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import prod
@@ -185,6 +185,12 @@ class Network:
             network._plans = {}
         stack.plan(1, training=True)  # a layer that draws says so here
         return stack
+
+    def with_layers(self, layers: Iterable[Layer]) -> Network:
+        """The same parameters and state run by other layers of the same names and shapes."""
+        other = copy(self)
+        other.layers, other._plans = tuple(layers), {}
+        return other
 
     def _initialize(self, rng: np.random.Generator) -> None:
         for slot, view in zip(self.slots, self.views(self.w).values(), strict=True):

@@ -7,7 +7,7 @@ from ..network import Network
 from ..optim import Updater
 from ..registry import UsageError, registries
 
-PREFERENCE = ("scalar", "online", "numpy")
+PREFERENCE = ("scalar", "online", "fused", "numpy")
 """``auto`` takes the first of these that is exact for the configuration and made for its size."""
 
 

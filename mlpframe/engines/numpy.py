@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from ..api import Block, Engine, Losses, rates, register, split_losses
-from ..network import Network
+from ..api import Block, Engine, Losses, Means, rates, register, split_losses
+from ..network import Network, Plan
 from ..optim import Updater
 
 
@@ -17,10 +18,10 @@ class NumpyEngine(Engine):
         return None
 
     def bind(self, network: Network, updater: Updater) -> None:
-        self._network, self._update = network, updater.update
+        self._network, self._updater = network, updater
 
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
-        size, update = blocks[0].batch_size, self._update
+        size, train = blocks[0].batch_size, self._train
         classes = blocks[0].table.y.ndim == 1
         stacked = self._network.w.ndim > 1
         values, correct = [], 0
@@ -33,8 +34,13 @@ class NumpyEngine(Engine):
                 rows = block.rows[batch]
                 block.table.x.take(rows, 0, plan.x[i] if stacked else plan.x, "clip")
                 block.table.y.take(rows, 0, plan.target[i] if stacked else plan.target, "clip")
-            values.append(plan.step())
+            values.append(train(plan, lr))
             if classes:
                 correct += plan.correct()
-            update(lr)
         return split_losses(values, correct, len(blocks))
+
+    def _train(self, plan: Plan, lr: Any) -> Means:
+        """One step on the rows that ``plan`` holds."""
+        loss = plan.step()
+        self._updater.update(lr)
+        return loss

@@ -55,6 +55,7 @@ class Linear(Layer):
         outer = np.dot if x.ndim == 2 and (rows == 1 or W.size < SMALL) else np.matmul
         rank_one = list(zip(xT, dy, gW, strict=True)) if x.ndim == 3 and rows == 1 else ()
         only_row = dy[..., 0, :] if bias and rows == 1 else None
+        ones = np.ones(rows, x.dtype)
 
         def forward() -> None:
             product(x, W, y)
@@ -70,7 +71,7 @@ class Linear(Layer):
             if only_row is not None:
                 gb[...] = only_row
             elif bias:
-                np.add.reduce(dy, -2, out=gb)
+                np.matmul(ones, dy, gb)  # their sum, in half the time
             if dx is not None:
                 product(dy, WT, dx)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from mlpframe import registries
 from mlpframe.api import Block, Engine, Table, UsageError
-from mlpframe.engines import create_engine
+from mlpframe.engines import create_engine, fused
 from mlpframe.network import Network, build_layers
 from mlpframe.optim import Updater
 from mlpframe.rng import Streams
@@ -170,6 +171,48 @@ def test_online_in_float32_is_no_further_from_the_truth_than_numpy() -> None:
     assert error["online"] <= 2 * error["numpy"] < 1e-4
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("batch", [1, 3, 50])
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01}, {"weight_decay": 0.01, "decoupled": True}])
+@pytest.mark.parametrize("small", [0, 10**6], ids=["by BLAS", "by passes"])
+def test_fused_takes_the_steps_of_numpy(
+    options: dict[str, Any], batch: int, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused, "SMALL", small)
+    how: dict[str, Any] = {"options": options, "batch": batch, "layers": [*UNBIASED[:2], *DEEP]}
+    one, reference = Training("fused", **how), Training("numpy", **how)
+    blocks = reference.blocks(epochs=5, window=100)
+    losses, correct = one.run(blocks)
+    expected, expected_correct = reference.run(blocks)
+    np.testing.assert_allclose(losses, expected, rtol=1e-10, atol=1e-12)
+    assert correct == expected_correct
+    assert_same(one, reference)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [({"optimizer": "adam"}, "no optimizer adam"), ({"options": {"clip_norm": 1.0}}, "clipping")],
+)
+def test_fused_refuses_what_it_does_not_have(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        Training("fused", **options)
+
+
+def test_fused_refuses_several_threads() -> None:
+    with (
+        threadpool_limits(2, user_api="blas"),
+        pytest.raises(UsageError, match="one BLAS thread.*threads=1"),
+    ):
+        Training("fused")
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "nll"])
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
@@ -248,9 +291,15 @@ def test_a_recurrence_is_the_update(name: str) -> None:
     np.testing.assert_allclose([w, *slots.values()], A @ state + np.outer(B, g), rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("widths", "batch", "engine"),
-    [((2, 3, 2), 1, "scalar"), ((784, 30, 10), 1, "online"), ((784, 30, 10), 50, "numpy")],
+    [
+        ((2, 3, 2), 1, "scalar"),
+        ((784, 30, 10), 1, "online"),
+        ((784, 30, 10), 50, "fused"),
+        ((30, 30, 10), 50, "numpy"),
+    ],
 )
 def test_auto_takes_the_engine_made_for_the_size(widths: tuple[int, ...], batch: int, engine: str) -> None:
     layers = build_layers([{"name": "linear", "units": widths[1]}, "sigmoid", "linear"], widths[2])
