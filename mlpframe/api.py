@@ -48,6 +48,7 @@ __all__ = [
     "Splits",
     "Table",
     "Task",
+    "Transform",
     "UpdateRules",
     "UsageError",
     "check_range",
@@ -135,6 +136,8 @@ class Context(Protocol):
     """Whether the plan trains (dropout drops, batch statistics are used) or evaluates."""
     state: Mapping[str, Array]
     """The layer's arrays that are kept but not trained, by name."""
+    weights: Array | None
+    """The weight of every row in the loss, ``(…, batch)``, with a mean of 1; ``None``: all are 1."""
 
     @property
     def rng(self) -> np.random.Generator:
@@ -146,6 +149,9 @@ class Context(Protocol):
         It is contiguous, what it holds at first is undefined, and other plans use the same memory: what
         is written while binding does not survive, so constants are arrays of the layer's own.
         """
+
+    def within(self, prefix: str) -> Context:
+        """The context of a layer inside this one, whose state's names begin with ``prefix``."""
 
 
 class Layer(ABC):
@@ -168,6 +174,9 @@ class Layer(ABC):
     def state(self, n_in: int) -> dict[str, Array]:
         """The arrays that are kept but not trained, by name, with their first values."""
         return {}
+
+    def learn(self, x: Array, state: Mapping[str, Array]) -> None:
+        """Set ``state`` from the training inputs ``(n, n_in)``, before training; for the first layer only."""
 
     @abstractmethod
     def bind(
@@ -216,15 +225,43 @@ class Loss(ABC):
     kind: ClassVar[str] = "loss"
     name: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]]
+    takes_probabilities: ClassVar[bool] = False
+    """Whether the target of a classification may be probabilities ``(…, batch, classes)``."""
 
     @abstractmethod
-    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
-        """Bind to ``output`` and ``target``; the result, called, writes ∂loss/∂output and returns the mean.
+    def rows(
+        self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
+    ) -> Callable[[], object]:
+        """Bind to the arrays; the result, called, writes every row's loss l and its own ∂l/∂output.
 
         Args:
             output, d_output: ``(…, batch, n_outputs)``, contiguous.
-            target: class numbers ``(…, batch)`` of type intp, or values ``(…, batch, n_outputs)``.
+            target: class numbers ``(…, batch)`` of type intp, or values ``(…, batch, n_outputs)``: those of a
+                regression, or the probabilities of classes.
+            losses: ``(…, batch)``, contiguous.
         """
+
+    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
+        """Bind as ``rows`` does; the result, called, writes ∂(mean loss)/∂output and returns the mean.
+
+        The mean over the batch is that of weight times loss where the rows have weights.
+        """
+        batch, weights = output.shape[-2], ctx.weights
+        losses = ctx.array(*output.shape[:-1])
+        each, share = self.rows(output, d_output, target, losses, ctx), np.array(1 / batch, output.dtype)
+        shares = None if weights is None else ctx.array(*weights.shape, 1)
+
+        def run() -> Means:
+            each()
+            if weights is not None and shares is not None:
+                np.multiply(losses, weights, losses)
+                np.multiply(weights[..., None], share, shares)
+                np.multiply(d_output, shares, d_output)
+            elif batch > 1:
+                np.multiply(d_output, share, d_output)
+            return means(np.add.reduce(losses, -1), 1 / batch)
+
+        return run
 
     def predict(self, output: Array) -> Array:
         """The output as a user reads it: class probabilities, or values."""
@@ -268,6 +305,11 @@ class Optimizer(ABC):
     slots: ClassVar[tuple[str, ...]] = ()
     scope: ClassVar[Literal["element", "tensor"]] = "element"
     shared: UpdateRules = UpdateRules()
+    evaluated: str | None = None
+    """The slot that is evaluated and kept as the model, where those are not the weights that are trained."""
+
+    def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
+        """Give the slots, zero until now, their first values, from the first weights ``w``."""
 
     @abstractmethod
     def update(
@@ -329,14 +371,20 @@ class Schedule(ABC):
 class Table:
     """Inputs ``x`` ``(n, features)`` and targets ``y``: class numbers ``(n,)`` or values ``(n, k)``.
 
-    ``x`` may be mapped from a file that is larger than the memory.
+    ``x`` may be mapped from a file that is larger than the memory. ``weights`` ``(n,)``, at least 0, say how
+    much each row counts in the loss; ``None``: all the same.
     """
 
     x: Array
     y: Array
+    weights: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def part(self, rows: Any) -> Table:
+        """The rows that a slice, mask or array of row numbers chooses."""
+        return Table(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
     @property
     def mapping(self) -> mmap.mmap | None:
@@ -416,6 +464,29 @@ class Dataset(ABC):
     @abstractmethod
     def load(self, context: DataContext) -> Splits:
         """Read or draw the data. Raises ``UsageError`` that says which file to put where."""
+
+
+class Transform(ABC):
+    """A random change of training rows, anew in every epoch; validation and test rows stay as they are.
+
+    Written over images ``(n, height, width)``; rows that are no images come as ``(n, 1, features)``.
+    """
+
+    kind: ClassVar[str] = "transform"
+    name: ClassVar[str]
+    needs_images: ClassVar[bool] = True
+    mixes: ClassVar[bool] = False
+    """Whether it mixes rows: the targets of a classification are then probabilities ``(n, classes)``."""
+
+    @abstractmethod
+    def apply(self, x: Array, y: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """The changed rows and targets; it may work in ``x`` and ``y``, which are copies, and return them.
+
+        Args:
+            x: ``(n, height, width)`` of the run's dtype.
+            y: class numbers ``(n,)``, or values ``(n, k)``: probabilities where a transform of the run mixes.
+            rng: the stream of this block of rows and this transform.
+        """
 
 
 class Metric(ABC):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .tasks.train import Outcome
 
-OPEN_DICTS = ("metrics", "callbacks", "tags")
+OPEN_DICTS = ("transforms", "metrics", "callbacks", "tags")
 """Root keys whose entries are added by naming them."""
 
 

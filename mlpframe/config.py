@@ -17,7 +17,7 @@ from .registry import REQUIRED, Option, nearest, options_of, registries
 
 GROUPS = ("dataset", "loss", "optimizer", "schedule")
 """The kinds that are Hydra groups: one component of each in every experiment."""
-DICTS = {"metrics": "metric", "callbacks": "callback"}
+DICTS = {"transforms": "transform", "metrics": "metric", "callbacks": "callback"}
 """The root's dictionaries keyed by component name, and the kind of their entries."""
 
 
@@ -53,7 +53,7 @@ class NoTracking:
 
 @dataclass
 class Root:
-    """The configuration of one experiment: knobs, one component of each group, two dictionaries."""
+    """The configuration of one experiment: knobs, one component of each group, dictionaries of others."""
 
     seed: int = 0
     lr: float | None = None
@@ -74,6 +74,7 @@ class Root:
     loss: Any = None
     optimizer: Any = None
     schedule: Any = None
+    transforms: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
     tracking: Any = None
@@ -120,10 +121,10 @@ def store_configs() -> None:
 
 
 def read_root(config: DictConfig) -> Root:
-    """The checked configuration, with the options of metrics and callbacks filled in.
+    """The checked configuration, with the options in its dictionaries filled in.
 
     Raises:
-        UsageError: an unknown metric or callback, an option of the wrong type, a knob out of range.
+        UsageError: an unknown component, an option of the wrong type, a knob out of range.
     """
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .api import Array, DataContext, Dataset, Splits, Table, UsageError
+from .api import Array, DataContext, Dataset, Splits, Table, Transform, UsageError
+from .network import one_hot
 from .rng import Streams
 
 VARIABLE = "MLPFRAME_DATA"
@@ -78,7 +81,7 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
         if final:
             train = whole  # in its own order
     elif final and validation is not None:
-        train = Table(np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y]))
+        train = _joined(train, validation)
     if final:
         validation = None
         if test is None:
@@ -104,7 +107,10 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
         if shift is not None:
             x = (x - shift) / scale
         y = np.ascontiguousarray(y, np.intp if y.ndim == 1 else dtype)
-        return Table(np.ascontiguousarray(x, dtype), y)
+        weights = table.weights
+        if weights is not None:
+            weights = np.ascontiguousarray(weights / weights.mean(), dtype)
+        return Table(np.ascontiguousarray(x, dtype), y, weights)
 
     return Data(
         dataset.name,
@@ -127,6 +133,11 @@ def _check(splits: Splits, name: str) -> None:
             raise UsageError(
                 f"dataset={name}: x of shape {part.x.shape} and y of shape {part.y.shape} are not a table"
             )
+        weights = part.weights
+        if weights is not None and not (
+            weights.shape == (len(part.x),) and weights.min() >= 0 < weights.sum()
+        ):
+            raise UsageError(f"dataset={name}: weights are a number from 0 on for each row, not all 0")
         if classes and len(part.y) and not 0 <= part.y.min() <= part.y.max() < classes:
             raise UsageError(
                 f"dataset={name}: class numbers from {part.y.min()} to {part.y.max()} for {classes} classes"
@@ -140,7 +151,7 @@ def _hold_out(
     if not 0 < held < n:
         raise UsageError(f"dataset.{part} would hold out {held} of {n} rows; expected 1 to {n - 1}")
     if how == "last":
-        return Table(table.x[:-held], table.y[:-held]), Table(table.x[-held:], table.y[-held:])
+        return table.part(slice(None, -held)), table.part(slice(-held, None))
     if table.mapping is not None:
         raise UsageError(f"dataset.split={how} would copy a mapped file into memory; use dataset.split=last")
     if how == "stratified" and class_names:
@@ -149,7 +160,65 @@ def _hold_out(
         chosen = rng.permutation(n)[:held]
     mask = np.zeros(n, bool)
     mask[chosen] = True
-    return Table(table.x[~mask], table.y[~mask]), Table(table.x[mask], table.y[mask])
+    return table.part(~mask), table.part(mask)
+
+
+def _joined(one: Table, other: Table) -> Table:
+    weights = None
+    if one.weights is not None and other.weights is not None:
+        weights = np.concatenate([one.weights, other.weights])
+    return Table(np.concatenate([one.x, other.x]), np.concatenate([one.y, other.y]), weights)
+
+
+class Pipeline:
+    """The transforms of a run, applied to one block of training rows after the other.
+
+    The numbers drawn for a block depend on the seed and the step it begins at alone. The next block is
+    prepared in a thread while this one is trained on.
+
+    Args:
+        transforms: by name, in their order.
+        splits: what the data are.
+        streams: of the run.
+
+    Raises:
+        UsageError: a transform needs images, and the data are none.
+    """
+
+    def __init__(self, transforms: Mapping[str, Transform], splits: Splits, streams: Streams) -> None:
+        self._transforms, self._splits, self._streams = transforms, splits, streams
+        for name, transform in transforms.items():
+            if transform.needs_images and splits.image_shape is None:
+                raise UsageError(f"transforms.{name} is for images, and the rows of this data set are none")
+        self.mixes = splits.task == "classification" and any(t.mixes for t in transforms.values())
+        self._pool = ThreadPoolExecutor(1, "transforms")
+        self._ahead: tuple[int, Future[Table]] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._transforms)
+
+    def table(self, table: Table, rows: NDArray[np.intp], step: int) -> Table:
+        """The transformed rows of the block that begins at ``step``."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == step:
+            return ahead[1].result()
+        return self._apply(table, rows, step)
+
+    def prepare(self, table: Table, rows: NDArray[np.intp], step: int) -> None:
+        """Begin with the block that comes next."""
+        self._ahead = step, self._pool.submit(self._apply, table, rows, step)
+
+    def _apply(self, table: Table, rows: NDArray[np.intp], step: int) -> Table:
+        chosen = table.part(rows)  # a copy
+        shape = self._splits.image_shape or (1, table.x.shape[1])
+        x, y = chosen.x.reshape(-1, *shape), chosen.y
+        if self.mixes:
+            y = one_hot(y, self._splits.n_outputs)
+        for name, transform in self._transforms.items():
+            x, y = transform.apply(x, y, self._streams.at(f"transform {name}", step))
+        flat = np.ascontiguousarray(x.reshape(len(rows), -1), table.x.dtype)
+        y = np.ascontiguousarray(y, table.x.dtype if y.ndim > 1 else np.intp)
+        return Table(flat, y, chosen.weights)
 
 
 def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import count
 from math import prod
 from typing import Any
 
@@ -57,8 +58,9 @@ class PlanContext:
         self.training = training
         self.generator: np.random.Generator | None = None
         self.state: Mapping[str, Array] = {}
+        self.weights: Array | None = None
         self._arena = arena
-        self._requests = 0
+        self._requests = count()
 
     @property
     def rng(self) -> np.random.Generator:
@@ -69,12 +71,16 @@ class PlanContext:
         return self.generator
 
     def array(self, *shape: int) -> Array:
-        self._requests += 1
-        return self._arena.array(self._requests - 1, shape)
+        return self._arena.array(next(self._requests), shape)
+
+    def within(self, prefix: str) -> PlanContext:
+        inner = copy(self)
+        inner.state = under(prefix, self.state)
+        return inner
 
 
 class Plan:
-    """A network bound for one batch size and one mode: fill ``x`` and ``target``, then ``step()``.
+    """A network bound for one batch size and one mode: ``fill`` it, then ``step``.
 
     ``loss`` and ``step`` return the mean loss, of each where networks are stacked; ``correct`` says how many
     rows have their class as the largest output, likewise.
@@ -84,12 +90,13 @@ class Plan:
         self,
         x: Array,
         target: Array,
+        weights: Array | None,
         output: Array,
         forwards: Sequence[Callable[[], object]],
         loss: Callable[[], Means],
         backwards: Sequence[Callable[[], object]],
     ) -> None:
-        self.x, self.target, self.output, self.loss = x, target, output, loss
+        self.x, self.target, self.weights, self.output, self.loss = x, target, weights, output, loss
 
         def forward() -> None:
             for run in forwards:
@@ -105,10 +112,19 @@ class Plan:
 
         self.forward, self.step = forward, step
 
+    def fill(self, table: Table, rows: Array, lane: int | None = None) -> None:
+        """Gather rows of a table into the plan; of stacked networks into the one of number ``lane``."""
+        at: Any = ... if lane is None else lane
+        table.x.take(rows, 0, self.x[at], "clip")
+        table.y.take(rows, 0, self.target[at], "clip")
+        if self.weights is not None and table.weights is not None:
+            table.weights.take(rows, 0, self.weights[at], "clip")
+
     def correct(self) -> Any:
         if self.target.size == 1:
             return int(self.output.argmax() == self.target.item())
-        hits = self.output.argmax(-1) == self.target
+        true = self.target if self.target.ndim < self.output.ndim else self.target.argmax(-1)
+        hits = self.output.argmax(-1) == true
         return np.count_nonzero(hits) if hits.ndim == 1 else np.add.reduce(hits, -1, np.intp)
 
 
@@ -122,6 +138,8 @@ class Network:
         target: an array like the targets: class numbers ``(n,)`` or values ``(n, n_outputs)``.
         dtype: of parameters and arithmetic, float32 or float64.
         streams: ``init`` fills the parameters; each layer that draws has a stream of its own.
+        weighted: whether rows have weights in the loss.
+        mixed: whether the targets of a classification are probabilities in training, as where rows are mixed.
     """
 
     def __init__(
@@ -132,10 +150,13 @@ class Network:
         target: Array,
         dtype: str,
         streams: Streams,
+        *,
+        weighted: bool = False,
+        mixed: bool = False,
     ) -> None:
-        self.layers, self.loss, self.n_in = tuple(layers), loss, n_in
+        self.layers, self.loss, self.n_in, self.weighted = tuple(layers), loss, n_in, weighted
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.target_shape, self.target_dtype = target.shape[1:], target.dtype
+        self.classifies = target.ndim == 1
         self._streams = streams
         self._arena = Arena(self.dtype)
         self._plans: dict[tuple[int, bool], Plan] = {}
@@ -152,6 +173,9 @@ class Network:
             for name, value in layer.state(width).items():
                 self.state[self.prefix(i) + name] = value.astype(self.dtype)
             self.widths.append(layer.n_out(width))
+        self.target_shape, self.target_dtype = target.shape[1:], target.dtype
+        if mixed:
+            self.target_shape, self.target_dtype = (self.widths[-1],), self.dtype
         self.w, self.g = np.zeros(end, self.dtype), np.zeros(end, self.dtype)
         self._initialize(streams["init"])
 
@@ -192,6 +216,10 @@ class Network:
         other.layers, other._plans = tuple(layers), {}
         return other
 
+    def learn(self, x: Array) -> None:
+        """Let the first layer see the training inputs before training."""
+        self.layers[0].learn(x, under(self.prefix(0), self.state))
+
     def _initialize(self, rng: np.random.Generator) -> None:
         for slot, view in zip(self.slots, self.views(self.w).values(), strict=True):
             values = np.empty(slot.parameter.shape)  # float64: the same values whatever the dtype
@@ -209,6 +237,8 @@ class Network:
         stack = self.w.shape[:-1]
         target = np.zeros((*stack, batch, *self.target_shape), self.target_dtype)
         ctx = self.context(training=training)
+        if self.weighted:
+            ctx.weights = np.ones((*stack, batch), self.dtype)
         return self.bind(ctx.array(*stack, batch, self.n_in), None, target, ctx)
 
     def bind(self, x: Array, dx: Array | None, target: Array, ctx: PlanContext, first: int = 0) -> Plan:
@@ -225,12 +255,13 @@ class Network:
         for i, layer in list(enumerate(self.layers))[first:]:
             prefix = self.prefix(i)
             ctx.generator = None if self.w.ndim > 1 else self._streams[f"layer {prefix}"]
-            ctx.state = _under(prefix, self.state)
-            y, dy, forward, backward = layer.bind(y, dy, _under(prefix, p), _under(prefix, g), ctx)
+            ctx.state = under(prefix, self.state)
+            y, dy, forward, backward = layer.bind(y, dy, under(prefix, p), under(prefix, g), ctx)
             forwards.append(forward)
             backwards.append(backward)
         assert dy is not None
-        return Plan(x, target, y, forwards, self.loss.bind(y, dy, target, ctx), backwards[::-1])
+        loss = self.loss.bind(y, dy, target, ctx)
+        return Plan(x, target, ctx.weights, y, forwards, loss, backwards[::-1])
 
     def context(self, *, training: bool) -> PlanContext:
         """A context whose arrays share memory with all other plans of this network."""
@@ -248,7 +279,10 @@ class Network:
         outputs = np.empty((len(table), self.widths[-1]), self.dtype)
         total = 0.0
         for rows, plan in self._forwards(table.x):
-            plan.target[...] = table.y[rows]
+            y = table.y[rows]
+            plan.target[...] = y if y.ndim == plan.target.ndim else one_hot(y, plan.target.shape[-1])
+            if plan.weights is not None:
+                plan.weights[...] = 1 if table.weights is None else table.weights[rows]
             loss = plan.loss()
             assert isinstance(loss, float)
             total += loss * len(plan.x)
@@ -267,7 +301,13 @@ class Network:
             yield rows, plan
 
 
-def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+def one_hot(y: Array, classes: int) -> Array:
+    """Class numbers ``(n,)`` as probabilities ``(n, classes)``."""
+    return np.eye(classes)[y]
+
+
+def under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays whose names begin with a prefix, by the rest of the name."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import sqrt
 
 import numpy as np
@@ -36,6 +37,7 @@ class Updater:
         self.rules: UpdateRules = optimizer.shared
         self.step = 0
         self.slots: dict[str, Array] = {name: np.zeros_like(network.w) for name in optimizer.slots}
+        optimizer.begin(network.w, self.slots)
         self._network = network
         self._slice = SLICE_BYTES // network.dtype.itemsize
         self._scratch = np.empty(
@@ -53,6 +55,19 @@ class Updater:
                 vector[i] = updater.slots[name]
                 updater.slots[name] = vector[i]
         return stack
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """While it lasts, the network has the weights that are to be evaluated."""
+        if self.optimizer.evaluated is None:
+            yield
+            return
+        trained, w = self._network.w.copy(), self._network.w
+        w[...] = self.slots[self.optimizer.evaluated]
+        try:
+            yield
+        finally:
+            w[...] = trained
 
     def tail(self, first: int) -> Callable[[float], None]:
         """``update(lr)`` for the parameters from number ``first`` on; it counts the step."""

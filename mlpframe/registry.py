@@ -22,6 +22,7 @@ KINDS = (
     "optimizer",
     "schedule",
     "dataset",
+    "transform",
     "initializer",
     "metric",
     "callback",

@@ -21,11 +21,18 @@ class Streams:
 
     def __getitem__(self, name: str) -> np.random.Generator:
         if name not in self._streams:
-            digest = hashlib.sha256(name.encode()).digest()
-            key = tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
-            sequence = np.random.SeedSequence(self.seed, spawn_key=key)
-            self._streams[name] = np.random.Generator(np.random.PCG64(sequence))
+            self._streams[name] = self._generator(name)
         return self._streams[name]
+
+    def at(self, name: str, step: int) -> np.random.Generator:
+        """A new stream for one step of a run, the same however the run came there."""
+        return self._generator(name, step)
+
+    def _generator(self, name: str, *more: int) -> np.random.Generator:
+        digest = hashlib.sha256(name.encode()).digest()
+        key = tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(*key, *more))
+        return np.random.Generator(np.random.PCG64(sequence))
 
     def state(self) -> dict[str, Any]:
         """The state of every stream used so far, as plain numbers."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import checkpoint
 from .api import Array, Block, Callback, Engine, Losses, Metric, Schedule, Table
-from .data import SHUFFLE_BYTES, Data, shuffled
+from .data import SHUFFLE_BYTES, Data, Pipeline, shuffled
 from .history import History
 from .network import Network
 from .optim import Updater
@@ -96,6 +96,7 @@ class Trainer:
     Args:
         network, updater, schedule, engine: what is trained, and how.
         data: the arrays.
+        pipeline: changes training rows on their way.
         metrics: computed after every epoch on the validation part, by name.
         callbacks: told of start, windows, epochs and the end, in order.
         tracker: gets every metric as it comes.
@@ -114,6 +115,7 @@ class Trainer:
         schedule: Schedule,
         engine: Engine,
         data: Data,
+        pipeline: Pipeline,
         metrics: Mapping[str, Metric],
         callbacks: Mapping[str, Callback],
         tracker: Tracker,
@@ -125,6 +127,7 @@ class Trainer:
     ) -> None:
         self.network, self.updater, self.schedule, self.engine = network, updater, schedule, engine
         self.data, self.metrics, self.callbacks, self.tracker = data, metrics, callbacks, tracker
+        self.pipeline = pipeline
         self.streams, self.settings, self.folder, self.title, self.about = (
             streams,
             settings,
@@ -218,18 +221,15 @@ class Trainer:
         """One block of batches: up to the end of the epoch or of a window, whichever comes first."""
         progress, settings, schedule = self.progress, self.settings, self.schedule
         start = progress.step
-        stop = min(
-            start + BLOCK_STEPS,
-            _next_multiple(start, self.steps_per_epoch),
-            _next_multiple(start, settings.log_every),
-        )
-        if schedule.observes == "window":
-            stop = min(stop, _next_multiple(start, schedule.window))
-        done = start % self.steps_per_epoch
-        rows = self._epoch_order()[done * settings.batch_size : (done + stop - start) * settings.batch_size]
+        stop, rows = self._block(start)
         lrs = [settings.lr * factor for factor in schedule.factors(start, stop, self.total_steps)]
 
-        losses, seconds = yield Block(self.data.train, rows, settings.batch_size, lrs)
+        table, chosen = self.data.train, rows
+        if self.pipeline:
+            table, chosen = self.pipeline.table(table, rows, start), np.arange(len(rows))
+            if stop % self.steps_per_epoch:
+                self.pipeline.prepare(self.data.train, self._block(stop)[1], stop)
+        losses, seconds = yield Block(table, chosen, settings.batch_size, lrs)
         progress.epoch_seconds += seconds
         self._unreleased += len(rows) * self.data.train.x.strides[0]
         if self._unreleased > SHUFFLE_BYTES:
@@ -254,6 +254,18 @@ class Trainer:
             self._log({"train/loss_window": progress.log_window.take(), "lr": lrs[-1]})
             for callback in self.callbacks.values():
                 callback.on_window(self)
+
+    def _block(self, start: int) -> tuple[int, np.ndarray[Any, np.dtype[np.intp]]]:
+        """Where the block that begins at step ``start`` ends, and its rows."""
+        stop = min(
+            start + BLOCK_STEPS,
+            _next_multiple(start, self.steps_per_epoch),
+            _next_multiple(start, self.settings.log_every),
+        )
+        if self.schedule.observes == "window":
+            stop = min(stop, _next_multiple(start, self.schedule.window))
+        done, size = start % self.steps_per_epoch, self.settings.batch_size
+        return stop, self._epoch_order()[done * size : (done + stop - start) * size]
 
     def _epoch_order(self) -> np.ndarray[Any, np.dtype[np.intp]]:
         if self._order is None:
@@ -294,7 +306,8 @@ class Trainer:
 
     def evaluate(self, table: Table, part: str) -> dict[str, float]:
         """Loss and scalar metrics over a table, named ``<part>/<metric>``."""
-        loss, outputs = self.network.evaluate(table)
+        with self.updater.evaluated():
+            loss, outputs = self.network.evaluate(table)
         prediction = self.network.loss.predict(outputs)
         scalars = {
             f"{part}/{name}": float(metric.compute(prediction, table.y))
@@ -308,7 +321,8 @@ class Trainer:
         arrays = {name: metric for name, metric in self.metrics.items() if not metric.scalar}
         if not arrays:
             return {}
-        prediction = self.network.loss.predict(self.network.evaluate(table)[1])
+        with self.updater.evaluated():
+            prediction = self.network.loss.predict(self.network.evaluate(table)[1])
         return {name: metric.compute(prediction, table.y) for name, metric in arrays.items()}
 
     def finish(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 
 import numpy as np
 
 from mlpframe import registries
 from mlpframe.api import Array, Layer, Loss
-from mlpframe.network import build_layers
+from mlpframe.network import build_layers, under
 
 STEP = 1e-5
 """Half the distance of a central difference: its truncation error, of the order of STEP², and the
@@ -52,6 +53,7 @@ class Context:
         self.training = training
         self.rng = np.random.default_rng(7)
         self.state = dict(state or {})
+        self.weights: Array | None = None
         self.dtype = np.dtype(dtype)
         self._arrays: list[Array] = []
         self._start = self.rng.bit_generator.state
@@ -60,6 +62,11 @@ class Context:
     def array(self, *shape: int) -> Array:
         self._arrays.append(np.full(shape, np.nan, self.dtype))
         return self._arrays[-1]
+
+    def within(self, prefix: str) -> Context:
+        inner = copy(self)
+        inner.state = under(prefix, self.state)
+        return inner
 
     def rewind(self) -> None:
         """Back to before the first step: the next draws the same numbers and finds the same state."""

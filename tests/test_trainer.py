@@ -27,7 +27,7 @@ from mlpframe.api import (
     Table,
     UsageError,
 )
-from mlpframe.data import Data, load_data
+from mlpframe.data import Data, Pipeline, load_data
 from mlpframe.engines import create_engine
 from mlpframe.history import History
 from mlpframe.lockstep import Lockstep
@@ -166,6 +166,7 @@ def make_trainer(
         schedule=registries["schedule"].create(schedule) if isinstance(schedule, str) else schedule,
         engine=engine,
         data=data,
+        pipeline=Pipeline({}, data.splits, streams),
         metrics={"accuracy": accuracy} if data.splits.task == "classification" else {},
         callbacks=callbacks or {},
         tracker=Kept(),
@@ -687,7 +688,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
         hidden=(),
         loss="mse",
         callbacks=callbacks,
-        lr=50.0,
+        lr=60.0,
         epochs=100,
         batch_size=4,
         dtype="float32",

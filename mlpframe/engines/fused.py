@@ -1,9 +1,9 @@
 """The engine ``fused``: plain SGD whose weight gradients are never stored.
 
-BLAS computes C ← α A B + β C in one pass over C. With C = W, A B = xᵀ ∂l/∂y, α = −η and β = 1 − η λ that is the
-gradient of a linear layer, its weight decay and its update at once; the engine ``numpy`` makes four passes over
-memory for it. SciPy has the call, on BLAS threads of its own: two pools that wait for each other's processors
-are many times slower, so this engine is for one thread.
+BLAS computes C ← α A B + β C in one pass over C. With C = W, A B = xᵀ ∂l/∂y, α = −η and β = 1 − η λ that is
+the gradient of a linear layer, its weight decay and its update at once; the engine ``numpy`` passes over
+memory four times for it. SciPy has the call, on BLAS threads of its own: two pools that wait for each other's
+processors are many times slower, so this engine is for one thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from ..api import Array, Bound, Context, Layer, Means, register
 from ..network import Network, Plan
 from ..optim import Updater
 from .numpy import NumpyEngine
-
 
 SMALL = 16_384
 """Weights below which passes over memory cost less than what BLAS does for an α and a β."""
@@ -39,8 +38,10 @@ class Descending(Layer):
         decay: λ.
     """
 
+    name = "linear"
+
     def __init__(self, linear: Layer, rate: Rate, decay: float) -> None:
-        self.name, self._linear, self._rate, self._decay = linear.name, linear, rate, decay
+        self._linear, self._rate, self._decay = linear, rate, decay
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -22,7 +22,7 @@ class NumpyEngine(Engine):
 
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
         size, train = blocks[0].batch_size, self._train
-        classes = blocks[0].table.y.ndim == 1
+        classes = self._network.classifies
         stacked = self._network.w.ndim > 1
         values, correct = [], 0
         start = 0
@@ -31,9 +31,7 @@ class NumpyEngine(Engine):
             start += size
             plan = self._network.plan(len(blocks[0].rows[batch]), training=True)
             for i, block in enumerate(blocks):
-                rows = block.rows[batch]
-                block.table.x.take(rows, 0, plan.x[i] if stacked else plan.x, "clip")
-                block.table.y.take(rows, 0, plan.target[i] if stacked else plan.target, "clip")
+                plan.fill(block.table, block.rows[batch], i if stacked else None)
             values.append(train(plan, lr))
             if classes:
                 correct += plan.correct()

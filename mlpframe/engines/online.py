@@ -160,6 +160,8 @@ class OnlineEngine(Engine):
     def refuses(self, network: Network, updater: Updater) -> str | None:
         if network.layers[0].name != "linear":
             return f"its first layer is {network.layers[0].name}, not linear"
+        if network.weighted:
+            return "it has no weights of rows"
         if updater.rules.clip_norm is not None:
             return "clipping needs the whole gradient of every step"
         if updater.recurrence(1.0, decay=True) is None:
@@ -230,7 +232,7 @@ class OnlineEngine(Engine):
             lanes.append((first, x, z, unrolled))
 
         update, product = self._update_head, self._product
-        classes, correct = blocks[0].table.y.ndim == 1, 0
+        classes, correct = self._network.classifies, 0
         for (shares, so_far, pre), head, lr in zip(batches.sums, batches.heads, lrs[steps], strict=False):
             product(shares, so_far, pre)
             values.append(head.step())

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from .. import __version__, checkpoint
 from ..api import Loss, UsageError
 from ..config import Root, flat, read_root
-from ..data import Data, data_folder, describe, load_data, same
+from ..data import Data, Pipeline, data_folder, describe, load_data, same
 from ..engines import create_engine
 from ..lockstep import Lockstep
 from ..models import create_layers
@@ -135,7 +135,10 @@ def _prepare(root: Root, request: Request, threads: int, first: Trainer | None) 
     data = load_data(dataset, data_folder(root.data_dir), dtype, streams, final=root.final)
     if first is not None and same(data, first.data):
         data = first.data
-    network = _build_network(root, data, loss, dtype, streams)
+    transforms = {name: registries["transform"].create(options) for name, options in root.transforms.items()}
+    pipeline = Pipeline(transforms, data.splits, streams)
+    network = _build_network(root, data, loss, dtype, streams, mixed=pipeline.mixes)
+    network.learn(data.train.x)
     updater = Updater(optimizer, network)
     trainer = Trainer(
         network=network,
@@ -143,6 +146,7 @@ def _prepare(root: Root, request: Request, threads: int, first: Trainer | None) 
         schedule=schedule,
         engine=create_engine(root.engine, network, updater, root.batch_size),
         data=data,
+        pipeline=pipeline,
         metrics={name: metric for name, metric in metrics.items() if data.splits.task in metric.tasks},
         callbacks=callbacks,
         tracker=tracker,
@@ -167,7 +171,9 @@ def _prepare(root: Root, request: Request, threads: int, first: Trainer | None) 
     return trainer
 
 
-def _build_network(root: Root, data: Data, loss: Loss, dtype: str, streams: Streams) -> Network:
+def _build_network(
+    root: Root, data: Data, loss: Loss, dtype: str, streams: Streams, *, mixed: bool
+) -> Network:
     task, outputs = data.splits.task, data.splits.n_outputs
     if task not in loss.tasks:
         losses = registries["loss"]
@@ -176,8 +182,17 @@ def _build_network(root: Root, data: Data, loss: Loss, dtype: str, streams: Stre
             f"loss={loss.name} is for {' and '.join(loss.tasks)}, but dataset={data.name} is a {task}; "
             f"losses for that: {', '.join(fitting)}"
         )
+    if mixed and not loss.takes_probabilities:
+        losses = registries["loss"]
+        fitting = [name for name in losses.names() if losses[name].takes_probabilities]  # type: ignore[attr-defined]
+        raise UsageError(
+            f"a transform mixes rows, so targets are probabilities, which loss={loss.name} does not take; "
+            f"losses that do: {', '.join(fitting)}"
+        )
     layers = create_layers(root.model, outputs)
-    network = Network(layers, loss, data.train.x.shape[1], data.train.y, dtype, streams)
+    weighted = data.train.weights is not None
+    n_in, y = data.train.x.shape[1], data.train.y
+    network = Network(layers, loss, n_in, y, dtype, streams, weighted=weighted, mixed=mixed)
     if network.widths[-1] != outputs:
         raise UsageError(
             f"the model has {network.widths[-1]} outputs, but dataset={data.name} needs {outputs}"
@@ -278,9 +293,10 @@ class _Run:
         }
         if outcome.status == "finished":
             file = folder.path / "model" / "model.npz"
-            results["model"] = save_model(
-                file, trainer.network, trainer.data, self.root.model, self.root.loss
-            )
+            with trainer.updater.evaluated():
+                results["model"] = save_model(
+                    file, trainer.network, trainer.data, self.root.model, self.root.loss
+                )
             results["class_names"] = trainer.data.splits.class_names
             part = trainer.data.test or trainer.data.validation
             arrays = trainer.arrays_at_end(part) if part else {}

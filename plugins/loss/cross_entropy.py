@@ -7,28 +7,56 @@ from math import exp, log
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, Means, means, register
+from mlpframe.api import Array, Context, Loss, Means, check_range, register
 
 
 @register("cross_entropy")
 class CrossEntropy(Loss):
     """Softmax and negative log-likelihood in one, from logits o.
 
-    l = log Σ_j exp o_j − o_c for the true class c, averaged over the batch;
-    ∂l/∂o_i = (softmax(o)_i − δ_ic) / batch
+    l = Σ_i t_i v_i (log Σ_j exp o_j − o_i),  ∂l/∂o_i = softmax(o)_i Σ_j t_j v_j − t_i v_i,
+    with the target t: 1 for the true class c, 0 for the others, so that l = v_c (log Σ_j exp o_j − o_c)
 
-    The largest logit is subtracted first, so nothing overflows. o is (batch, classes), the target
+    t may also be given as probabilities (batch, classes). Label smoothing ε mixes it with the uniform
+    distribution, t ← (1 − ε) t + ε / classes. The mean is over the batch, whatever the class weights v;
+    PyTorch divides by the sum of the weights in the batch instead, which makes a row's share depend on the
+    others. The largest logit is subtracted first, so nothing overflows. o is (batch, classes), class numbers
     (batch,).
 
-    Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+    Options:
+        label_smoothing: ε, at least 0 and below 1.
+        class_weights: v, how much each class counts, at least 0; null: all 1.
+
+    Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs"; label
+    smoothing: Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision".
     """
 
     tasks = ("classification",)
+    takes_probabilities = True
+
+    def __init__(self, *, label_smoothing: float = 0.0, class_weights: list[float] | None = None) -> None:
+        check_range("label_smoothing", label_smoothing, minimum=0, below=1)
+        for weight in class_weights or ():
+            check_range("class_weights", weight, minimum=0)
+        self.label_smoothing, self.class_weights = label_smoothing, class_weights
 
     def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
-        if output.ndim == 2 and len(output) == 1:
+        plain = ctx.weights is None and target.ndim < output.ndim and not self._general
+        if plain and output.ndim == 2 and len(output) == 1:
             return self._bind_row(output[0], d_output[0], target)
+        return super().bind(output, d_output, target, ctx)
+
+    @property
+    def _general(self) -> bool:
+        return bool(self.label_smoothing) or self.class_weights is not None
+
+    def rows(
+        self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
+    ) -> Callable[[], object]:
         *stack, batch, classes = output.shape
+        weights = self.class_weights
+        if weights is not None and len(weights) != classes:
+            raise ValueError(f"class_weights has {len(weights)} numbers for {classes} classes")
         logits, gradient = output.reshape(-1, classes), d_output.reshape(-1, classes)  # views: contiguous
         rows = len(logits)
         offsets = np.arange(0, rows * classes, classes).reshape(*stack, batch)
@@ -36,26 +64,51 @@ class CrossEntropy(Loss):
         flat, flat_index = d_output.reshape(-1), index.reshape(-1)
         column = ctx.array(rows, 1)
         top = column[:, 0]
-        at_target = ctx.array(rows)
-        losses = at_target.reshape(*stack, batch)
-        one, mean = np.array(1, output.dtype), np.array(1 / batch, output.dtype)
+        flat_losses = losses.reshape(-1)
+        one = np.array(1, output.dtype)
 
-        def run() -> Means:
+        def run() -> None:
             np.add(offsets, target, index)
             np.maximum.reduce(logits, 1, out=top)
             np.subtract(logits, column, gradient)
-            flat.take(flat_index, 0, at_target, "clip")
+            flat.take(flat_index, 0, flat_losses, "clip")
             np.exp(gradient, gradient)
             np.add.reduce(gradient, 1, out=top)
             np.divide(gradient, column, gradient)
             flat[flat_index] -= one
-            if batch > 1:
-                np.multiply(gradient, mean, gradient)
             np.log(top, top)
-            np.subtract(top, at_target, at_target)
-            return means(np.add.reduce(losses, -1), 1 / batch)
+            np.subtract(top, flat_losses, flat_losses)
 
-        return run
+        if target.ndim < output.ndim and not self._general:
+            return run
+
+        t, shifted = ctx.array(rows, classes), ctx.array(rows, classes)
+        v = np.ones(classes, output.dtype) if weights is None else np.array(weights, output.dtype)
+        keep, share = 1 - self.label_smoothing, self.label_smoothing / classes
+
+        def run_distribution() -> None:
+            if target.ndim < output.ndim:
+                np.add(offsets, target, index)
+                t.fill(0)
+                t.reshape(-1)[flat_index] = one
+            else:
+                np.copyto(t, target.reshape(t.shape))
+            np.multiply(t, keep, t)
+            np.add(t, share, t)
+            np.multiply(t, v, t)
+            np.maximum.reduce(logits, 1, out=top)
+            np.subtract(logits, column, shifted)
+            np.exp(shifted, gradient)
+            np.add.reduce(gradient, 1, out=top)
+            np.divide(gradient, column, gradient)
+            np.log(top, top)
+            np.subtract(column, shifted, shifted)  # −log softmax
+            np.vecdot(t, shifted, flat_losses)
+            np.add.reduce(t, 1, out=top)
+            np.multiply(gradient, column, gradient)
+            np.subtract(gradient, t, gradient)
+
+        return run_distribution
 
     @staticmethod
     def _bind_row(output: Array, d_output: Array, target: Array) -> Callable[[], float]:

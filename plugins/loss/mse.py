@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, Means, means, register
+from mlpframe.api import Array, Context, Loss, register
 
 
 @register("mse")
@@ -24,26 +24,27 @@ class MeanSquaredError(Loss):
     """
 
     tasks = ("classification", "regression")
+    takes_probabilities = True
 
-    def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
+    def rows(
+        self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
+    ) -> Callable[[], object]:
         *rows, outputs = output.shape
         offsets = np.arange(prod(rows)).reshape(rows) * outputs
         index = np.empty(rows, np.intp)
         flat, flat_index = d_output.reshape(-1), index.reshape(-1)
-        batches = d_output.reshape(*rows[:-1], rows[-1] * outputs)
         classes = target.ndim < output.ndim
-        mean = 1 / batches.shape[-1]
-        twice = np.array(2 * mean, output.dtype)
+        mean, twice = np.array(1 / outputs, output.dtype), np.array(2 / outputs, output.dtype)
 
-        def run() -> Means:
+        def run() -> None:
             if classes:
                 np.add(offsets, target, index)
                 np.copyto(d_output, output)
                 flat[flat_index] -= 1
             else:
                 np.subtract(output, target, d_output)
-            totals = np.vecdot(batches, batches)
+            np.vecdot(d_output, d_output, losses)
+            np.multiply(losses, mean, losses)
             np.multiply(d_output, twice, d_output)
-            return means(totals, mean)
 
         return run

@@ -208,7 +208,7 @@ def test_fused_refuses_what_it_does_not_have(options: dict[str, Any], why: str) 
 def test_fused_refuses_several_threads() -> None:
     with (
         threadpool_limits(2, user_api="blas"),
-        pytest.raises(UsageError, match="one BLAS thread.*threads=1"),
+        pytest.raises(UsageError, match=r"one BLAS thread.*threads=1"),
     ):
         Training("fused")
 
