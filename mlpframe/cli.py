@@ -9,16 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .discovery import beside_or_inside, load_plugins, preset_folders
+from .discovery import beside_or_inside, load_plugins
 from .registry import UsageError, nearest, registries
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from .tasks.train import Outcome
-
-OPEN_DICTS = ("transforms", "metrics", "callbacks", "tags")
-"""Root keys whose entries are added by naming them."""
 
 
 def main() -> None:
@@ -77,13 +74,12 @@ def _experiment(arguments: list[str]) -> int:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from .config import store_configs
     from .tasks import sweep
+    from .tasks.compose import prepare_hydra
     from .tasks.folder import RunFolder
     from .tasks.request import Request, in_groups, take_replicas
 
-    store_configs()
-    _add_search_path()
+    prepare_hydra()
     together, arguments = take_replicas(arguments)
     sys.argv = [sys.argv[0], *_prepare_overrides(arguments)]
     outcomes: list[Outcome] = []
@@ -155,25 +151,11 @@ def _jobs_at_once(settings: Any) -> int:
     return number if number > 0 else os.cpu_count() or 1
 
 
-def _add_search_path() -> None:
-    """Let the presets of plugin folders and packages join Hydra's search path."""
-    from hydra.core.config_search_path import ConfigSearchPath
-    from hydra.core.plugins import Plugins
-    from hydra.plugins.search_path_plugin import SearchPathPlugin
-
-    class Presets(SearchPathPlugin):
-        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            for folder in preset_folders():
-                search_path.append("mlpframe", f"file://{folder}")
-
-    Plugins.instance().register(Presets)
-
-
 def _prepare_overrides(arguments: list[str]) -> list[str]:
     """What Hydra is given: naming an entry of an open dictionary adds it; ``resume`` finds its run."""
     from hydra._internal.utils import get_args_parser
 
-    from .config import chosen_groups
+    from .tasks.compose import as_override, check_groups
     from .tasks.folder import find_folder
     from .tasks.sweep import own_overrides
 
@@ -182,10 +164,7 @@ def _prepare_overrides(arguments: list[str]) -> list[str]:
         flag = argument.partition("=")[0]
         if argument.startswith("--") and flag not in flags:
             raise UsageError(f"there is no option {flag}; settings are key=value; {nearest(flag, flags)}")
-    groups = chosen_groups()
-    for key, _, value in (argument.partition("=") for argument in arguments):
-        if key in groups and (value in ("", "null") or value.replace(".", "").isdigit()):
-            raise UsageError(f"{key}={value}: expected one of {', '.join(groups[key])}")
+    check_groups(arguments)
 
     resume = next((a.partition("=")[2] for a in arguments if a.startswith("resume=")), None)
     if resume and resume != "null":
@@ -197,12 +176,7 @@ def _prepare_overrides(arguments: list[str]) -> list[str]:
             arguments = [*before, *rest, f"resume={found.path}", f"hydra.run.dir={found.path}"]
     multirun = [argument for argument in arguments if argument in ("-m", "--multirun")]
     rest = [argument for argument in arguments if argument not in multirun]  # Hydra wants its flag first
-    return multirun + [f"++{one}" if _is_entry(one) else one for one in rest]
-
-
-def _is_entry(argument: str) -> bool:
-    key = argument.partition("=")[0]
-    return key.partition(".")[0] in OPEN_DICTS
+    return multirun + [as_override(one) for one in rest]
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str | None:

@@ -94,7 +94,8 @@ def test_an_option_without_a_default_has_to_be_given(group: str, key: str) -> No
 
 @pytest.mark.parametrize("preset", PRESETS, ids=str)
 def test_a_preset_composes_and_makes_what_it_names(preset: Any) -> None:
-    create_all(read(f"{preset.parent}={preset.name}"))
+    group, *name = preset.parts
+    create_all(read(f"{group}={'/'.join(name)}"))
 
 
 def test_the_defaults_train_something() -> None:

@@ -30,6 +30,9 @@ ORDER = (
     "lockstep",
     "statistics",
     "tracing",
+    "report",
+    "testing",
+    "templates",
     "tracking",
     "tasks",
     "cli",
@@ -42,8 +45,10 @@ KNOW = {
     "omegaconf": {"config", "tasks", "cli"},
     "click": {"tasks", "cli"},
     "sqlalchemy": {"tracking"},
-    "matplotlib": {"tracking"},
+    "matplotlib": {"tracking", "report"},
+    "jinja2": {"report"},
     "statsmodels": {"statistics"},
+    "pytest": {"testing", "templates"},
 }
 """Who may import a library; the trainer and all below it stay free of them."""
 

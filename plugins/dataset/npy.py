@@ -1,12 +1,12 @@
-"""The data set ``npy``."""
+"""The dataset ``npy``."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from mlpframe.api import Array, DataContext, Dataset, Preparation, Splits, Table, UsageError, register
+from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, UsageError, register
+
+from ._files import find_file, open_numpy
 
 
 @register("npy")
@@ -14,45 +14,53 @@ class Npy(Dataset):
     """Your own arrays in .npy files; the inputs are mapped, so they may be larger than the memory.
 
     Inputs (rows, features) of the run's dtype. Targets of an integer type (rows,) are class numbers from
-    0, others (rows,) or (rows, outputs) are values. Rows of a mapped file are shuffled in blocks.
+    0, others (rows,) or (rows, outputs) are values. Rows of a mapped file are shuffled in blocks. Files are
+    given by an absolute path, or relative to the working directory or, if it is not there, to data_dir.
 
     Options:
-        x: file of the inputs, absolute or in data_dir.
+        x: file of the inputs.
         y: file of the targets.
+        weights: file of the training rows' weights (rows,), at least 0; null: all count the same.
         test_x: file of the inputs of a test part; null: none.
         test_y: file of its targets.
     """
 
     shared = Preparation(validation=0.1, test=0, split="last")
 
-    def __init__(self, *, x: str, y: str, test_x: str | None = None, test_y: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        x: str,
+        y: str,
+        weights: str | None = None,
+        test_x: str | None = None,
+        test_y: str | None = None,
+    ) -> None:
         if (test_x is None) != (test_y is None):
             raise ValueError("test_x and test_y belong together")
-        self.x, self.y, self.test_x, self.test_y = x, y, test_x, test_y
+        self.x, self.y, self.weights, self.test_x, self.test_y = x, y, weights, test_x, test_y
 
     def load(self, context: DataContext) -> Splits:
-        train = self._table(context.data_dir, self.x, self.y)
+        train = _table(context, {"x": self.x, "y": self.y, "weights": self.weights})
         test = None
-        if self.test_x is not None and self.test_y is not None:
-            test = self._table(context.data_dir, self.test_x, self.test_y)
+        if self.test_x is not None:
+            test = _table(context, {"test_x": self.test_x, "test_y": self.test_y, "weights": None})
         if train.y.ndim == 2:
             return Splits(train, test=test)
         top = max(int(table.y.max()) for table in (train, test) if table is not None)
         return Splits(train, test=test, class_names=tuple(map(str, range(top + 1))))
 
-    @staticmethod
-    def _table(folder: Path, x: str, y: str) -> Table:
-        inputs, targets = _open(folder / x, mapped=True), _open(folder / y, mapped=False)
-        if inputs.ndim != 2 or not inputs.flags.c_contiguous:
-            raise UsageError(f"{folder / x}: expected rows of features in C order, not shape {inputs.shape}")
-        if targets.dtype.kind not in "iu" and targets.ndim == 1:
-            targets = targets[:, None]
-        return Table(inputs, targets)
 
-
-def _open(file: Path, *, mapped: bool) -> Array:
-    try:
-        return np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise UsageError(f"{file} cannot be read as .npy: {reason}") from error
+def _table(context: DataContext, files: dict[str, str | None]) -> Table:
+    """The table of three files by option: inputs, targets, weights (``None``: it has none)."""
+    inputs, targets, weights = (
+        None if file is None else find_file(context, option, file) for option, file in files.items()
+    )
+    assert inputs is not None
+    assert targets is not None
+    x, y = open_numpy(inputs, mapped=True), open_numpy(targets)
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or not x.flags.c_contiguous:
+        raise UsageError(f"{inputs}: expected rows of features in C order, not shape {np.shape(x)}")
+    if y.dtype.kind not in "iu" and y.ndim == 1:
+        y = y[:, None]
+    return Table(x, y, None if weights is None else open_numpy(weights))

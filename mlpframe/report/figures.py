@@ -1,0 +1,122 @@
+"""The report's figures and formulas, as SVG that takes its ink from the page around it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.mathtext import math_to_image
+
+from .results import Run
+
+INK = "#010203"
+"""Stands for the page's own text colour, which is dark on a light page and light on a dark one."""
+BLUE, ORANGE, GREEN = "#3b82d6", "#e07b1f", "#2f9e63"
+"""Legible on both."""
+STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text, in the page's font
+    "font.size": 11,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+SIZE = re.compile(r'(width|height)="([\d.]+)pt"')
+EM_PER_POINT = 0.12
+"""Formulas are set in 10 points; beside text they look right a fifth larger than it."""
+Curve = tuple[Sequence[float], Sequence[float]]
+_salt = count()
+
+
+def formula(tex: str) -> str:
+    """A formula in TeX's notation as SVG."""
+    buffer = io.BytesIO()
+    with rc_context(
+        {"svg.fonttype": "path", "svg.hashsalt": f"formula {next(_salt)}", "mathtext.fontset": "cm"}
+    ):
+        math_to_image(f"${tex}$", buffer, format="svg", color=INK)
+    svg = _embedded(buffer.getvalue().decode(), tex)
+    return SIZE.sub(lambda size: f'{size[1]}="{float(size[2]) * EM_PER_POINT:.2f}em"', svg, count=2)
+
+
+def loss_curve(windows: Curve, epochs: Sequence[int], label: str) -> str:
+    """Loss per window against iterations; dotted lines at the ends of epochs."""
+    figure, axes = _figure("iterations", "mean loss of a window")
+    axes.plot(*windows, color=BLUE, linewidth=0.7)
+    for end in epochs[:-1]:
+        axes.axvline(end, color=INK, alpha=0.25, linewidth=0.8, linestyle=":")
+    axes.set_yscale("log")
+    return _svg(figure, label)
+
+
+def loss_curves(curves: Mapping[str, Curve], label: str) -> str:
+    """Loss per window of several ways to train, against the examples seen."""
+    figure, axes = _figure("examples seen", "mean loss of a window")
+    for color, (name, curve) in zip((BLUE, ORANGE), curves.items(), strict=False):
+        axes.plot(*curve, color=color, linewidth=0.8, label=name)
+    axes.set_yscale("log")
+    axes.legend(frameon=False)
+    return _svg(figure, label)
+
+
+def band(runs: Sequence[Run], window: int, label: str) -> str:
+    """The mean over runs of the loss per window as a line, their standard deviation as a band around it."""
+    curves = [run.windows(window) for run in runs]
+    steps = curves[0][0]
+    losses = np.array([values for _, values in curves])
+    mean, std = losses.mean(0), losses.std(0, ddof=1)
+    figure, axes = _figure("iterations", f"loss per {window:,} iterations")
+    axes.fill_between(steps, mean - std, mean + std, color=BLUE, alpha=0.3, linewidth=0)
+    axes.plot(steps, mean, color=BLUE, linewidth=0.8)
+    axes.set_ylim(0, float(np.quantile(mean + std, 0.995)))
+    return _svg(figure, label)
+
+
+def by_epoch(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], what: str, label: str) -> str:
+    """Measured values by epoch as lines, printed ones as hollow markers of the same colour."""
+    figure, axes = _figure("epoch", what)
+    for color, (name, (measured, printed)) in zip((BLUE, ORANGE), curves.items(), strict=False):
+        epochs = range(1, len(measured) + 1)
+        axes.plot(epochs, measured, "o-", color=color, label=f"{name}, measured")
+        if len(printed) == len(measured):
+            hollow = f"{name}, printed"
+            axes.plot(epochs, printed, "s:", color=color, markerfacecolor="none", label=hollow)
+    axes.set_xticks(range(1, len(next(iter(curves.values()))[0]) + 1))
+    axes.legend(frameon=False)
+    return _svg(figure, label)
+
+
+def _figure(x: str, y: str) -> tuple[Figure, Axes]:
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 3.8), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xlabel=x, ylabel=y)
+        axes.grid(color=INK, alpha=0.12)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    return figure, axes
+
+
+def _svg(figure: Figure, label: str) -> str:
+    buffer = io.StringIO()
+    with rc_context({**STYLE, "svg.hashsalt": f"figure {next(_salt)}"}):
+        figure.savefig(buffer, format="svg", transparent=True)
+    return _embedded(buffer.getvalue(), label)
+
+
+def _embedded(svg: str, label: str) -> str:
+    """The SVG element alone, in the page's ink, with a name for those who do not see it."""
+    start = svg.index("<svg")
+    escaped = label.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return (
+        svg[start:].replace(INK, "currentColor").replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1)
+    )

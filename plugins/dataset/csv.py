@@ -1,0 +1,56 @@
+"""The dataset ``csv``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlpframe.api import UsageError, register
+
+from ._frame import FrameDataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = ",;\t"
+
+
+@register("csv")
+class CSV(FrameDataset):
+    """Your own table in a CSV file with the names of its columns in the first line.
+
+    Fields are separated by comma, semicolon or tab, whichever gives the first line the most columns; UTF-8;
+    a field in double quotes may contain any of them. An empty field is a missing value, and so is what pandas
+    takes for one: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz, .zip, .xz, …).
+
+    Numbers stay numbers, true and false become 1 and 0, text becomes categories. The order of classes and
+    categories is that of their values. Means and deviations are those of the training part alone.
+    """
+
+    format = "CSV"
+
+    def read(self, path: Path) -> pd.DataFrame:
+        import pandas as pd
+
+        separator = max(SEPARATORS, key=lambda one: _header(path, one).shape[1])
+        frame = pd.read_csv(path, sep=separator, skipinitialspace=True, low_memory=False)
+        names = list(frame.columns)
+        if not isinstance(frame.index, pd.RangeIndex):
+            raise ValueError("its rows have more fields than the first line has names")
+        if all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
+            raise UsageError(f"{path}: the first line has numbers only; expected the names of the columns")
+        return frame
+
+
+def _header(path: Path, separator: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(path, sep=separator, skipinitialspace=True, nrows=0)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,78 @@
+"""The dataset ``npz``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpframe.api import DataContext, Dataset, Preparation, Splits, UsageError, nearest, register
+
+from ._arrays import as_splits
+from ._files import find_file, open_numpy
+
+
+@register("npz")
+class Npz(Dataset):
+    """Your own arrays in one .npz file, which is read into the memory.
+
+    Inputs (rows, features), or images (rows, height, width). Targets (rows,) of whole numbers, truth values
+    or texts are classes, named by their values in order; floating ones (rows,) or (rows, outputs) are
+    values. NaN in an input is a missing value. A file that is larger than the memory: the dataset npy.
+
+    Options:
+        file: the file: an absolute path, or relative to the working directory or, if it is not there, to
+            data_dir.
+        x: name of the inputs in it.
+        y: name of the targets.
+        weights: name of the training rows' weights (rows,), at least 0; null: all count the same.
+        test_x: name of the inputs of a test part; null: none.
+        test_y: name of its targets.
+    """
+
+    shared = Preparation(validation=0.2, test=0, split="stratified")
+
+    def __init__(
+        self,
+        *,
+        file: str,
+        x: str = "x",
+        y: str = "y",
+        weights: str | None = None,
+        test_x: str | None = None,
+        test_y: str | None = None,
+    ) -> None:
+        if (test_x is None) != (test_y is None):
+            raise ValueError("test_x and test_y belong together")
+        self.file, self.x, self.y, self.weights, self.test_x, self.test_y = (
+            file,
+            x,
+            y,
+            weights,
+            test_x,
+            test_y,
+        )
+
+    def load(self, context: DataContext) -> Splits:
+        path = find_file(context, "file", self.file)
+        arrays = open_numpy(path)
+        if isinstance(arrays, np.ndarray):
+            raise UsageError(f"{path} is one array, not a .npz file; the dataset npy reads those")
+
+        def read(option: str) -> Any:
+            name = getattr(self, option)
+            if name not in arrays.files:
+                raise UsageError(
+                    f"dataset.{option}={name}: {path} has no array {name!r}; {nearest(name, arrays.files)}"
+                )
+            try:
+                return arrays[name]
+            except ValueError as error:  # it would have to be unpickled
+                raise UsageError(f"{path}: the array {name!r} cannot be read: {error}") from error
+
+        with arrays:
+            return as_splits(
+                (read("x"), read("y")),
+                (read("test_x"), read("test_y")) if self.test_x is not None else None,
+                read("weights") if self.weights is not None else None,
+            )
