@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "registries"]
+__all__ = ["__version__", "fit", "registries"]
 
 if TYPE_CHECKING:
     from .registry import registries
@@ -18,4 +19,6 @@ def __getattr__(name: str) -> Any:
         from .discovery import load_plugins
 
         return load_plugins()
+    if name == "fit":  # by its name: it is above this module, and brings Hydra
+        return getattr(import_module(".tasks.fit", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

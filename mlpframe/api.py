@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .registry import UsageError, registries
+from .registry import UsageError, nearest, registries
 
 __all__ = [
     "Array",
@@ -52,6 +52,7 @@ __all__ = [
     "UpdateRules",
     "UsageError",
     "check_range",
+    "nearest",
     "rates",
     "register",
     "registries",
@@ -275,20 +276,40 @@ class Loss(ABC):
 class UpdateRules:
     """What every optimizer is driven with.
 
+    Parameters are named as in ``0.linear.W``; a pattern may have ``*``, ``?`` and ``[…]``, as for files.
+
     Options:
         weight_decay: λ ≥ 0, applied to weights, not to biases.
         decoupled: false: coupled L2, g ← g + λ w before the update; true: w ← w − η λ w beside it.
+        no_decay: patterns of parameters that have no weight decay, besides those that never have.
+        clip_value: bring each element of the gradient into ± this value, > 0; null: never.
+        clip_each: scale the gradient of each parameter array down to this Euclidean norm, > 0; null: never.
         clip_norm: scale the whole gradient down to this Euclidean norm, > 0; null: never.
+        rates: factors ≥ 0 of the learning rate by pattern; where several match their product counts. 0
+            freezes: neither updates nor decay change the parameter, and no norm counts its gradient.
     """
 
     weight_decay: float = 0.0
     decoupled: bool = False
+    no_decay: list[str] = field(default_factory=list)
+    clip_value: float | None = None
+    clip_each: float | None = None
     clip_norm: float | None = None
+    rates: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_range("weight_decay", self.weight_decay, minimum=0)
-        if self.clip_norm is not None:
-            check_range("clip_norm", self.clip_norm, above=0)
+        for name in ("clip_value", "clip_each", "clip_norm"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), above=0)
+        for pattern, factor in self.rates.items():
+            check_range(f"rates {pattern!r}", factor, minimum=0, below=float("inf"))
+
+    @property
+    def special(self) -> list[str]:
+        """The rules in use that clip or single parameters out: all but the weight decay of all weights."""
+        names = ("no_decay", "clip_value", "clip_each", "clip_norm", "rates")
+        return [name for name in names if getattr(self, name) not in (None, [], {})]
 
 
 class Optimizer(ABC):
@@ -296,14 +317,18 @@ class Optimizer(ABC):
 
     ``slots`` names its state vectors, each as long as the parameters and zero at first. With scope
     ``"element"`` every element's update depends on that element alone, so the driver may call it on
-    any slice; with ``"tensor"`` it is called once for each parameter, with arrays of its shape.
+    any slice; with ``"tensor"`` it is called once for each parameter, with arrays of its shape. With
+    ``"search"`` it evaluates the loss itself: ``search`` is called instead of ``update``, on one network.
+
+    What the options decide may be set on the instance: ``default_lr``, ``slots``, ``scope``, ``evaluated``.
+    All that an update depends on is in the slots and the number of the step.
     """
 
     kind: ClassVar[str] = "optimizer"
     name: ClassVar[str]
-    default_lr: ClassVar[float]
-    slots: ClassVar[tuple[str, ...]] = ()
-    scope: ClassVar[Literal["element", "tensor"]] = "element"
+    default_lr: float
+    slots: tuple[str, ...] = ()
+    scope: Literal["element", "tensor", "search"] = "element"
     shared: UpdateRules = UpdateRules()
     evaluated: str | None = None
     """The slot that is evaluated and kept as the model, where those are not the weights that are trained."""
@@ -323,6 +348,17 @@ class Optimizer(ABC):
             lr: the rate at this step; for replicas whose rates differ, an array that broadcasts.
             step: the number of this update, from 1.
         """
+
+    def search(self, w: Array, g: Array, lr: float, evaluate: Callable[[], float]) -> None:
+        """Change ``w`` in place to where the loss is lower; for the scope ``"search"``.
+
+        Args:
+            w, g: parameters and gradient, vectors.
+            lr: the rate at this step.
+            evaluate: writes the gradient at the present ``w`` into ``g`` and returns the loss there, both
+                with coupled weight decay.
+        """
+        raise NotImplementedError
 
     def recurrence(self, lr: float) -> tuple[list[list[float]], list[float]] | None:
         """The update as a linear recurrence of a weight and its slots, z ← A z + B g with z = (w, slots).
@@ -371,8 +407,8 @@ class Schedule(ABC):
 class Table:
     """Inputs ``x`` ``(n, features)`` and targets ``y``: class numbers ``(n,)`` or values ``(n, k)``.
 
-    ``x`` may be mapped from a file that is larger than the memory. ``weights`` ``(n,)``, at least 0, say how
-    much each row counts in the loss; ``None``: all the same.
+    ``x`` may be mapped from a file that is larger than the memory; in others NaN is a missing value.
+    ``weights`` ``(n,)``, at least 0, say how much each row counts in the loss; ``None``: all the same.
     """
 
     x: Array
@@ -402,7 +438,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set as loaded: its parts and what they are. A part that it does not have is ``None``."""
+    """A data set as loaded: its parts and what they are. A part that it does not have is ``None``.
+
+    ``categorical`` are the columns of ``x`` that stand for categories and so are never standardised: 0 or 1
+    each, or the numbers of the categories. The names of the latter are ``code_names`` by feature name.
+    """
 
     train: Table
     validation: Table | None = None
@@ -410,6 +450,8 @@ class Splits:
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
+    categorical: tuple[int, ...] = ()
+    code_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -429,12 +471,15 @@ class Preparation:
         test: rows held out for the test, in the same way.
         split: how rows are held out: "stratified" (random, every class in proportion), "random" or "last".
         standardize: subtract the mean and divide by the standard deviation of the training part.
+        missing: what becomes of missing values: "error", "drop" (rows that have some are left out) or
+            "impute" (the mean of the training part, also at prediction). A missing target is never imputed.
     """
 
     validation: int | float = 0.2
     test: int | float = 0.2
     split: str = "random"
     standardize: bool = False
+    missing: str = "error"
 
     def __post_init__(self) -> None:
         for name in ("validation", "test"):
@@ -444,6 +489,8 @@ class Preparation:
                 raise ValueError(f"{name} must be a fraction below 1 or a number of rows, not {value}")
         if self.split not in ("stratified", "random", "last"):
             raise ValueError(f"split must be stratified, random or last, not {self.split!r}")
+        if self.missing not in ("error", "drop", "impute"):
+            raise ValueError(f"missing must be error, drop or impute, not {self.missing!r}")
 
 
 @dataclass(frozen=True)
@@ -497,6 +544,8 @@ class Metric(ABC):
     tasks: ClassVar[tuple[Task, ...]]
     scalar: ClassVar[bool] = True
     """Whether the result is a number, computed after every epoch, or an array, computed at the end."""
+    columns: ClassVar[tuple[str, ...]] = ()
+    """What the columns of an array are where they are not the classes; its rows are."""
 
     @abstractmethod
     def compute(self, prediction: Array, target: Array) -> Any:
@@ -514,6 +563,16 @@ class Run(Protocol):
     total_steps: int
     metric_names: list[str]
     """The metrics that every epoch has."""
+    folder: Path
+    """The run's folder; what lies in its ``figures/`` at the end is recorded."""
+
+    @property
+    def splits(self) -> Splits:
+        """What the data are; their rows as loaded."""
+
+    @property
+    def train(self) -> Table:
+        """The rows that are trained on, prepared; transforms have not been applied."""
 
     @property
     def epoch(self) -> int:
@@ -530,6 +589,24 @@ class Run(Protocol):
     @property
     def latest(self) -> Mapping[str, float]:
         """The latest value of every metric."""
+
+    def parameters(self) -> Mapping[str, Array]:
+        """The weights that are trained, by name, as ``"0.linear.W"``; read-only, they change in training."""
+
+    def gradients(self, rows: int) -> Mapping[str, Array]:
+        """The gradient of the mean loss over the first ``rows`` training rows, by parameter.
+
+        In training mode; random numbers and the layers' state are afterwards what they were.
+        """
+
+    def activations(self, x: Array) -> Mapping[str, Array]:
+        """Every layer's outputs ``(n, width)`` for inputs ``(n, features)``, evaluated; by layer."""
+
+    def predict(self, x: Array) -> Array:
+        """Class probabilities, or values, ``(n, n_outputs)`` for inputs ``(n, features)``."""
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Record metrics at this step."""
 
     def stop(self, reason: str) -> None:
         """End the run after this block of batches."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from .discovery import beside_or_inside, load_plugins
 from .registry import UsageError, nearest, registries
+from .tasks import MULTIRUN
+from .tracking.client import worker
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -44,12 +46,14 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out a command line; returns the exit status."""
+    named = bool(arguments) and not arguments[0].startswith(("-", "+", "~")) and "=" not in arguments[0]
+    flags = [argument for argument in arguments if argument.startswith("-") and argument not in MULTIRUN]
+    if not named and not flags and "tracking=none" not in arguments:
+        worker()  # importing MLflow takes longer than composing the configuration and reading the data
     load_plugins()
     for broken in registries.broken:
         print(f"plugin {broken.file} could not be loaded: {broken.error}", file=sys.stderr)
-    if arguments and not arguments[0].startswith(("-", "+", "~")) and "=" not in arguments[0]:
-        return _command(arguments)
-    return _experiment(list(arguments))
+    return _command(arguments) if named else _experiment(list(arguments))
 
 
 def _command(arguments: Sequence[str]) -> int:

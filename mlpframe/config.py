@@ -142,7 +142,7 @@ def read_root(config: DictConfig) -> Root:
         for name in getattr(root, key):
             registries[kind][name]
         chosen = {name: options for name, options in getattr(root, key).items() if options is not None}
-        setattr(root, key, {name: _typed(key, kind, name, options) for name, options in chosen.items()})
+        setattr(root, key, {name: typed(key, kind, name, options) for name, options in chosen.items()})
     try:
         check_range("seed", root.seed, minimum=0)
         check_range("epochs", root.epochs, minimum=1)
@@ -159,7 +159,12 @@ def read_root(config: DictConfig) -> Root:
     return root
 
 
-def _typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
+def typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
+    """The name and all options of a component, those not given from its defaults.
+
+    Raises:
+        UsageError: an unknown option, or a value of the wrong type; ``key`` is what it is under.
+    """
     cls = registries[kind][name]
     if not isinstance(options, dict):
         raise UsageError(
@@ -180,10 +185,12 @@ def _typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested configuration with dotted keys; a list stays one value."""
+    """A nested configuration with dotted keys; a list stays one value, and so does a mapping of patterns."""
     out: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and any(set(str(name)) & set("*?[") for name in value):
+            out[f"{prefix}{key}"] = dict(value)
+        elif isinstance(value, Mapping) and value:
             out |= flat(value, f"{prefix}{key}.")
         elif not isinstance(value, Mapping):
             out[f"{prefix}{key}"] = value

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from .rng import Streams
 
 VARIABLE = "MLPFRAME_DATA"
 DIGEST_ROWS = 10_000
+NAMED = 10
+"""How many columns an error message names at most."""
 BLOCK_BYTES = 4 << 20
 """Neighbouring rows of a mapped file that are read together."""
 SHUFFLE_BYTES = 128 << 20
@@ -31,6 +33,7 @@ class Data:
 
     ``splits`` says what the data are; ``train`` is what is trained on, ``validation`` and ``test`` may be
     ``None``. ``shift`` and ``scale`` are what the inputs were standardised with: x = (raw − shift) / scale.
+    ``fill`` has what took the place of missing values of the raw inputs, if they were imputed.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Data:
     test: Table | None
     shift: Array | None
     scale: Array | None
+    fill: Array | None = None
 
 
 def data_folder(configured: str | None) -> Path:
@@ -65,6 +69,7 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
     splits = dataset.load(DataContext(folder, streams["dataset"]))
     _check(splits, dataset.name)
     rules = dataset.shared
+    splits = _without_gaps(splits, rules.missing, dataset.name)
     train, validation, test = splits.train, splits.validation, splits.test
     rng = streams["split"]
 
@@ -91,15 +96,19 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
     else:
         test = None
 
-    shift = scale = None
+    fill = shift = scale = None
+    if rules.missing == "impute":
+        fill = _means(train.x, splits.feature_names, dataset.name)
+        train = replace(train, x=filled(train.x, fill))
     if rules.standardize and train.mapping is not None:
         raise UsageError(f"dataset={dataset.name} is mapped from a file and cannot be standardized")
     if rules.standardize:
         shift, scale = train.x.mean(0, np.float64), train.x.std(0, np.float64)
         scale[scale <= 1e-12 * np.abs(shift)] = 1  # a constant feature stays constant
+        shift[list(splits.categorical)], scale[list(splits.categorical)] = 0, 1
 
     def ready(table: Table) -> Table:
-        x, y = table.x, table.y
+        x, y = filled(table.x, fill), table.y
         if table.mapping is not None and x.dtype != dtype:
             raise UsageError(
                 f"dataset={dataset.name} is mapped from a file of {x.dtype}: set dtype={x.dtype}"
@@ -120,7 +129,77 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
         None if test is None else ready(test),
         shift,
         scale,
+        fill,
     )
+
+
+def filled(x: Array, fill: Array | None) -> Array:
+    """Inputs with each missing value replaced by its column's in ``fill``; ``None``: as they are."""
+    return x if fill is None else np.where(np.isnan(x), fill, x)
+
+
+def _without_gaps(splits: Splits, how: str, name: str) -> Splits:
+    """The parts without missing values, but for those of inputs that are to be imputed."""
+    tables = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    gaps = {}
+    for part, table in tables.items():
+        if table is not None and table.mapping is not None and how != "error":
+            raise UsageError(f"dataset={name} is mapped from a file: dataset.missing must be error")
+        found = None if table is None else _gaps(table, name)
+        if found is not None:
+            gaps[part] = found
+    if how == "drop":
+        kept = {part: getattr(splits, part).part(~(x.any(1) | y)) for part, (x, y) in gaps.items()}
+        for part, table in kept.items():
+            if not len(table):
+                raise UsageError(f"dataset={name}: every row of its {part} part has missing values")
+        return replace(splits, **kept)
+    targets = sum(int(y.sum()) for _, y in gaps.values())
+    if targets:
+        raise UsageError(
+            f"dataset={name}: {targets} targets are missing; dataset.missing=drop leaves out their rows"
+        )
+    inputs = sum((x.sum(0) for x, _ in gaps.values()), np.zeros(splits.train.x.shape[1], np.intp))
+    if how == "error" and inputs.any():
+        lacking = [f"{_feature(splits.feature_names, i)} ({inputs[i]})" for i in np.flatnonzero(inputs)]
+        more = ", …" if len(lacking) > NAMED else ""
+        raise UsageError(
+            f"dataset={name}: values are missing (how many): {', '.join(lacking[:NAMED])}{more}\n"
+            "dataset.missing=drop leaves out their rows, dataset.missing=impute fills in means"
+        )
+    return splits
+
+
+def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
+    """Which inputs ``(n, features)`` and whose targets ``(n,)`` are missing; ``None``: none.
+
+    A mapped file is not looked through: that would read all of it.
+    """
+    if table.mapping is not None:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(table.x.sum()) and np.isfinite(table.y.sum()):  # one quick pass
+            return None
+    if np.isinf(table.x).any() or np.isinf(table.y).any():
+        raise UsageError(f"dataset={name} has infinite values")
+    return np.isnan(table.x), np.any(np.isnan(table.y.reshape(len(table), -1)), axis=1)
+
+
+def _means(x: Array, feature_names: tuple[str, ...], name: str) -> Array:
+    """The mean of every column's values that are not missing."""
+    gaps = np.isnan(x)
+    known = len(x) - gaps.sum(0)
+    if not known.all():
+        lacking = _feature(feature_names, known.argmin())
+        raise UsageError(
+            f"dataset={name}: {lacking} has no value in the training part that could be imputed; leave it out"
+        )
+    means: Array = np.where(gaps, 0, x).sum(0, np.float64) / known
+    return means
+
+
+def _feature(names: tuple[str, ...], number: int | np.intp) -> str:
+    return names[number] if names else f"input {number}"
 
 
 def _check(splits: Splits, name: str) -> None:

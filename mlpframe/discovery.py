@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from .registry import Broken, Registries, UsageError, registries
+from .registry import KINDS, Broken, Registries, UsageError, registries
 
 PACKAGE = Path(__file__).parent
 GROUP = "mlpframe.plugins"
@@ -47,10 +48,62 @@ def load_plugins() -> Registries:
         path = Path(folder).expanduser().resolve()
         if not path.is_dir():
             raise UsageError(f"{VARIABLE} names {folder!r}, which is not a folder")
-        _load_folder(path, f"mlpframe_plugins_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}", folder)
+        _load_folder(path, _package(path), folder)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         _load_entry(entry)
     return registries
+
+
+def load_path(path: Path) -> list[tuple[str, str]]:
+    """Load a plugin file or folder from anywhere, unless it is loaded already.
+
+    Returns:
+        Kind and name of every component that it provides.
+
+    Raises:
+        UsageError: there is nothing there, it cannot be loaded, or it provides no component.
+    """
+    load_plugins()
+    whole = path.expanduser().resolve()
+    if not whole.exists():
+        raise UsageError(f"there is no plugin file {path}")
+    found = _provided(whole)
+    if not found and not _broken(whole):
+        importlib.invalidate_caches()  # the file may have been written just now
+        if whole.is_dir():
+            _load_folder(whole, _package(whole), str(path))
+        else:
+            package = _package(whole.parent)
+            if package not in sys.modules:
+                _make_package(package, whole.parent)
+            _load_module(f"{package}.{whole.stem}", str(whole), str(path))
+        found = _provided(whole)
+    for broken in _broken(whole):
+        registries.broken.remove(broken)  # it is told here
+        raise UsageError(f"plugin {broken.file} could not be loaded: {broken.error}")
+    if not found:
+        raise UsageError(f"plugin {path} registers no component")
+    return found
+
+
+def _provided(path: Path) -> list[tuple[str, str]]:
+    """The components whose classes are written in a file, or in the files of a folder."""
+    found = []
+    for kind in KINDS:
+        for name in registries[kind].names():
+            file = Path(inspect.getsourcefile(registries[kind][name]) or "?").resolve()
+            if path in (file, *file.parents):
+                found.append((kind, name))
+    return found
+
+
+def _broken(path: Path) -> list[Broken]:
+    return [one for one in registries.broken if path in (Path(one.file), *Path(one.file).parents)]
+
+
+def _package(folder: Path) -> str:
+    """The name of the package that a plugin folder is imported as: folders may have files of one name."""
+    return f"mlpframe_plugins_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
 
 
 def preset_folders() -> list[Path]:
@@ -59,10 +112,14 @@ def preset_folders() -> list[Path]:
 
 
 def _load_folder(folder: Path, package: str, provider: str) -> None:
+    _make_package(package, folder)
+    _load_files(folder, package, provider)
+
+
+def _make_package(package: str, folder: Path) -> None:
     root = ModuleType(package)
     root.__path__ = [str(folder)]  # subfolders are then imported as namespace packages
     sys.modules[package] = root
-    _load_files(folder, package, provider)
 
 
 def _load_files(folder: Path, package: str, provider: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ class History:
         self._series: dict[str, tuple[list[int], list[float]]] = {}
         self.latest: dict[str, float] = {}
 
-    def add(self, step: int, values: dict[str, float]) -> None:
+    def add(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             steps, numbers = self._series.setdefault(name, ([], []))
             steps.append(step)

@@ -83,7 +83,7 @@ class Plan:
     """A network bound for one batch size and one mode: ``fill`` it, then ``step``.
 
     ``loss`` and ``step`` return the mean loss, of each where networks are stacked; ``correct`` says how many
-    rows have their class as the largest output, likewise.
+    rows have their class as the largest output, likewise. ``activations`` are the layers' outputs.
     """
 
     def __init__(
@@ -91,12 +91,14 @@ class Plan:
         x: Array,
         target: Array,
         weights: Array | None,
-        output: Array,
+        activations: Sequence[Array],
         forwards: Sequence[Callable[[], object]],
         loss: Callable[[], Means],
         backwards: Sequence[Callable[[], object]],
     ) -> None:
-        self.x, self.target, self.weights, self.output, self.loss = x, target, weights, output, loss
+        self.x, self.target, self.weights, self.loss = x, target, weights, loss
+        self.activations = activations
+        self.output = activations[-1] if activations else x  # an engine may bind what follows the last layer
 
         def forward() -> None:
             for run in forwards:
@@ -251,17 +253,18 @@ class Network:
         """
         p, g = self.views(self.w), self.views(self.g)
         y, dy = x, dx
-        forwards, backwards = [], []
+        activations, forwards, backwards = [], [], []
         for i, layer in list(enumerate(self.layers))[first:]:
             prefix = self.prefix(i)
             ctx.generator = None if self.w.ndim > 1 else self._streams[f"layer {prefix}"]
             ctx.state = under(prefix, self.state)
             y, dy, forward, backward = layer.bind(y, dy, under(prefix, p), under(prefix, g), ctx)
+            activations.append(y)
             forwards.append(forward)
             backwards.append(backward)
         assert dy is not None
         loss = self.loss.bind(y, dy, target, ctx)
-        return Plan(x, target, ctx.weights, y, forwards, loss, backwards[::-1])
+        return Plan(x, target, ctx.weights, activations, forwards, loss, backwards[::-1])
 
     def context(self, *, training: bool) -> PlanContext:
         """A context whose arrays share memory with all other plans of this network."""
@@ -273,6 +276,17 @@ class Network:
         for rows, plan in self._forwards(x):
             outputs[rows] = plan.output
         return outputs
+
+    def activations(self, x: Array) -> dict[str, Array]:
+        """Every layer's outputs ``(n, width)`` for inputs ``(n, n_in)``, in evaluation mode, by its name."""
+        made = {
+            self.prefix(i)[:-1]: np.empty((len(x), width), self.dtype)
+            for i, width in enumerate(self.widths[1:])
+        }
+        for rows, plan in self._forwards(x):
+            for all_rows, some in zip(made.values(), plan.activations, strict=True):
+                all_rows[rows] = some
+        return made
 
     def evaluate(self, table: Table) -> tuple[float, Array]:
         """Mean loss and outputs ``(n, n_outputs)`` over a table, in evaluation mode."""

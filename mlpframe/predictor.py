@@ -9,7 +9,7 @@ import numpy as np
 
 from . import checkpoint
 from .api import Array, UsageError
-from .data import Data
+from .data import Data, filled
 from .discovery import load_plugins
 from .models import create_layers
 from .network import Network
@@ -24,6 +24,8 @@ def save_model(
     arrays = {"w": network.w, **{f"state/{name}": array for name, array in network.state.items()}}
     if data.shift is not None and data.scale is not None:
         arrays |= {"shift": data.shift, "scale": data.scale}
+    if data.fill is not None:
+        arrays["fill"] = data.fill
     about = {
         "model": model,
         "loss": loss,
@@ -33,6 +35,7 @@ def save_model(
         "task": data.splits.task,
         "class_names": data.splits.class_names,
         "feature_names": data.splits.feature_names,
+        "code_names": data.splits.code_names,
     }
     checkpoint.save(path, arrays, about)
     return about
@@ -53,6 +56,7 @@ class Predictor:
         self._network.w[...] = arrays["w"]
         for name, array in self._network.state.items():
             array[...] = arrays[f"state/{name}"]
+        self._fill = arrays.get("fill")
         self._shift, self._scale = arrays.get("shift"), arrays.get("scale")
 
     def predict(self, x: Array) -> Array:
@@ -60,6 +64,7 @@ class Predictor:
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != self._network.n_in:
             raise UsageError(f"the model takes inputs of shape (rows, {self._network.n_in}), not {x.shape}")
+        x = filled(x, self._fill)
         if self._shift is not None:
             x = (x - self._shift) / self._scale
         return self._network.loss.predict(self._network.outputs(x))

@@ -149,7 +149,9 @@ def docstring_parts(text: str) -> tuple[str, str, dict[str, str], str]:
 def options_of(cls: type) -> tuple[Option, ...]:
     """The options of a component class, in order: its own, then those its kind shares."""
     hints = get_type_hints(inspect.getattr_static(cls, "__init__"))
-    _, _, texts, _ = docstring_parts(cls.__doc__ or "")
+    texts = {}
+    for base in reversed(cls.__mro__):  # what components have in common a base class may explain
+        texts.update(docstring_parts(base.__doc__ or "")[2])
     own = []
     for name, argument in list(inspect.signature(cls).parameters.items()):
         if argument.kind is not inspect.Parameter.KEYWORD_ONLY or name not in hints:

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from . import checkpoint
-from .api import Array, Block, Callback, Engine, Losses, Metric, Schedule, Table
+from .api import Array, Block, Callback, Engine, Losses, Metric, Schedule, Splits, Table
 from .data import SHUFFLE_BYTES, Data, Pipeline, shuffled
 from .history import History
-from .network import Network
+from .network import Network, one_hot
 from .optim import Updater
 from .rng import Streams
 
@@ -166,6 +166,45 @@ class Trainer:
     def latest(self) -> Mapping[str, float]:
         return self.history.latest
 
+    @property
+    def splits(self) -> Splits:
+        return self.data.splits
+
+    @property
+    def train(self) -> Table:
+        return self.data.train
+
+    def parameters(self) -> dict[str, Array]:
+        return _read_only(self.network.views(self.network.w))
+
+    def gradients(self, rows: int) -> dict[str, Array]:
+        table = self.data.train.part(slice(rows))
+        if self.pipeline.mixes:
+            table = Table(table.x, one_hot(table.y, self.data.splits.n_outputs), table.weights)
+        network = self.network
+        plan = network.plan(len(table), training=True)
+        streams = self.streams.state()
+        state = {name: array.copy() for name, array in network.state.items()}
+        plan.fill(table, np.arange(len(table)))
+        plan.step()
+        self.streams.restore(streams)  # it was no step of the run
+        for name, array in state.items():
+            network.state[name][...] = array
+        return _read_only(network.views(network.g.copy()))
+
+    def activations(self, x: Array) -> dict[str, Array]:
+        with self.updater.evaluated():
+            return self.network.activations(x)
+
+    def predict(self, x: Array) -> Array:
+        with self.updater.evaluated():
+            return self.network.loss.predict(self.network.outputs(x))
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Note values at this step, in the run's history and with its tracker."""
+        self.history.add(self.step, values)
+        self.tracker.log_metrics(self.step, values)
+
     def stop(self, reason: str) -> None:
         self.stop_reason = reason
 
@@ -251,7 +290,7 @@ class Trainer:
             if stop % schedule.window == 0:
                 schedule.observe(progress.rate_window.take())
         if stop % settings.log_every == 0:
-            self._log({"train/loss_window": progress.log_window.take(), "lr": lrs[-1]})
+            self.log({"train/loss_window": progress.log_window.take(), "lr": lrs[-1]})
             for callback in self.callbacks.values():
                 callback.on_window(self)
 
@@ -292,7 +331,7 @@ class Trainer:
         self._order = None
         if self.schedule.observes == "epoch":
             self.schedule.observe(values.get("val/loss", values["train/loss"]))
-        self._log(values)
+        self.log(values)
         for callback in self.callbacks.values():
             callback.on_epoch(self)
 
@@ -328,11 +367,7 @@ class Trainer:
     def finish(self) -> None:
         """Evaluate the test part, where there is one, at the step reached."""
         if self.data.test is not None:
-            self._log(self.evaluate(self.data.test, "test"))
-
-    def _log(self, values: dict[str, float]) -> None:
-        self.history.add(self.step, values)
-        self.tracker.log_metrics(self.step, values)
+            self.log(self.evaluate(self.data.test, "test"))
 
     # all state ----------------------------------------------------------------------------------
 
@@ -379,6 +414,12 @@ class Trainer:
         for name, state in meta["callbacks"].items():
             if name in self.callbacks:
                 self.callbacks[name].restore(state)
+
+
+def _read_only(arrays: dict[str, Array]) -> dict[str, Array]:
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
 
 
 def _next_multiple(number: int, of: int) -> int:

@@ -1,152 +1,27 @@
-"""Central finite differences, and layers and losses bound outside a network to be checked with them."""
+"""What the kit has for finite differences, under the name by which tests import it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from copy import copy
+from mlpframe.testing import (
+    BoundLayer,
+    BoundLoss,
+    Context,
+    assert_gradient,
+    away_from_zero,
+    central_difference,
+    create_layer,
+    create_loss,
+    draw_parameters,
+)
 
-import numpy as np
-
-from mlpframe import registries
-from mlpframe.api import Array, Layer, Loss
-from mlpframe.network import build_layers, under
-
-STEP = 1e-5
-"""Half the distance of a central difference: its truncation error, of the order of STEP², and the
-rounding error of float64, of the order of 1e-16 / STEP, are then about 1e-10 and 1e-11."""
-
-
-def central_difference(
-    function: Callable[[], Array | float], at: Array, weights: Array | float = 1.0
-) -> Array:
-    """∂ Σ(weights · function()) / ∂at, where ``function`` reads ``at``, which is changed and restored.
-
-    The weights multiply the difference, not the values: it then carries the rounding error of a
-    difference of like numbers, not that of a long sum.
-    """
-    slope = np.empty_like(at)
-    for index in np.ndindex(at.shape):
-        middle = at[index]
-        at[index] = middle + STEP
-        width, above = at[index], function()
-        at[index] = middle - STEP
-        width, below = width - at[index], function()
-        at[index] = middle
-        slope[index] = np.sum(weights * (np.asarray(above) - np.asarray(below))) / width
-    return slope
-
-
-def assert_gradient(computed: Array, numeric: Array) -> None:
-    """Every element agrees to a millionth, or to the rounding error of the difference near 0."""
-    np.testing.assert_allclose(computed, numeric, rtol=1e-6, atol=1e-9, equal_nan=False)
-
-
-class Context:
-    """What a layer or loss may ask for. Its arrays hold NaN at the start of every step.
-
-    So a component fails that relies on what an array held before it wrote to it.
-    """
-
-    def __init__(
-        self, dtype: str = "float64", *, training: bool = True, state: Mapping[str, Array] | None = None
-    ) -> None:
-        self.training = training
-        self.rng = np.random.default_rng(7)
-        self.state = dict(state or {})
-        self.weights: Array | None = None
-        self.dtype = np.dtype(dtype)
-        self._arrays: list[Array] = []
-        self._start = self.rng.bit_generator.state
-        self._first = {name: array.copy() for name, array in self.state.items()}
-
-    def array(self, *shape: int) -> Array:
-        self._arrays.append(np.full(shape, np.nan, self.dtype))
-        return self._arrays[-1]
-
-    def within(self, prefix: str) -> Context:
-        inner = copy(self)
-        inner.state = under(prefix, self.state)
-        return inner
-
-    def rewind(self) -> None:
-        """Back to before the first step: the next draws the same numbers and finds the same state."""
-        self.rng.bit_generator.state = self._start
-        for name, array in self.state.items():
-            array[...] = self._first[name]
-        for array in self._arrays:
-            array.fill(np.nan)
-
-    @property
-    def drawn(self) -> bool:
-        """Whether random numbers have been drawn since the last ``rewind``."""
-        return bool(self.rng.bit_generator.state != self._start)
-
-
-class BoundLayer:
-    """A layer bound to arrays of its own, as a function of ``x`` and ``p``: every forward pass rewinds."""
-
-    def __init__(
-        self,
-        layer: Layer,
-        x: Array,
-        p: Mapping[str, Array],
-        *,
-        state: Mapping[str, Array] | None = None,
-        training: bool = True,
-        needs_dx: bool = True,
-    ) -> None:
-        self.x, self.p = x, dict(p)
-        self.dx = np.empty_like(x) if needs_dx else None
-        self.g = {name: np.empty_like(value) for name, value in self.p.items()}
-        self.ctx = Context(str(x.dtype), training=training, state=state)
-        self.bound = layer.bind(x, self.dx, self.p, self.g, self.ctx)
-
-    def forward(self) -> Array:
-        self.ctx.rewind()
-        self.bound.forward()
-        return self.bound.y.copy()
-
-    def backward(self, dy: Array) -> None:
-        """Backward after ``forward``; all it does not write is NaN afterwards."""
-        for array in (self.dx, *self.g.values()):
-            if array is not None:
-                array.fill(np.nan)
-        self.bound.dy[...] = dy
-        self.bound.backward()
-
-
-class BoundLoss:
-    """A loss bound to arrays of its own, as a function of ``output``."""
-
-    def __init__(self, loss: Loss, output: Array, target: Array) -> None:
-        self.output, self.d_output = output, np.empty_like(output)
-        self._ctx = Context(str(output.dtype))
-        self._run = loss.bind(output, self.d_output, target, self._ctx)
-
-    def run(self) -> float:
-        self._ctx.rewind()
-        self.d_output.fill(np.nan)
-        return self._run()
-
-
-def create_layer(name: str, n_out: int = 3) -> Layer:
-    """A layer by name, with ``units``, if it has that option, as in a model with ``n_out`` outputs."""
-    return build_layers([name], n_out)[0]
-
-
-def create_loss(name: str) -> Loss:
-    loss: Loss = registries["loss"].create(name)
-    return loss
-
-
-def away_from_zero(rng: np.random.Generator, *shape: int) -> Array:
-    """Normal numbers moved off 0, where a piecewise function has its kink, by a hundred STEPs."""
-    values = rng.standard_normal(shape)
-    return values + np.copysign(1e-3, values)
-
-
-def draw_parameters(
-    layer: Layer, n_in: int, rng: np.random.Generator, runs: tuple[int, ...] = ()
-) -> dict[str, Array]:
-    """Normal numbers for every parameter, biases too; with a leading axis for stacked runs."""
-    return {name: rng.standard_normal(runs + one.shape) for name, one in layer.parameters(n_in).items()}
+__all__ = [
+    "BoundLayer",
+    "BoundLoss",
+    "Context",
+    "assert_gradient",
+    "away_from_zero",
+    "central_difference",
+    "create_layer",
+    "create_loss",
+    "draw_parameters",
+]

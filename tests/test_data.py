@@ -267,6 +267,123 @@ def test_arrays_are_contiguous_and_of_the_run_s_type(dtype: str) -> None:
         assert part.y.dtype == (np.intp if part.y.ndim == 1 else dtype)
 
 
+# --- categories and missing values ---------------------------------------------------------------------
+
+
+def test_categories_are_left_alone_by_standardising() -> None:
+    numbers, codes = table(100).x[:, 0], np.arange(100) % 4
+    x = np.stack([codes == 2, numbers, codes], 1).astype(float)
+    splits = Splits(Table(x, table(100).y), class_names=("a", "b", "c"), categorical=(0, 2))
+    data = prepare(splits, validation=0.2, split="last", standardize=True)
+    np.testing.assert_array_equal(data.train.x[:, [0, 2]], x[:80, [0, 2]])
+    assert data.validation is not None
+    np.testing.assert_array_equal(data.validation.x[:, [0, 2]], x[80:, [0, 2]])
+    np.testing.assert_allclose(data.train.x[:, 1].std(), 1)
+
+
+def gappy(rows: int, every: int) -> Table:
+    """``table(rows)`` without the second feature of every so many rows, the first of them first."""
+    whole = table(rows)
+    x = whole.x.copy()
+    x[::every, 1] = np.nan
+    return Table(x, whole.y, np.arange(1.0, rows + 1))
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_what_is_missing_becomes_the_mean_of_the_training_part_alone(standardize: bool) -> None:
+    whole = gappy(100, 7)
+    whole.x[99, 1] = 1e6  # held out: it must not be seen
+    train = whole.x[:80, 1]
+    mean = train[~np.isnan(train)].sum() / (~np.isnan(train)).sum()
+    assert abs(mean) < 1
+    options = {"validation": 0.2, "split": "last", "missing": "impute", "standardize": standardize}
+    data = prepare(classes(whole), **options)
+    shift, scale = (data.shift, data.scale) if standardize else (np.zeros(3), np.ones(3))
+    assert data.fill is not None
+    assert data.validation is not None
+    assert shift is not None
+    np.testing.assert_allclose(data.fill[1], mean, rtol=1e-13)
+    raw = np.concatenate([data.train.x, data.validation.x]) * scale + shift
+    np.testing.assert_allclose(raw[::7, 1], mean, rtol=1e-12)
+    there = ~np.isnan(whole.x)
+    np.testing.assert_allclose(raw[there], whole.x[there], rtol=1e-12, atol=1e-12)
+    if standardize:
+        np.testing.assert_allclose(data.train.x.std(0), 1)  # of what is trained on, means included
+
+
+def test_a_final_run_imputes_with_what_it_trains_on() -> None:
+    whole = gappy(100, 7)
+    rules = {"validation": 0.2, "test": 0.3, "split": "last", "missing": "impute"}
+    for final, rows in ((False, 50), (True, 70)):
+        data = prepare(classes(whole), final=final, **rules)
+        assert data.fill is not None
+        np.testing.assert_allclose(data.fill[1], np.nanmean(whole.x[:rows, 1]), rtol=1e-13)
+
+
+def test_only_held_out_rows_may_lack_values_and_a_feature_without_any_is_refused() -> None:
+    held = gappy(20, 1)
+    splits = classes(table(50), validation=held)
+    data = prepare(splits, missing="impute")
+    assert data.validation is not None
+    np.testing.assert_allclose(data.validation.x[:, 1], table(50).x[:, 1].mean(), rtol=1e-13)
+    message = "dataset=given: input 1 has no value in the training part that could be imputed; leave it out"
+    with pytest.raises(UsageError, match=message):
+        prepare(classes(held), missing="impute")
+
+
+def test_rows_that_lack_values_are_dropped_with_their_targets_and_weights() -> None:
+    whole = gappy(100, 7)
+    kept = [row for row in range(100) if row % 7]
+    data = prepare(classes(whole), missing="drop")
+    assert rows(data.train) == kept
+    np.testing.assert_array_equal(data.train.y, whole.y[kept])
+    assert whole.weights is not None
+    assert data.train.weights is not None
+    np.testing.assert_allclose(data.train.weights, whole.weights[kept] / whole.weights[kept].mean())
+    assert data.fill is None
+    values = regression(50)
+    values.y[10, 1] = np.nan
+    assert rows(prepare(Splits(values), missing="drop").train) == [*range(10), *range(11, 50)]
+    held = prepare(classes(table(50), validation=gappy(20, 7)), missing="drop").validation
+    assert rows(held) == [row for row in range(20) if row % 7]
+
+
+def test_without_missing_values_dropping_and_imputing_change_nothing() -> None:
+    for standardize in (False, True):
+        options = {"validation": 0.2, "standardize": standardize}
+        expected = prepare(classes(table(100)), **options)
+        for missing in ("drop", "impute"):
+            data = prepare(classes(table(100)), missing=missing, **options)
+            np.testing.assert_array_equal(data.train.x, expected.train.x)
+
+
+def test_missing_values_are_an_error_that_names_the_features_and_how_many() -> None:
+    named = Splits(gappy(100, 7), class_names=("a", "b", "c"), feature_names=("age", "size", "price"))
+    with pytest.raises(UsageError, match=r"values are missing \(how many\): size \(15\)\n.*missing=drop"):
+        prepare(named)
+    wide = Splits(Table(np.full((5, 12), np.nan), np.zeros((5, 1))))
+    with pytest.raises(UsageError, match=r"input 0 \(5\), .*, input 9 \(5\), …\n"):
+        prepare(wide)
+    with pytest.raises(UsageError, match="every row of its train part has missing values"):
+        prepare(wide, missing="drop")
+    values = regression(50)
+    values.y[10:13, 1] = np.nan
+    for how in ("error", "impute"):
+        with pytest.raises(UsageError, match=r"3 targets are missing; dataset\.missing=drop"):
+            prepare(Splits(values), missing=how)
+    endless = regression(50)
+    endless.x[3, 3] = np.inf
+    for how in ("error", "drop", "impute"):
+        with pytest.raises(UsageError, match="dataset=given has infinite values"):
+            prepare(Splits(endless), missing=how)
+
+
+def test_numbers_whose_sum_overflows_are_not_missing() -> None:
+    x = np.full((10, 2), 3e38, np.float32)
+    data = prepare(Splits(Table(x, np.zeros((10, 1)))), dtype="float32")
+    np.testing.assert_array_equal(data.train.x, x)
+
+
 # --- mapped from a file, which may be larger than the memory -----------------------------------------
 
 
@@ -297,6 +414,8 @@ def test_a_mapped_file_stays_mapped_and_can_be_let_go_of(mapped: Table) -> None:
         ({"dtype": "float64"}, "dataset=given is mapped from a file of float32: set dtype=float32"),
         ({"split": "random"}, "dataset.split=random would copy a mapped file"),
         ({"split": "stratified"}, "dataset.split=stratified would copy a mapped file"),
+        ({"missing": "impute"}, "dataset=given is mapped from a file: dataset.missing must be error"),
+        ({"missing": "drop"}, "dataset=given is mapped from a file: dataset.missing must be error"),
     ],
 )
 def test_a_mapped_file_is_not_copied_into_memory(mapped: Table, rules: dict[str, Any], message: str) -> None:
@@ -378,6 +497,7 @@ def test_parts_that_cannot_be_had(rules: dict[str, Any], message: str) -> None:
         ({"test": 1.5}, "test must be a fraction below 1 or a number of rows, not 1.5"),
         ({"test": float("nan")}, "test must be at least 0, not nan"),
         ({"split": "first"}, "split must be stratified, random or last, not 'first'"),
+        ({"missing": "ignore"}, "missing must be error, drop or impute, not 'ignore'"),
     ],
 )
 def test_rules_that_make_no_sense(rules: dict[str, Any], message: str) -> None:

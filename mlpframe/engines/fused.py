@@ -88,8 +88,8 @@ class FusedEngine(NumpyEngine):
     def refuses(self, network: Network, updater: Updater) -> str | None:
         if updater.optimizer.name != "sgd":
             return f"it has no optimizer {updater.optimizer.name}, only sgd"
-        if updater.rules.clip_norm is not None:
-            return "clipping needs the whole gradient of every step"
+        if special := ", ".join(updater.rules.special):
+            return f"it has neither clipping nor rules for single parameters ({special})"
         if network.w.ndim > 1:
             return "it runs one network at a time"
         for layer, width in zip(network.layers, network.widths, strict=False):

@@ -19,6 +19,7 @@ class NumpyEngine(Engine):
 
     def bind(self, network: Network, updater: Updater) -> None:
         self._network, self._updater = network, updater
+        self._searches = updater.optimizer.scope == "search"
 
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
         size, train = blocks[0].batch_size, self._train
@@ -39,6 +40,8 @@ class NumpyEngine(Engine):
 
     def _train(self, plan: Plan, lr: Any) -> Means:
         """One step on the rows that ``plan`` holds."""
+        if self._searches:
+            return self._updater.search(lr, plan.step)
         loss = plan.step()
         self._updater.update(lr)
         return loss

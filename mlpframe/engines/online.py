@@ -162,8 +162,8 @@ class OnlineEngine(Engine):
             return f"its first layer is {network.layers[0].name}, not linear"
         if network.weighted:
             return "it has no weights of rows"
-        if updater.rules.clip_norm is not None:
-            return "clipping needs the whole gradient of every step"
+        if special := ", ".join(updater.rules.special):
+            return f"it has neither clipping nor rules for single parameters ({special})"
         if updater.recurrence(1.0, decay=True) is None:
             return f"the update of {updater.optimizer.name} is not linear in the gradients"
         return None

@@ -171,8 +171,8 @@ class ScalarEngine(Engine):
             return "it runs one network at a time"
         if updater.optimizer.name != "sgd":
             return f"it has no optimizer {updater.optimizer.name}, only sgd"
-        if updater.rules.weight_decay or updater.rules.clip_norm is not None:
-            return "it has neither weight decay nor clipping"
+        if updater.rules.weight_decay or updater.rules.special:
+            return "it has neither weight decay nor clipping nor rules for single parameters"
         return None
 
     def suits(self, network: Network, batch_size: int) -> bool:

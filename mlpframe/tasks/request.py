@@ -9,11 +9,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ..api import Dataset
 from ..registry import UsageError
+from . import MULTIRUN
 from .folder import RunFolder
 
 KEY = "replicas"
-MULTIRUN = ("-m", "--multirun")
 OWN = ("seed", "lr", "run_name", "tags")
 """What may differ between runs that are trained together."""
 
@@ -26,11 +27,13 @@ class Request:
         config: composed, not yet checked.
         overrides: what a person has set, for the record.
         folder: where the run leaves its files.
+        dataset: of the configuration, if somebody has made it already.
     """
 
     config: DictConfig
     overrides: Sequence[str]
     folder: RunFolder
+    dataset: Dataset | None = None
 
 
 def take_replicas(arguments: Sequence[str]) -> tuple[int, list[str]]:

@@ -73,11 +73,11 @@ def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
         for request in requests:
             request.folder.acquire()
             stack.callback(request.folder.release)
-        threads = stack.enter_context(_blas_threads(roots[0].threads, jobs))
+        threads = stack.enter_context(blas_threads(roots[0].threads, jobs))
         stack.enter_context(np.errstate(all="ignore"))  # divergence is looked for
         runs: list[_Run] = []
         for root, request in zip(roots, requests, strict=True):
-            trainer = _prepare(root, request, threads, runs[0].trainer if runs else None)
+            trainer = prepare(root, request, threads, runs[0].trainer if runs else None)
             runs.append(_Run(root, request, trainer))
         lockstep = Lockstep([run.trainer for run in runs], roots[0].engine)
         for run in runs:
@@ -93,7 +93,7 @@ def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
 
 
 @contextmanager
-def _blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
+def blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
     """Limit BLAS to a number of threads, or to this job's share of the processors; yields the number.
 
     One processor is left to the tracking process: BLAS threads that wait for each other stop whenever one
@@ -105,7 +105,7 @@ def _blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
         yield number
 
 
-def _prepare(root: Root, request: Request, threads: int, first: Trainer | None) -> Trainer:
+def prepare(root: Root, request: Request, threads: int, first: Trainer | None) -> Trainer:
     """Build the run. All that can be wrong with a request is found here, before anything is recorded.
 
     Args:
@@ -118,7 +118,7 @@ def _prepare(root: Root, request: Request, threads: int, first: Trainer | None) 
     loss: Loss = registries["loss"].create(root.loss)
     optimizer = registries["optimizer"].create(root.optimizer)
     schedule = registries["schedule"].create(root.schedule)
-    dataset = registries["dataset"].create(root.dataset)
+    dataset = request.dataset or registries["dataset"].create(root.dataset)
     metrics = {name: registries["metric"].create(options) for name, options in root.metrics.items()}
     callbacks = {
         name: registries["callback"].create(options)
@@ -197,6 +197,7 @@ def _build_network(
         raise UsageError(
             f"the model has {network.widths[-1]} outputs, but dataset={data.name} needs {outputs}"
         )
+    network.plan(1, training=False)  # a loss whose options do not fit the number of outputs says so here
     return network
 
 
@@ -301,6 +302,7 @@ class _Run:
             part = trainer.data.test or trainer.data.validation
             arrays = trainer.arrays_at_end(part) if part else {}
             results["arrays"] = {name: array.tolist() for name, array in arrays.items()}
+            results["columns"] = {name: trainer.metrics[name].columns for name in arrays}
             say(f"reached {_reached(outcome.metrics)} in {trainer.step:,} updates, {seconds:.1f} s")
             if trainer.stop_reason:
                 say(f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
@@ -344,7 +346,9 @@ def _headline(trainer: Trainer, threads: int, together: int) -> str:
 
 def _widths(network: Network) -> list[int]:
     return [network.n_in] + [
-        width for layer, width in zip(network.layers, network.widths[1:], strict=True) if layer.parameters(1)
+        width
+        for layer, n_in, width in zip(network.layers, network.widths, network.widths[1:], strict=False)
+        if layer.parameters(n_in)
     ]
 
 

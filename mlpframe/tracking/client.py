@@ -162,14 +162,20 @@ class MLflowTracker:
             self._pending = []
 
     def end(self, status: str, results: Mapping[str, Any]) -> dict[str, Any]:
-        """Record the files and end the run; returns its id and where it can be seen.
+        """Draw the figures, record the files and end the run; returns its id and where it can be seen.
+
+        The figures are drawn here: after a short run the tracking process is still busy importing MLflow.
 
         Args:
             status: MLflow's word: FINISHED, FAILED or KILLED.
-            results: tags, the model and arrays to draw, as ``worker.end`` takes them.
+            results: what is drawn, as ``figures.draw_results`` takes it; tags, files and the model, as the
+                worker's ``RecordedRun.end`` does.
 
         Raises:
             TrackingError: something could not be recorded.
         """
+        from .figures import draw_results
+
         self._send_pending()
+        draw_results(Path(self._run), results)
         return worker().ask({"do": "end", "run": self._run, "status": status, **results})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,6 +25,33 @@ def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     return figure, axes
+
+
+def draw_results(folder: Path, results: Mapping[str, Any]) -> None:
+    """All figures of a run or sweep that has ended, as ``figures/*.png`` in its folder.
+
+    Args:
+        folder: its folder, with its history.
+        results: ``arrays`` (metrics to draw, by name) with ``class_names`` and the names of their ``columns``,
+            and ``curves`` (``groups``: files of histories by label, and ``metrics``); whatever of them there
+            is.
+    """
+    history = folder / "history" / "history.csv"
+    if history.exists():
+        draw_run(History.read_csv(history), folder / "figures")
+    curves = results.get("curves")
+    if curves:
+        groups = curves["groups"].items()
+        histories = {label: [History.read_csv(Path(file)) for file in files] for label, files in groups}
+        for metric in curves["metrics"]:
+            draw_sweep(histories, metric, folder / "figures" / f"{metric.replace('/', '_')}.png")
+    for name, rows in results.get("arrays", {}).items():
+        file, title, array = folder / "figures" / f"{name}.png", name.replace("_", " "), np.array(rows)
+        names, columns = results["class_names"], results["columns"][name]
+        if array.shape == (len(names), len(names)) and not columns:
+            draw_matrix(array, names, title, file)
+        else:
+            draw_table(array, names, columns, title, file)
 
 
 def draw_run(history: History, folder: Path) -> None:
@@ -85,6 +112,24 @@ def draw_matrix(matrix: Array, names: Sequence[str], title: str, file: Path) -> 
     figure.savefig(file, dpi=120)
 
 
+def draw_table(array: Array, names: Sequence[str], columns: Sequence[str], title: str, file: Path) -> None:
+    """The numbers of any array as a table; rows and columns whose names do not fit it are numbered."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    cells = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
+    rows, width = cells.shape
+    figure = Figure(figsize=(1.2 * width + 2.5, min(0.3 * rows + 1, 300)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    axes.axis("off")
+    axes.table(
+        [[f"{value:.4g}" for value in row] for row in cells],
+        rowLabels=names if len(names) == rows else [str(i) for i in range(rows)],
+        colLabels=columns if len(columns) == width else [str(j) for j in range(width)],
+        loc="upper center",
+    )
+    figure.savefig(file, dpi=120)
+
+
 def draw_sweep(curves: Mapping[str, Sequence[History]], metric: str, file: Path) -> None:
     """One metric of all runs of a sweep: a thin line for each run, a thick one for each group's mean."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -129,4 +174,26 @@ def draw_comparison(comparison: Comparison, file: Path) -> None:
         axes.errorbar(i + 0.2, group.mean, error, fmt="D", color=color, markersize=5, capsize=4, zorder=3)
     axes.set_xticks(range(len(groups)), [fill(group.label, 18) for group in groups], fontsize="small")
     axes.set_xlabel(f"dots: runs; diamonds: mean with {100 * comparison.level:g} % interval")
+    figure.savefig(file, dpi=120)
+
+
+def draw_lr_range(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    means: Sequence[float],
+    suggested: Mapping[str, float],
+    title: str,
+    file: Path,
+) -> None:
+    """Losses and their running mean over the rate, which grows, with a line at each suggested rate."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure, axes = _figure(fill(title, 80), "learning rate", "training loss")
+    axes.plot(rates, losses, color="0.75", linewidth=0.8, label="of each update")
+    axes.plot(rates, means, color="C0", label="smoothed")
+    for i, (words, rate) in enumerate(suggested.items(), 1):
+        axes.axvline(rate, color=f"C{i}", linestyle="--", linewidth=1, label=f"{rate:.2g}: {words}")
+    low, high = min(means), max(means)
+    margin = 0.1 * (high - low) or 1.0  # single losses may be far beyond
+    axes.set(xscale="log", ylim=(low - margin, high + margin))
+    axes.legend(fontsize="small")
     figure.savefig(file, dpi=120)

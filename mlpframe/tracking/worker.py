@@ -148,19 +148,12 @@ class RecordedRun:
             del self._pending[:BATCH]
 
     def end(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Record what is left and the files of the folder, draw the figures, end the run.
+        """Record what is left and the files of the folder, end the run.
 
         Args:
-            message: ``status``, and where it has them ``tags``, ``arrays`` (to draw, by name) with
-                ``class_names``, ``curves`` (``groups``: files of histories by label, and ``metrics``),
-                ``model`` (what ``predictor.save_model`` returned) and ``files``: parts of the run's folder
-                to keep as artifacts.
+            message: ``status``, and where it has them ``tags``, ``model`` (what ``predictor.save_model``
+                returned) and ``files``: parts of the run's folder to keep as artifacts.
         """
-        import numpy as np
-
-        from ..history import History
-        from . import figures
-
         give_up = time.monotonic() + RETRY_SECONDS
         while True:
             try:
@@ -170,21 +163,6 @@ class RecordedRun:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(1)
-        history = self.folder / "history" / "history.csv"
-        if history.exists():
-            figures.draw_run(History.read_csv(history), self.folder / "figures")
-        curves = message.get("curves")
-        if curves:
-            histories = {
-                label: [History.read_csv(Path(file)) for file in files]
-                for label, files in curves["groups"].items()
-            }
-            for metric in curves["metrics"]:
-                file = self.folder / "figures" / f"{metric.replace('/', '_')}.png"
-                figures.draw_sweep(histories, metric, file)
-        for name, rows in message.get("arrays", {}).items():
-            file = self.folder / "figures" / f"{name}.png"
-            figures.draw_matrix(np.array(rows), message["class_names"], name.replace("_", " "), file)
         for part in message.get("files", ()):
             if (self.folder / part).is_dir():
                 persistently(partial(self.client.log_artifacts, self.id, str(self.folder / part), part))
@@ -220,7 +198,6 @@ class RecordedRun:
                 python_model=str(Path(__file__).with_name("pyfunc_model.py")),
                 artifacts={"model": str(self.folder / "model" / "model.npz")},
                 signature=signature,
-                input_example=np.zeros((1, about["n_in"]), dtype),
                 pip_requirements=[f"mlpframe=={mlpframe.__version__}", f"numpy=={np.__version__}"],
             )
 
@@ -272,7 +249,10 @@ class Recorder:
     def abandon(self) -> None:
         """The training process is gone: record what arrived, mark its runs."""
         for run in self._runs.values():
+            from .figures import draw_results
+
             try:
+                draw_results(run.folder, {})
                 run.end({"status": "KILLED", "tags": {"mlpframe.status": "killed"}, "files": ["checkpoints"]})
             except Exception:
                 traceback.print_exc()
@@ -293,8 +273,6 @@ def _reason(error: Exception) -> str:
 def _prefetch() -> None:
     """Import what the end of a run needs while nothing is asked for."""
     import mlflow.pyfunc  # noqa: F401
-
-    from . import figures  # noqa: F401 - brings matplotlib
 
 
 def main() -> None:
@@ -330,6 +308,8 @@ def main() -> None:
             recorder.flush()
             flushed = time.monotonic()
     recorder.abandon()
+    sys.stderr.flush()
+    os._exit(0)  # taking down an interpreter with MLflow in it takes half a second
 
 
 if __name__ == "__main__":

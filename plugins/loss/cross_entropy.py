@@ -7,7 +7,9 @@ from math import exp, log
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, Means, check_range, register
+from mlpframe.api import Array, Context, Loss, Means, UsageError, check_range, register
+
+from ._shared import softmax, true_elements
 
 
 @register("cross_entropy")
@@ -53,29 +55,30 @@ class CrossEntropy(Loss):
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
-        *stack, batch, classes = output.shape
+        classes = output.shape[-1]
         weights = self.class_weights
         if weights is not None and len(weights) != classes:
-            raise ValueError(f"class_weights has {len(weights)} numbers for {classes} classes")
+            raise UsageError(
+                f"loss={self.name}: class_weights has {len(weights)} numbers, but there are {classes} classes"
+            )
         logits, gradient = output.reshape(-1, classes), d_output.reshape(-1, classes)  # views: contiguous
         rows = len(logits)
-        offsets = np.arange(0, rows * classes, classes).reshape(*stack, batch)
-        index = np.empty((*stack, batch), np.intp)
-        flat, flat_index = d_output.reshape(-1), index.reshape(-1)
+        index, locate = true_elements(output, target)
+        flat = d_output.reshape(-1)
         column = ctx.array(rows, 1)
         top = column[:, 0]
         flat_losses = losses.reshape(-1)
         one = np.array(1, output.dtype)
 
         def run() -> None:
-            np.add(offsets, target, index)
+            locate()
             np.maximum.reduce(logits, 1, out=top)
             np.subtract(logits, column, gradient)
-            flat.take(flat_index, 0, flat_losses, "clip")
+            flat.take(index, 0, flat_losses, "clip")
             np.exp(gradient, gradient)
             np.add.reduce(gradient, 1, out=top)
             np.divide(gradient, column, gradient)
-            flat[flat_index] -= one
+            flat[index] -= one
             np.log(top, top)
             np.subtract(top, flat_losses, flat_losses)
 
@@ -88,9 +91,9 @@ class CrossEntropy(Loss):
 
         def run_distribution() -> None:
             if target.ndim < output.ndim:
-                np.add(offsets, target, index)
+                locate()
                 t.fill(0)
-                t.reshape(-1)[flat_index] = one
+                t.reshape(-1)[index] = one
             else:
                 np.copyto(t, target.reshape(t.shape))
             np.multiply(t, keep, t)
@@ -128,6 +131,4 @@ class CrossEntropy(Loss):
         return run
 
     def predict(self, output: Array) -> Array:
-        powers = np.exp(output - np.maximum.reduce(output, -1, keepdims=True))
-        probabilities: Array = powers / np.add.reduce(powers, -1, keepdims=True)
-        return probabilities
+        return softmax(output)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 
 import numpy as np
 
 from mlpframe.api import Array, Context, Loss, register
+
+from ._shared import true_elements
 
 
 @register("mse")
@@ -29,18 +30,16 @@ class MeanSquaredError(Loss):
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
-        *rows, outputs = output.shape
-        offsets = np.arange(prod(rows)).reshape(rows) * outputs
-        index = np.empty(rows, np.intp)
-        flat, flat_index = d_output.reshape(-1), index.reshape(-1)
+        outputs, flat = output.shape[-1], d_output.reshape(-1)
         classes = target.ndim < output.ndim
+        index, locate = true_elements(output, target)
         mean, twice = np.array(1 / outputs, output.dtype), np.array(2 / outputs, output.dtype)
 
         def run() -> None:
             if classes:
-                np.add(offsets, target, index)
+                locate()
                 np.copyto(d_output, output)
-                flat[flat_index] -= 1
+                flat[index] -= 1
             else:
                 np.subtract(output, target, d_output)
             np.vecdot(d_output, d_output, losses)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 
 import numpy as np
 
 from mlpframe.api import Array, Context, Loss, register
+
+from ._shared import true_elements
 
 
 @register("nll")
@@ -30,21 +31,18 @@ class NegativeLogLikelihood(Loss):
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
-        *rows, classes = output.shape
-        offsets = np.arange(prod(rows)).reshape(rows) * classes
-        index = np.empty(rows, np.intp)
-        flat_index = index.reshape(-1)
+        index, locate = true_elements(output, target)
         flat, d_flat, flat_losses = output.reshape(-1), d_output.reshape(-1), losses.reshape(-1)
-        d_at_target = ctx.array(prod(rows))
+        d_at_target = ctx.array(losses.size)
         smallest = np.finfo(output.dtype).smallest_normal
 
         def run() -> None:
-            np.add(offsets, target, index)
-            flat.take(flat_index, 0, flat_losses, "clip")
+            locate()
+            flat.take(index, 0, flat_losses, "clip")
             np.maximum(losses, smallest, out=losses)
             np.divide(-1, flat_losses, d_at_target)
             d_output.fill(0)
-            d_flat[flat_index] = d_at_target
+            d_flat[index] = d_at_target
             np.log(losses, losses)
             np.negative(losses, losses)
 

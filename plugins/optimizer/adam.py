@@ -29,7 +29,7 @@ class Adam(Optimizer):
     """
 
     default_lr = 0.001
-    slots = ("m_sum", "v_sum")
+    slots: tuple[str, ...] = ("m_sum", "v_sum")
 
     def __init__(self, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
         check_range("beta1", beta1, minimum=0, below=1)
@@ -38,6 +38,19 @@ class Adam(Optimizer):
         check_range("epsilon", epsilon, minimum=1e-30)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
+    def accumulate(
+        self, g: Array, slots: Mapping[str, Array], step: int, scratch: Array
+    ) -> tuple[Array, Array, float, float]:
+        """Bring the sums up to date; returns them and what they are divided by: c, and the root of d."""
+        m_sum, v_sum = slots["m_sum"], slots["v_sum"]
+        np.multiply(m_sum, self.beta1, m_sum)
+        np.add(m_sum, g, m_sum)
+        np.multiply(v_sum, self.beta2, v_sum)
+        np.multiply(g, g, scratch)
+        np.add(v_sum, scratch, v_sum)
+        c = (1 - self.beta1**step) / (1 - self.beta1)
+        return m_sum, v_sum, c, sqrt((1 - self.beta2**step) / (1 - self.beta2))
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
@@ -45,14 +58,7 @@ class Adam(Optimizer):
         # c = (1 − β₁ᵗ) / (1 − β₁), d = (1 − β₂ᵗ) / (1 − β₂), the corrected means are m̂ = M / c and
         # v̂ = V / d. So η m̂ / (√v̂ + ε) = η (M / c) / (√V / √d + ε) = (η √d / c) · M / (√V + ε √d):
         # the paper's step, ε included, with all corrections in two numbers and three passes saved.
-        m_sum, v_sum = slots["m_sum"], slots["v_sum"]
-        c = (1 - self.beta1**step) / (1 - self.beta1)
-        root_d = sqrt((1 - self.beta2**step) / (1 - self.beta2))
-        np.multiply(m_sum, self.beta1, m_sum)
-        np.add(m_sum, g, m_sum)
-        np.multiply(v_sum, self.beta2, v_sum)
-        np.multiply(g, g, scratch)
-        np.add(v_sum, scratch, v_sum)
+        m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
         np.sqrt(v_sum, scratch)
         np.add(scratch, self.epsilon * root_d, scratch)
         np.divide(m_sum, scratch, scratch)

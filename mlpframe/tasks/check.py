@@ -1,0 +1,56 @@
+"""``mlpframe check``: whether components keep what their kind promises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
+
+
+@click.command("check")
+@click.argument("requests", nargs=-1, required=True, metavar="PLUGIN...")
+@click.option("--failed", "only_failed", is_flag=True, help="Show what is not ok only.")
+def check(requests: Sequence[str], only_failed: bool) -> int:
+    """Check components against what holds for every one of their kind: the conformance kit.
+
+    A PLUGIN is the file or folder of one, wherever it lies, the name of a component, kind/name, a kind, or
+    all. The exit status is 0 if no check fails, else 1.
+    """
+    from ..testing import cases, find_components
+
+    components = dict.fromkeys(one for request in requests for one in find_components(request))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("component", "check", "", "reason"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "reason")
+    counts: Counter[str] = Counter()
+    shown = None
+    for case in cases(components):
+        outcome = case.outcome()
+        counts[outcome.status] += 1
+        if only_failed and outcome.status == "ok":
+            continue
+        component = f"{case.kind} {case.name}"
+        status = Text(outcome.status, style=STYLES[outcome.status])
+        table.add_row(
+            "" if component == shown else component, case.check.title, status, Text(_in_lines(outcome.reason))
+        )
+        shown = component
+    if table.row_count:
+        console.print(table)
+    total = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
+    what = "1 component" if len(components) == 1 else f"{len(components)} components"
+    console.print(Text(f"{what}: {total}"))
+    return 1 if counts["failed"] else 0
+
+
+def _in_lines(reason: str) -> str:
+    return " ".join(reason.split())

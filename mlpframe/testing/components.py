@@ -1,0 +1,151 @@
+"""What holds for every component: its configuration, its options, its help, its randomness."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from inspect import signature
+from typing import Any, get_args
+
+from ..api import UsageError
+from ..registry import Option, docstring_parts, options_of, registries
+from .kit import Skipped, Subject, check, own_randomness, require
+
+FORMULA = ("layer", "loss", "optimizer", "schedule", "initializer", "metric")
+"""The kinds that are mathematics: their help has a formula."""
+EQUATION = re.compile(r"[=←~≈∈≤≥∝]")
+BOUND = re.compile(
+    r"(?P<words>at least|more than|above|at most|less than|below|≥|>|≤|<) ?"
+    r"(?P<number>-?\d[\d_.]*(?:e-?\d+)?)(?![\w.]*\d)(?! (?:if|where|when|unless|with) )"
+)
+LOWER, UPPER = ("at least", "≥"), ("at most", "≤")
+STRICT_LOWER, STRICT_UPPER = ("more than", "above", ">"), ("less than", "below", "<")
+
+EXERCISES: dict[str, Callable[[Subject], object]] = {}
+"""For each kind, something that uses most of a component of it."""
+
+
+def exercise(kind: str) -> Callable[[Callable[[Subject], object]], Callable[[Subject], object]]:
+    def add(function: Callable[[Subject], object]) -> Callable[[Subject], object]:
+        EXERCISES[kind] = function
+        return function
+
+    return add
+
+
+def own_options(subject: Subject) -> list[Option]:
+    """The options of the component's own signature, without those that its kind shares."""
+    own = signature(subject.cls).parameters
+    return [option for option in options_of(subject.cls) if option.name in own]
+
+
+def takes(option: Option, kind: type) -> bool:
+    """Whether an option may have a value of a type."""
+    return option.type is kind or kind in get_args(option.type)
+
+
+def refusal(subject: Subject, option: Option, value: Any) -> str | None:
+    """How the component refuses a value; ``None`` if it takes it."""
+    try:
+        subject.create(**{option.name: value})
+    except UsageError as error:
+        return str(error)
+    except Exception as error:
+        raise AssertionError(
+            f"{option.name}={value!r} raises {type(error).__name__} ({error}); raise ValueError instead"
+        ) from error
+    return None
+
+
+def require_refused(subject: Subject, option: Option, value: Any, expected: str) -> None:
+    said = refusal(subject, option, value)
+    require(said is not None, f"{option.name}={value!r} is accepted; {expected} (check_range in __init__)")
+    require(
+        option.name in (said or "").partition(":")[2],
+        f"{option.name}={value!r} is refused without naming the option: {said}",
+    )
+
+
+@check()
+def configuration_composes_and_makes_an_instance(subject: Subject) -> None:
+    """The configuration made from the signature holds the defaults, and the component is made from it."""
+    from ..config import typed
+
+    options = dict(subject.options)
+    if subject.has("units"):
+        options.setdefault("units", 3)
+    composed = typed(subject.kind, subject.kind, subject.name, options)
+    composed.pop("name")
+    made = registries[subject.kind].create(subject.name, **composed)
+    require(isinstance(made, subject.cls), f"the registry makes a {type(made).__name__}")
+
+
+@check(on_options=True)
+def numbers_that_are_none_are_refused(subject: Subject) -> None:
+    """NaN is refused for every option that is a number, by an error that names the option."""
+    for option in own_options(subject):
+        if takes(option, float):
+            require_refused(subject, option, float("nan"), "NaN compares with nothing and spreads")
+
+
+@check(on_options=True)
+def documented_ranges_are_kept(subject: Subject) -> None:
+    """A number beyond a bound that the help of its option states is refused, by name."""
+    for option in own_options(subject):
+        if takes(option, float) or takes(option, int):
+            for value, words in beyond(option):
+                require_refused(subject, option, value, f"its help says {words!r}")
+
+
+def beyond(option: Option) -> Iterator[tuple[float, str]]:
+    """Values that break the bounds in an option's help, with the words that state them."""
+    make = float if takes(option, float) else int
+    for found in BOUND.finditer(option.doc):
+        words, bound = found["words"], float(found["number"].rstrip("._"))
+        if words in (*LOWER, *STRICT_LOWER):
+            yield make(bound - 1), found[0]
+        if words in (*UPPER, *STRICT_UPPER):
+            yield make(bound + 1), found[0]
+        if words in (*STRICT_LOWER, *STRICT_UPPER):
+            yield make(bound), found[0]
+
+
+@check(on_class=True)
+def help_begins_with_one_sentence(subject: Subject) -> None:
+    """The docstring begins with one line that ends in a period, and a blank line after it."""
+    lines = (subject.cls.__doc__ or "").splitlines()
+    require(lines and lines[0].strip(), "the class has no docstring")
+    require(lines[0].endswith("."), f"its first line is no sentence: {lines[0]!r}")
+    require(lines[1:2] in ([], [""]), f"the second line of its docstring is not blank: {lines[1:2]}")
+
+
+@check(*FORMULA, on_class=True)
+def help_has_a_formula(subject: Subject) -> None:
+    """The paragraph after the first line holds the formula."""
+    _, body, _, _ = docstring_parts(subject.cls.__doc__ or "")
+    formula = body.split("\n\n")[0]
+    require(
+        EQUATION.search(formula),
+        "the paragraph after the docstring's first line holds no formula, such as: y = max(x, 0)",
+    )
+
+
+@check(on_class=True)
+def help_explains_every_option(subject: Subject) -> None:
+    """The docstring has a text under ``Options:`` for every option, and for nothing else."""
+    _, _, texts, source = docstring_parts(subject.cls.__doc__ or "")
+    names = [option.name for option in options_of(subject.cls)]
+    missing = [option.name for option in options_of(subject.cls) if not option.doc]
+    require(not missing, f"no text under Options: for {', '.join(missing)}")
+    unknown = [name for name in texts if name not in names]
+    require(not unknown, f"Options: explains {', '.join(unknown)}, which __init__ does not have")
+    require(source or "Source:" not in (subject.cls.__doc__ or ""), "Source: is empty")
+
+
+@check()
+def global_generators_are_left_alone(subject: Subject) -> None:
+    """Random numbers come from the generator that is handed in, never from a global one."""
+    if subject.kind not in EXERCISES:
+        raise Skipped("nothing of this kind draws numbers")
+    with own_randomness():
+        EXERCISES[subject.kind](subject)

@@ -1,0 +1,135 @@
+"""What holds for every data set."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..api import DataContext, Splits, Table, UsageError
+from ..data import data_folder, load_data
+from ..rng import Streams
+from .components import exercise
+from .kit import Skipped, Subject, check, require, require_finite
+
+MISSING = re.compile(r"\bNaN\b|missing", re.IGNORECASE)
+"""What the help says where values may be missing."""
+
+
+@contextmanager
+def no_downloads() -> Iterator[list[str]]:
+    """Whatever would be downloaded inside is not, but listed: the checks need no network."""
+    refused: list[str] = []
+
+    def refuse(*asked: Any, **_: Any) -> None:
+        refused.append(str(asked[0]))
+        raise OSError("the checks download nothing")
+
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+    socket.socket.connect, socket.getaddrinfo = refuse, refuse  # type: ignore[method-assign, assignment]
+    try:
+        yield refused
+    finally:
+        socket.socket.connect, socket.getaddrinfo = connect, resolve  # type: ignore[method-assign]
+
+
+def load(subject: Subject, seed: int = 0) -> Splits:
+    """The data set, or ``Skipped`` with the reason why it cannot be had here."""
+    with no_downloads() as refused:
+        try:
+            splits: Splits = subject.create().load(DataContext(data_folder(None), Streams(seed)["dataset"]))
+        except UsageError as error:
+            folder = data_folder(None)
+            missing = f"its files are not in {folder} (MLPFRAME_DATA), and the checks download nothing"
+            raise Skipped(missing if refused else str(error).splitlines()[0]) from error
+        except ImportError as error:
+            raise Skipped(f"it needs a library that is not installed: {error}") from error
+    return splits
+
+
+def parts(splits: Splits) -> dict[str, Table]:
+    found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {name: table for name, table in found.items() if table is not None}
+
+
+@exercise("dataset")
+def use(subject: Subject) -> None:
+    load(subject)
+
+
+@check("dataset")
+def one_seed_gives_one_data_set(subject: Subject) -> None:
+    """The same seed gives the same bits, loaded twice."""
+    first, second = parts(load(subject)), parts(load(subject))
+    require(first.keys() == second.keys(), f"it has the parts {list(first)}, loaded again {list(second)}")
+    for name, table in first.items():
+        for what, one, other in (("x", table.x, second[name].x), ("y", table.y, second[name].y)):
+            require(one.shape == other.shape, f"{name} {what} is {one.shape}, loaded again {other.shape}")
+            equal = np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+            require(equal, f"{name} {what} holds other numbers when it is loaded again with the same seed")
+
+
+@check("dataset")
+def its_parts_are_tables(subject: Subject) -> None:
+    """x is (n, features), y a class number or values for each row, names and image shape fit them."""
+    splits = load(subject)
+    features, classes = splits.train.x.shape[-1], len(splits.class_names)
+    for name, table in parts(splits).items():
+        x, y = table.x, table.y
+        require(x.ndim == 2 and len(x) > 0, f"{name} x is {x.shape}, expected (n, features) with rows")
+        require(x.shape[1] == features, f"{name} x has {x.shape[1]} features, train x has {features}")
+        require(len(y) == len(x), f"{name} has {len(x)} rows of x and {len(y)} of y")
+        if classes:
+            require(y.ndim == 1, f"{name} y is {y.shape}; with class_names it is (n,) class numbers")
+            require(y.dtype.kind in "iu", f"{name} y is {y.dtype}; class numbers are whole")
+        else:
+            require(y.ndim == 2, f"{name} y is {y.shape}; without class_names it is (n, k) values")
+        if table.weights is not None:
+            require(table.weights.shape == (len(x),), f"{name} has weights of shape {table.weights.shape}")
+            require((table.weights >= 0).all(), f"{name} has weights below 0")
+    names = splits.feature_names
+    require(not names or len(names) == features, f"{len(names)} feature names for {features} features")
+    shape = splits.image_shape
+    require(shape is None or shape[0] * shape[1] == features, f"image_shape {shape} for {features} features")
+
+
+@check("dataset")
+def its_numbers_are_finite(subject: Subject) -> None:
+    """Inputs and values are finite; where the help says so, inputs may be missing (NaN)."""
+    may_miss = MISSING.search(subject.cls.__doc__ or "")
+    for name, table in parts(load(subject)).items():
+        if not may_miss:
+            require_finite(f"{name} x (say in the docstring that NaN stands for what is missing)", table.x)
+        if table.y.dtype.kind == "f":
+            require_finite(f"{name} y", table.y)
+
+
+@check("dataset")
+def its_classes_are_numbered_from_0(subject: Subject) -> None:
+    """Class numbers are from 0 up to the number of class names."""
+    splits = load(subject)
+    classes = len(splits.class_names)
+    if not classes:
+        return
+    for name, table in parts(splits).items():
+        low, high = int(table.y.min()), int(table.y.max())
+        require(
+            0 <= low <= high < classes, f"{name} has class numbers from {low} to {high} for {classes} names"
+        )
+
+
+@check("dataset")
+def it_can_be_prepared_for_a_run(subject: Subject) -> None:
+    """With its defaults it becomes the arrays of a run: of its dtype, the classes whole numbers."""
+    splits = load(subject)
+    dtype = splits.train.x.dtype.name if splits.train.mapping is not None else "float32"
+    with no_downloads():
+        data = load_data(subject.create(), data_folder(None), dtype, Streams(0), final=False)
+    require(data.train.x.dtype == dtype, f"train x is {data.train.x.dtype} in a run of {dtype}")
+    kind = np.dtype(np.intp if splits.class_names else dtype)
+    require(data.train.y.dtype == kind, f"train y is {data.train.y.dtype}, expected {kind}")
+    require(data.validation is not None or not subject.create().shared.validation, "no rows are held out")

@@ -1,0 +1,281 @@
+"""What a check is, on which components it is run, and what comes of it."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import re
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest import SkipTest
+
+import numpy as np
+
+from ..api import Array, UsageError
+from ..discovery import load_path, load_plugins
+from ..registry import KINDS, REQUIRED, nearest, options_of, registries
+
+UNITS = 3
+"""What an option ``units`` is given, as a model does."""
+PLACEHOLDERS: dict[Any, Any] = {str: "a", int: 1, float: 0.5, bool: False}
+"""What a required option is given where only another option is looked at."""
+
+
+class Skipped(SkipTest):
+    """A check cannot be made here: says why. pytest takes it for a test that is skipped."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A component with options, as the checks see it."""
+
+    kind: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def cls(self) -> type[Any]:
+        return registries[self.kind][self.name]
+
+    def create(self, **more: Any) -> Any:
+        """A new instance; ``units``, where there is such an option, is given."""
+        options = {**self.options, **more}
+        if self.has("units"):
+            options.setdefault("units", UNITS)
+        return registries[self.kind].create(self.name, **options)
+
+    def has(self, option: str) -> bool:
+        return any(one.name == option for one in options_of(self.cls))
+
+
+@dataclass(frozen=True)
+class Check:
+    """A fact that holds for every component of some kinds.
+
+    Args:
+        name: of its function.
+        fact: the function's docstring.
+        kinds: whose components it holds for.
+        run: raises ``AssertionError`` where it does not hold, ``Skipped`` where that cannot be found out.
+        on_class: whether it is about the class alone, not about instances.
+        on_options: whether it is about the making of instances alone.
+    """
+
+    name: str
+    fact: str
+    kinds: tuple[str, ...]
+    run: Callable[[Subject], None]
+    on_class: bool = False
+    on_options: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name in words."""
+        return self.name.replace("_", " ")
+
+
+_checks: list[Check] = []
+F = TypeVar("F", bound=Callable[[Subject], None])
+
+
+def check(*kinds: str, on_class: bool = False, on_options: bool = False) -> Callable[[F], F]:
+    """Make the decorated function a check of these kinds; of all kinds if none is named."""
+
+    def add(function: F) -> F:
+        name, fact = function.__name__, (function.__doc__ or "").strip()
+        _checks.append(Check(name, fact, kinds or KINDS, function, on_class, on_options))
+        return function
+
+    return add
+
+
+def checks(kind: str | None = None) -> list[Check]:
+    """The checks of a kind; without one, all."""
+    return [one for one in _checks if kind is None or kind in one.kinds]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check of one component. Called, it raises ``AssertionError`` or ``Skipped``."""
+
+    kind: str
+    name: str
+    check: Check
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}: {self.check.title}"
+
+    def __call__(self) -> None:
+        skipped = []
+        for subject in self._subjects():
+            try:
+                with np.errstate(all="ignore"):
+                    self.check.run(subject)
+            except Skipped as reason:
+                skipped.append(reason)
+            except AssertionError as error:
+                if subject.options:
+                    raise AssertionError(f"with {dict(subject.options)}: {error}") from error
+                raise
+        if skipped:
+            raise skipped[0]
+
+    def outcome(self) -> Outcome:
+        """The same, with what came of it as the result; whatever a component raises is its failure."""
+        try:
+            self()
+        except Skipped as reason:
+            return Outcome(self, "skipped", str(reason))
+        except AssertionError as error:
+            return Outcome(self, "failed", str(error))
+        except UsageError as error:
+            return Outcome(self, "failed", str(error))
+        except Exception as error:
+            text = " ".join(str(error).split())
+            return Outcome(self, "failed", f"{type(error).__name__}: {text} ({self._place(error)})")
+        return Outcome(self, "ok")
+
+    def _place(self, error: Exception) -> str:
+        """The file and line where the component raised an error, or called what raised it."""
+        frames = traceback.extract_tb(error.__traceback__)
+        own = inspect.getsourcefile(registries[self.kind][self.name])
+        frame = next((one for one in reversed(frames) if one.filename == own), frames[-1])
+        return f"{frame.filename}:{frame.lineno}"
+
+    def _subjects(self) -> list[Subject]:
+        """The component with its defaults and with the options of each of its ``examples``."""
+        plain = Subject(self.kind, self.name)
+        if self.check.on_class:
+            return [plain]
+        examples = [Subject(self.kind, self.name, one) for one in getattr(plain.cls, "examples", ())]
+        required = {one.name: one for one in options_of(plain.cls) if one.default is REQUIRED}
+        if not required.keys() - {"units"}:
+            return [plain, *examples]
+        if examples:
+            return examples
+        if self.check.on_options and all(one.type in PLACEHOLDERS for one in required.values()):
+            return [Subject(self.kind, self.name, {k: PLACEHOLDERS[one.type] for k, one in required.items()})]
+        raise Skipped(
+            f"{', '.join(required)} must be given; a class attribute examples = ({{…}},) says what to try"
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case: ``ok``, ``failed`` or ``skipped``, and why."""
+
+    case: Case
+    status: str
+    reason: str = ""
+
+
+def cases(components: Iterable[tuple[str, str]]) -> list[Case]:
+    """Every check of every component given by kind and name."""
+    return [Case(kind, name, one) for kind, name in components for one in checks(kind)]
+
+
+def plugin_cases(path: Path) -> list[Case]:
+    """Every check of every component that a plugin file or folder provides.
+
+    Raises:
+        UsageError: there is no such file, it cannot be loaded, or it provides nothing.
+    """
+    return cases(load_path(path))
+
+
+def find_components(request: str) -> list[tuple[str, str]]:
+    """The components that are meant by a plugin's file or folder, a name, ``kind/name``, a kind, or ``all``.
+
+    Raises:
+        UsageError: it means none.
+    """
+    load_plugins()
+    kind, _, name = request.partition("/")
+    if kind in KINDS and name and not Path(request).exists():
+        registries[kind][name]
+        return [(kind, name)]
+    if request.endswith(".py") or "/" in request:
+        return load_path(Path(request))
+    known = [(kind, name) for kind in KINDS for name in registries[kind].names()]
+    if request == "all":
+        return known
+    found = [one for one in known if request in one]
+    if not found and Path(request).is_dir():
+        return load_path(Path(request))
+    for broken in registries.broken:
+        if not found and broken.name == request:
+            raise UsageError(f"{request} could not be loaded ({broken.file}): {broken.error}")
+    if not found:
+        names = {*KINDS, *(name for _, name in known)}
+        raise UsageError(f"there is no component or file {request!r}; {nearest(request, names)}")
+    return found
+
+
+# --- saying what is wrong ------------------------------------------------------------------------
+
+
+def require(holds: object, message: str) -> None:
+    """Raise ``AssertionError`` with the message unless it holds; also where Python runs with ``-O``."""
+    if not holds:
+        raise AssertionError(message)
+
+
+def require_close(
+    what: str, found: Array, expected: Array, *, rtol: float = 0.0, atol: float = 0.0, where: Any = None
+) -> None:
+    """Raise ``AssertionError`` with the worst element unless all agree; to the bit without tolerances."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    require(
+        found.shape == expected.shape, f"{what} has the shape {found.shape}, expected is {expected.shape}"
+    )
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected) & (rtol == atol == 0))
+    excess = np.abs(found - expected) - rtol * np.abs(expected) - atol
+    wrong = ~same & ~(excess <= 0) if rtol or atol else ~same
+    if where is not None:
+        wrong &= where
+    if wrong.any():
+        worst = np.unravel_index(
+            int(np.argmax(np.where(wrong, np.nan_to_num(excess, nan=np.inf), -1))), wrong.shape
+        )
+        at = f"[{', '.join(map(str, worst))}]" if worst else ""
+        name, opened, words = what.partition(" (")
+        wide = f"; {np.count_nonzero(wrong)} of {wrong.size} elements are wrong" if wrong.size > 1 else ""
+        raise AssertionError(
+            f"{name}{at} is {found[worst]:.8g}, expected is {expected[worst]:.8g}{opened}{words}{wide}"
+        )
+
+
+def require_finite(what: str, *arrays: Any) -> None:
+    for array in arrays:
+        bad = ~np.isfinite(np.asarray(array))
+        require(not bad.any(), f"{what}: {np.count_nonzero(bad)} of {bad.size} numbers are not finite")
+
+
+@contextmanager
+def own_randomness() -> Iterator[None]:
+    """Raise ``AssertionError`` if a global generator, of NumPy or of Python, is used inside."""
+    legacy, python = np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002 - to see that nobody uses it
+    yield
+    now = np.random.get_state(legacy=False)  # noqa: NPY002
+    same = (
+        np.array_equal(legacy["state"]["key"], now["state"]["key"])
+        and legacy["state"]["pos"] == now["state"]["pos"]
+    )
+    require(same, "NumPy's global generator was used; draw from the generator that is handed in")
+    require(random.getstate() == python, "Python's global generator was used; draw from the one handed in")
+
+
+@contextmanager
+def raising(what: str) -> Iterator[None]:
+    """Raise ``AssertionError`` for an overflow, an invalid operation or a division by 0 inside."""
+    try:
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            yield
+    except FloatingPointError as error:
+        place = re.sub(r"^.*/", "", traceback.extract_tb(error.__traceback__)[-1].filename)
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise AssertionError(f"{what}: {error} ({place}:{line}); compute it in a stable form") from error

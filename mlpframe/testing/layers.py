@@ -1,0 +1,386 @@
+"""What holds for every layer."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..api import Array, Layer, UsageError
+from .components import exercise
+from .gradients import BoundLayer, away_from_zero, differences, draw_parameters
+from .kit import (
+    UNITS,
+    Skipped,
+    Subject,
+    check,
+    raising,
+    require,
+    require_close,
+    require_finite,
+)
+
+SHAPES = ((5, 4, 3), (1, 4, 3), (5, 1, 3), (5, 4, 1), (1, 1, 1), (3, 6, 2), (2, 16, 4))
+"""Batch, features, units: odd ones too. A layer may refuse some numbers of features."""
+DRAWS = 3000
+"""Training passes whose mean is compared with the evaluation's output."""
+
+
+class Trial:
+    """A layer bound to random arrays, and a random ∂loss/∂y."""
+
+    def __init__(self, subject: Subject, shape: tuple[int, int, int], **bound: Any) -> None:
+        batch, n_in, units = shape
+        rng = np.random.default_rng(shape)
+        self.layer = make(subject, units)
+        self.x, self.p = away_from_zero(rng, batch, n_in), draw_parameters(self.layer, n_in, rng)
+        self.dy = rng.standard_normal((batch, self.layer.n_out(n_in)))
+        self.n_in, self.state = n_in, self.layer.state(n_in)
+        own = self.layer.state(n_in)  # not those that are kept to compare with
+        self.bound = BoundLayer(self.layer, self.x, self.p, state=own, **bound)
+
+    def step(self) -> tuple[Array, dict[str, Array]]:
+        """Output and gradients of a step."""
+        y = self.bound.forward()
+        self.bound.backward(self.dy)
+        return y, self.bound.gradients()
+
+
+def make(subject: Subject, units: int = UNITS) -> Layer:
+    fixed = "units" in subject.options or not subject.has("units")
+    layer: Layer = subject.create() if fixed else subject.create(units=units)
+    return layer
+
+
+def shapes(subject: Subject) -> list[tuple[int, int, int]]:
+    """The shapes whose number of features the layer takes."""
+    accepted = [shape for shape in SHAPES if _accepts(subject, shape)]
+    widths = sorted({n_in for _, n_in, _ in SHAPES})
+    if not accepted:
+        raise Skipped(f"it refuses {widths} features; name options for one of these in `examples`")
+    return accepted
+
+
+def _accepts(subject: Subject, shape: tuple[int, int, int]) -> bool:
+    try:
+        layer = make(subject, shape[2])
+        layer.n_out(shape[1])
+        layer.parameters(shape[1])
+    except (ValueError, UsageError):
+        return False
+    return True
+
+
+def in_words(shape: tuple[int, int, int], *, training: bool = True) -> str:
+    return f"batch {shape[0]}, {shape[1]} features, {'training' if training else 'evaluation'}"
+
+
+def draws(subject: Subject) -> bool:
+    """Whether the layer draws random numbers while it trains."""
+    trial = Trial(subject, shapes(subject)[0])
+    trial.bound.forward()
+    return trial.bound.ctx.drawn
+
+
+@exercise("layer")
+def use(subject: Subject) -> None:
+    for training in (True, False):
+        Trial(subject, shapes(subject)[0], training=training).step()
+
+
+# --- derivatives ---------------------------------------------------------------------------------
+
+
+def _trials(subject: Subject) -> Iterator[tuple[str, Trial]]:
+    for shape in shapes(subject):
+        for training in (True, False):
+            yield in_words(shape, training=training), Trial(subject, shape, training=training)
+
+
+def _compare(what: str, trial: Trial, names: list[str]) -> None:
+    """Gradients against slopes; where the function has a kink between neighbours, it has no slope."""
+    y, gradients = trial.step()
+    scale = max(1.0, float(np.abs(y).max(initial=0)) * float(np.abs(trial.dy).max(initial=0)))
+    for name in names:
+        at = trial.bound.x if name == "x" else trial.bound.p[name]
+        slope, kinks = differences(trial.bound.forward, at, weights=trial.dy)
+        require(
+            np.count_nonzero(kinks) <= max(1, at.size // 10),
+            f"y has a kink or a jump at {np.count_nonzero(kinks)} of {at.size} elements of {name} ({what})",
+        )
+        require_close(
+            f"∂l/∂{name} ({what})", gradients[name], slope, rtol=1e-6, atol=1e-8 * scale, where=~kinks
+        )
+
+
+@check("layer")
+def derivative_of_the_input_is_the_slope(subject: Subject) -> None:
+    """∂l/∂x as backward writes it is the slope of Σ dy · y by finite differences, in both modes."""
+    for what, trial in _trials(subject):
+        _compare(what, trial, ["x"])
+
+
+@check("layer")
+def derivatives_of_the_parameters_are_the_slopes(subject: Subject) -> None:
+    """The gradient of every parameter is the slope by finite differences, in both modes."""
+    for what, trial in _trials(subject):
+        _compare(what, trial, list(trial.p))
+
+
+@check("layer")
+def gradients_are_overwritten(subject: Subject) -> None:
+    """What dx and g held before does not count: a step writes them, it does not add to them."""
+    for shape in shapes(subject):
+        trial = Trial(subject, shape)
+        trial.bound.forward()
+        trial.bound.backward(trial.dy, 0.0)
+        clean = trial.bound.gradients()
+        trial.bound.forward()
+        trial.bound.backward(trial.dy, 5.0)
+        for name, gradient in trial.bound.gradients().items():
+            require_close(
+                f"∂l/∂{name}, after 5 was left in its array ({in_words(shape)})", gradient, clean[name]
+            )
+
+
+# --- arrays --------------------------------------------------------------------------------------
+
+
+@check("layer")
+def output_has_the_announced_width(subject: Subject) -> None:
+    """y and dy are (batch, n_out(n_in)), of the run's dtype, contiguous, and do not overlap."""
+    for shape in shapes(subject):
+        trial = Trial(subject, shape)
+        expected = (shape[0], trial.layer.n_out(shape[1]))
+        y, dy = trial.bound.bound.y, trial.bound.bound.dy
+        for name, array in (("y", y), ("dy", dy)):
+            require(array.shape == expected, f"{name} is {array.shape}, n_out announces {expected}")
+            require(array.flags.c_contiguous, f"{name} is not contiguous")
+            require(array.dtype == trial.x.dtype, f"{name} is {array.dtype} in a run of {trial.x.dtype}")
+        require(not np.shares_memory(y, dy), "y and dy share memory; each needs an array of its own")
+
+
+@check("layer")
+def first_layer_needs_no_dx(subject: Subject) -> None:
+    """Without dx, as in the first layer, outputs and gradients are the same."""
+    shape = shapes(subject)[0]
+    y, gradients = Trial(subject, shape).step()
+    first_y, first = Trial(subject, shape, needs_dx=False).step()
+    require_close("y without dx", first_y, y)
+    for name in first:
+        require_close(f"∂l/∂{name} without dx", first[name], gradients[name])
+
+
+@check("layer")
+def inputs_are_left_alone(subject: Subject) -> None:
+    """A step changes neither x nor a parameter."""
+    for shape in shapes(subject):
+        trial = Trial(subject, shape)
+        before = {name: array.copy() for name, array in (("x", trial.x), *trial.p.items())}
+        trial.step()
+        for name, array in (("x", trial.x), *trial.p.items()):
+            require_close(f"{name} after a step", array, before[name])
+
+
+@check("layer")
+def a_step_can_be_repeated(subject: Subject) -> None:
+    """The same input, parameters, state and random stream give the same bits again."""
+    for training in (True, False):
+        trial = Trial(subject, shapes(subject)[0], training=training)
+        y, gradients = trial.step()
+        again, others = trial.step()
+        require_close("y of the same step, done again,", again, y)
+        for name, gradient in gradients.items():
+            require_close(f"∂l/∂{name} of the same step, done again,", others[name], gradient)
+
+
+@check("layer")
+def layers_share_nothing(subject: Subject) -> None:
+    """Two layers of a kind, or one bound for two batches, run in between each other as each would alone."""
+    shape = shapes(subject)[0]
+    y, alone = Trial(subject, shape).step()
+    first, second = Trial(subject, shape), Trial(subject, shape)
+    larger = np.repeat(first.x + 1, 2, 0)
+    third = BoundLayer(first.layer, larger, first.p, state=first.layer.state(shape[1]))
+    first.bound.forward()
+    second.bound.x *= -2
+    second.bound.forward()
+    third.forward()
+    third.backward(np.ones_like(third.bound.dy))
+    first.bound.backward(first.dy)
+    require_close("y, when others have run in between,", first.bound.bound.y, y)
+    for name, gradient in first.bound.gradients().items():
+        require_close(f"∂l/∂{name}, when others have run in between,", gradient, alone[name])
+    for name, array in first.layer.state(shape[1]).items():
+        require(
+            not np.shares_memory(array, make(subject).state(shape[1])[name]),
+            f"state {name!r} is one array for all layers; make a new one in state()",
+        )
+
+
+@check("layer")
+def stacked_networks_are_single_ones(subject: Subject) -> None:
+    """With an axis more in front, every array holds what single networks compute."""
+    runs = 1 if draws(subject) else 3  # two runs that draw from one stream do not see the same numbers
+    for shape in shapes(subject):
+        batch, n_in, units = shape
+        rng, layer = np.random.default_rng(1), make(subject, units)
+        x, p = away_from_zero(rng, runs, batch, n_in), draw_parameters(layer, n_in, rng, (runs,))
+        dy = rng.standard_normal((runs, batch, layer.n_out(n_in)))
+        states = [layer.state(n_in) for _ in range(runs)]
+        state = {name: np.stack([one[name] for one in states]) for name in states[0]}
+        stacked = BoundLayer(layer, x.copy(), p, state=state)
+        y = stacked.forward()
+        stacked.backward(dy)
+        for run in range(runs):
+            own = {name: value[run].copy() for name, value in p.items()}
+            single = BoundLayer(layer, x[run].copy(), own, state=states[run])
+            words = f"of network {run} of {runs} ({in_words(shape)})"
+            require_close(f"y {words}", y[run], single.forward(), rtol=1e-12, atol=1e-12)
+            single.backward(dy[run])
+            for name, gradient in single.gradients().items():
+                mine = stacked.gradients()[name][run]
+                require_close(f"∂l/∂{name} {words}", mine, gradient, rtol=1e-12, atol=1e-12)
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+@check("layer")
+def single_precision_is_near_double(subject: Subject) -> None:
+    """In float32 all arrays are float32, and the numbers those of float64 but for rounding."""
+    shape, training = shapes(subject)[0], not draws(subject)  # a stream gives other numbers in float32
+    double = Trial(subject, shape, training=training)
+    y, gradients = double.step()
+    p, state = ({k: v.astype("f4") for k, v in arrays.items()} for arrays in (double.p, double.state))
+    single = BoundLayer(double.layer, double.x.astype("f4"), p, state=state, training=training)
+    for name, array in (("y", single.bound.y), ("dy", single.bound.dy)):
+        require(array.dtype == np.float32, f"{name} is {array.dtype} in a run of float32; use ctx.array")
+    require_close("y in float32", single.forward(), y, rtol=1e-4, atol=1e-4)
+    single.backward(double.dy)
+    for name, gradient in single.gradients().items():
+        require_close(f"∂l/∂{name} in float32", gradient, gradients[name], rtol=1e-3, atol=1e-3)
+
+
+@check("layer")
+def large_inputs_stay_finite(subject: Subject) -> None:
+    """Inputs of ±10,000 and equal ones give finite outputs and gradients, without an overflow on the way."""
+    _, n_in, units = shapes(subject)[0]
+    rows = np.array([[1e4, -1e4, 0, 1], [-1e4, -1e4, -1e4, -1e4], [1e4, 1e4, 1e4, 1e4]])
+    for dtype in ("float32", "float64"):
+        for training in (True, False):
+            layer, rng = make(subject, units), np.random.default_rng(2)
+            x = (
+                np.resize(rows, (3, n_in)).astype(dtype)
+                if n_in % 4
+                else np.tile(rows, n_in // 4).astype(dtype)
+            )
+            p = {name: value.astype(dtype) for name, value in draw_parameters(layer, n_in, rng).items()}
+            state = {name: value.astype(dtype) for name, value in layer.state(n_in).items()}
+            bound = BoundLayer(layer, x, p, state=state, training=training)
+            with raising(f"inputs of ±10,000 in {dtype}"):
+                y = bound.forward()
+                bound.backward(rng.standard_normal(y.shape))
+            require_finite(f"y for inputs of ±10,000 in {dtype}", y)
+            for name, gradient in bound.gradients().items():
+                require_finite(f"∂l/∂{name} for inputs of ±10,000 in {dtype}", gradient)
+
+
+@check("layer")
+def a_step_allocates_no_arrays(subject: Subject) -> None:
+    """A step takes less new memory than a byte for each input: it writes into arrays that it has."""
+    width = next((w for w in (512, 1024, 256, 64, 16, 4, 6, 1) if _accepts(subject, (1, w, UNITS))), None)
+    if width is None:
+        raise Skipped("it refuses the numbers of features that are tried")
+    trial = Trial(subject, (2**18 // max(width, 64), width, UNITS))
+    trial.step()
+    bound = trial.bound.bound
+    tracemalloc.start()
+    try:
+        bound.forward()
+        _, forward = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        bound.backward()
+        _, backward = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    for half, peak in (("forward", forward), ("backward", backward)):
+        require(
+            peak < max(trial.x.size, 2**18),
+            f"{half}() allocates {peak:,} bytes for {trial.x.size:,} inputs; bind arrays and write with out=",
+        )
+
+
+# --- modes ---------------------------------------------------------------------------------------
+
+
+@check("layer")
+def evaluation_draws_nothing(subject: Subject) -> None:
+    """Random numbers are drawn in training only."""
+    trial = Trial(subject, shapes(subject)[0], training=False)
+    trial.bound.forward()
+    require(not trial.bound.ctx.drawn, "it draws random numbers in evaluation; ask ctx.training")
+
+
+@check("layer")
+def evaluation_changes_no_state(subject: Subject) -> None:
+    """What is kept, such as running means, changes in training only."""
+    trial = Trial(subject, shapes(subject)[0], training=False)
+    trial.step()
+    for name, array in trial.bound.ctx.state.items():
+        require_close(f"state {name!r} after an evaluation", array, trial.state[name])
+
+
+@check("layer")
+def learning_changes_its_state_only(subject: Subject) -> None:
+    """``learn`` leaves the training inputs alone, and the layer takes them in evaluation afterwards."""
+    for shape in shapes(subject):
+        trial = Trial(subject, shape, training=False)
+        x = np.random.default_rng(8).standard_normal((20, shape[1]))
+        x[:, 0] = 3  # a constant feature
+        before = x.copy()
+        trial.layer.learn(x, trial.bound.ctx.state)
+        require_close("x after learn", x, before)
+        trial.bound.bound.forward()
+        require_finite("y after learn", trial.bound.bound.y)
+
+
+@check("layer")
+def randomness_keeps_the_expectation(subject: Subject) -> None:
+    """Where it draws, the mean over many draws is the evaluation's output, or mean and variance are kept."""
+    if not draws(subject):
+        return
+    shape = next((one for one in shapes(subject) if one[1] >= 4), shapes(subject)[0])
+    trial = Trial(subject, shape)
+    expected = Trial(subject, shape, training=False).bound.forward()
+    total, squares = np.zeros_like(expected), np.zeros_like(expected)
+    trial.bound.forward()
+    for _ in range(DRAWS):
+        trial.bound.bound.forward()
+        total += trial.bound.bound.y
+        squares += trial.bound.bound.y**2
+    mean = total / DRAWS
+    error = np.sqrt(np.maximum(squares / DRAWS - mean**2, 0) / DRAWS)
+    off = np.abs(mean - expected) > 6 * error + 1e-9
+    require(
+        not off.any() or _keeps_moments(subject, shape),
+        f"over {DRAWS} draws y is {mean[off][:1]} on average, in evaluation {expected[off][:1]}; rescale",
+    )
+
+
+def _keeps_moments(subject: Subject, shape: tuple[int, int, int]) -> bool:
+    """Whether outputs for standard normal inputs have the same mean and variance in both modes."""
+    rng, moments = np.random.default_rng(3), []
+    x = rng.standard_normal((DRAWS, *Trial(subject, shape).x.shape))
+    for training in (True, False):
+        bound, seen = Trial(subject, shape, training=training).bound, []
+        bound.forward()
+        for one in x:
+            bound.x[...] = one
+            bound.bound.forward()
+            seen.append(bound.bound.y.copy())
+        moments.append((np.mean(seen), np.var(seen)))
+    (mean, variance), (expected, spread) = moments
+    return bool(abs(mean - expected) < 0.05 * spread**0.5 and abs(variance / spread - 1) < 0.06)

@@ -1,0 +1,133 @@
+"""A small run, outside of any command, for what trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..api import Array, Callback, Layer, Loss, Optimizer, Schedule, Splits, Table, Task
+from ..data import Data, Pipeline
+from ..lockstep import Lockstep
+from ..network import Network
+from ..optim import Updater
+from ..registry import registries
+from ..rng import Streams
+from ..trainer import Settings, Trainer
+
+ROWS, BATCH, EPOCHS = 23, 5, 3
+"""Four batches of five rows and one of three to an epoch."""
+N_IN, WIDTH, N_OUT = 4, 4, 3
+
+
+class NoTracker:
+    """A tracker that keeps nothing."""
+
+    def start(self, about: Mapping[str, Any]) -> None: ...
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def end(self, status: str, results: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+
+class Saving(Callback):
+    """Saves the run in the middle of an epoch."""
+
+    name = "saving"
+    step = 8
+
+    def on_window(self, run: Any) -> None:
+        if run.step == self.step:
+            run.save("middle")
+
+
+def draw_data(task: Task = "classification") -> Data:
+    """Four features and three classes, or three values between 0 and 1, that can be learned."""
+    rng = np.random.default_rng(0)
+    direction = rng.standard_normal((N_IN, N_OUT))
+
+    def table(n: int) -> Table:
+        x = rng.standard_normal((n, N_IN))
+        scores = x @ direction
+        return Table(x, scores.argmax(1) if task == "classification" else 1 / (1 + np.exp(-scores)))
+
+    train, held = table(ROWS), table(40)
+    names = ("a", "b", "c") if task == "classification" else ()
+    return Data("drawn", Splits(train, held, class_names=names), train, held, None, None, None)
+
+
+def default(kind: str, name: str, **options: Any) -> Any:
+    return registries[kind].create(name, **options)
+
+
+def layers_for(loss: Loss, task: Task, middle: Layer | None = None) -> list[Layer]:
+    """Linear, a layer, linear; and what brings the outputs to where the loss is defined."""
+    layers = [
+        default("layer", "linear", units=WIDTH),
+        middle or default("layer", "tanh"),
+        default("layer", "linear", units=N_OUT),
+    ]
+    if task == "regression":
+        return [*layers, default("layer", "sigmoid")]
+    return layers if takes_logits(loss) else [*layers, default("layer", "softmax")]
+
+
+def takes_logits(loss: Loss) -> bool:
+    """Whether the loss makes probabilities of any numbers itself."""
+    read: Array = loss.predict(np.array([[2.0, -3.0, 0.5]]))
+    return bool(np.isclose(read.sum(), 1) and (read >= 0).all())
+
+
+def make_run(
+    folder: Path,
+    *,
+    layer: Layer | None = None,
+    loss: Loss | None = None,
+    optimizer: Optimizer | None = None,
+    schedule: Schedule | None = None,
+    callbacks: Mapping[str, Callback] | None = None,
+) -> Trainer:
+    """A run of three epochs in float32 with defaults for all that is not given."""
+    loss = loss or default("loss", "cross_entropy")
+    task: Task = "classification" if "classification" in loss.tasks else "regression"
+    data, streams = draw_data(task), Streams(0)
+    data = Data("drawn", data.splits, _single(data.train), _single(data.validation), None, None, None)
+    network = Network(layers_for(loss, task, layer), loss, N_IN, data.train.y, "float32", streams)
+    network.learn(data.train.x)
+    optimizer = optimizer or default("optimizer", "sgd")
+    updater = Updater(optimizer, network)
+    engine = default("engine", "numpy")
+    engine.bind(network, updater)
+    metrics = {"accuracy": default("metric", "accuracy")} if task == "classification" else {}
+    return Trainer(
+        network=network,
+        updater=updater,
+        schedule=schedule or default("schedule", "constant"),
+        engine=engine,
+        data=data,
+        pipeline=Pipeline({}, data.splits, streams),
+        metrics=metrics,
+        callbacks={"saving": Saving(), **(callbacks or {})},
+        tracker=NoTracker(),
+        streams=streams,
+        settings=Settings(optimizer.default_lr, EPOCHS, BATCH, 2, True),
+        folder=folder,
+        title="a run",
+        about={},
+    )
+
+
+def _single(table: Table | None) -> Any:
+    if table is None:
+        return None
+    return Table(table.x.astype("f4"), table.y.astype("f4") if table.y.ndim == 2 else table.y)
+
+
+def fit(run: Trainer) -> None:
+    """Train a run to its end."""
+    ((ended,),) = Lockstep([run]).run()
+    if ended[1] is not None:
+        raise ended[1]

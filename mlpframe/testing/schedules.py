@@ -1,0 +1,146 @@
+"""What holds for every schedule."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+
+import numpy as np
+
+from ..api import Schedule
+from .components import exercise
+from .kit import Subject, check, require
+
+TOTAL = 1000
+
+
+def losses(n: int, seed: int = 0) -> list[float]:
+    """Noisy losses that fall, then stay: every reactive schedule has something to react to."""
+    noise = np.random.default_rng(seed).uniform(0.9, 1.1, n)
+    return [float(value) for value in np.maximum(np.exp(-np.arange(n) / 10), 0.2) * noise]
+
+
+def factors(schedule: Schedule, total: int = TOTAL) -> list[float]:
+    return [schedule.factor(step, total) for step in range(total)]
+
+
+@exercise("schedule")
+def use(subject: Subject) -> None:
+    schedule = subject.create()
+    for value in losses(5):
+        schedule.observe(value)
+        schedule.factors(0, 10, TOTAL)
+
+
+def _require_rate(factor: float, where: str) -> None:
+    require(type(factor) is float, f"the factor {where} is a {type(factor).__name__}, not a Python float")
+    require(isfinite(factor) and factor >= 0, f"the factor {where} is {factor}")
+
+
+@check("schedule")
+def factors_are_finite_and_not_negative(subject: Subject) -> None:
+    """Over a run, at its edges, after its end and in runs of 0, 1 and 2 steps, a factor is finite and ≥ 0."""
+    schedule = subject.create()
+    observed = iter(losses(TOTAL))
+    for step in range(TOTAL + 1):
+        _require_rate(schedule.factor(step, TOTAL), f"at step {step} of {TOTAL}")
+        if schedule.observes != "nothing" and step % 10 == 0:
+            schedule.observe(next(observed))
+    for total in (0, 1, 2):
+        for step in range(total + 1):
+            _require_rate(schedule.factor(step, total), f"at step {step} of {total}")
+
+
+@check("schedule")
+def asking_changes_nothing(subject: Subject) -> None:
+    """The factor of a step does not depend on which other steps were asked for before, or how often."""
+    schedule = subject.create()
+    for value in losses(50) if schedule.observes != "nothing" else ():
+        schedule.observe(value)
+    forwards = factors(schedule)
+    backwards = [schedule.factor(step, TOTAL) for step in reversed(range(TOTAL))][::-1]
+    for step, (one, other) in enumerate(zip(forwards, backwards, strict=True)):
+        require(one == other, f"the factor at step {step} is first {one}, then {other}")
+    schedule.factor(3, 10)
+    require(factors(schedule) == forwards, "the factors differ after a run of another length was asked for")
+
+
+@check("schedule")
+def factors_of_a_block_are_those_of_its_steps(subject: Subject) -> None:
+    """``factors(start, stop, total)`` is ``factor`` of every step from start up to stop."""
+    schedule = subject.create()
+    for start, stop in ((0, 1), (3, 3), (0, TOTAL), (990, 1000), (7, 500)):
+        expected = [schedule.factor(step, TOTAL) for step in range(start, stop)]
+        block = list(schedule.factors(start, stop, TOTAL))
+        require(
+            len(block) == len(expected),
+            f"factors({start}, {stop}, …) has {len(block)} numbers for {stop - start} steps",
+        )
+        for step, (one, other) in enumerate(zip(block, expected, strict=True), start):
+            require(
+                one == other, f"at step {step}, factors({start}, {stop}, …) has {one}, factor() says {other}"
+            )
+
+
+@check("schedule")
+def only_what_observes_reacts(subject: Subject) -> None:
+    """A schedule that observes nothing has no state and stays as it is; another says what it observes."""
+    schedule = subject.create()
+    require(
+        schedule.observes in ("nothing", "window", "epoch"),
+        f"observes is {schedule.observes!r}, expected nothing, window or epoch",
+    )
+    require(
+        (schedule.window > 0) == (schedule.observes == "window"),
+        f"it observes {schedule.observes!r} and its window is {schedule.window}",
+    )
+    if schedule.observes == "nothing":
+        before = factors(schedule)
+        for value in losses(50):
+            schedule.observe(value)
+        require(factors(schedule) == before, "it reacts to losses, and observes='nothing'")
+        require(not schedule.state(), f"it observes nothing and has the state {schedule.state()}")
+
+
+@check("schedule")
+def it_continues_from_its_state(subject: Subject) -> None:
+    """A new instance that is given the state, written as JSON, has the same factors from there on."""
+    for seen in (0, 1, 2, 7, 23, 40):
+        first, second = subject.create(), subject.create()
+        observed = losses(60)
+        for value in observed[:seen]:
+            first.observe(value)
+        try:
+            text = json.dumps(first.state(), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"after {seen} losses state() is no JSON: {error}") from error
+        second.restore(json.loads(text))
+        for number, value in enumerate(observed[seen:], seen):
+            one, other = first.factor(5, TOTAL), second.factor(5, TOTAL)
+            require(one == other, f"after {number} losses the factor is {one}, of a continued run {other}")
+            first.observe(value)
+            second.observe(value)
+        require(first.state() == second.state(), "the state of a continued run is another at its end")
+
+
+@check("schedule")
+def schedules_share_nothing(subject: Subject) -> None:
+    """What one instance observes does not change another."""
+    first, second = subject.create(), subject.create()
+    before = factors(second)
+    for value in losses(50):
+        first.observe(value)
+    require(factors(second) == before, "what one instance has observed changes the factors of another")
+
+
+@check("schedule")
+def it_stays_finite_whatever_is_observed(subject: Subject) -> None:
+    """Losses that are NaN, infinite, 0 or negative leave factor and state finite."""
+    schedule = subject.create()
+    for value in (np.nan, np.inf, 1.0, np.nan, -np.inf, 0.0, 0.0, np.inf, -1.0, 2.0):
+        schedule.observe(float(value))
+        _require_rate(schedule.factor(5, TOTAL), f"after a loss of {value}")
+        try:
+            json.dumps(schedule.state(), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"after a loss of {value} state() is no JSON: {error}") from error

@@ -1,0 +1,24 @@
+"""Pictures that callbacks draw into a run's folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlpframe.api import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 120
+
+
+def due(every: int, run: Run) -> bool:
+    """Whether something that is done every so many epochs (0: never) is to be done after this one."""
+    return every > 0 and run.epoch % every == 0
+
+
+def save(figure: Figure, run: Run, name: str, *, at_end: bool) -> None:
+    """Write ``figures/<name>.png``, or with the epoch in its name where it is not the last state."""
+    folder = run.folder / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / (f"{name}.png" if at_end else f"{name}_epoch_{run.epoch:04d}.png"), dpi=DPI)

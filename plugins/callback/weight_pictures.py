@@ -1,0 +1,80 @@
+"""The callback ``weight_pictures``."""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, Callback, Run, UsageError, check_range, register
+
+from ._figures import due, save
+
+
+@register("weight_pictures")
+class WeightPictures(Callback):
+    """Draws the weights of the first layer as images, one for each unit.
+
+    ``figures/weights.png`` after the run, and ``figures/weights_epoch_<n>.png`` every so many epochs
+
+    Red weights are positive, blue ones negative, white is 0; the strongest colours are the largest weight of
+    all. For data that are images.
+
+    Options:
+        every: draw also after every so many epochs; 0: only after the run.
+        units: draw the first of the units, at most so many, at least 1.
+    """
+
+    def __init__(self, *, every: int = 0, units: int = 100) -> None:
+        check_range("every", every, minimum=0)
+        check_range("units", units, minimum=1)
+        self.every, self.units = every, units
+
+    def check(self, run: Run) -> None:
+        if run.splits.image_shape is None:
+            raise UsageError("callbacks.weight_pictures draws images, and the rows of this data set are none")
+        if _first_weights(run) is None:
+            raise UsageError("callbacks.weight_pictures: no layer of this model has a weight for every pixel")
+
+    def on_epoch(self, run: Run) -> None:
+        if due(self.every, run):
+            self._draw(run, at_end=False)
+
+    def on_end(self, run: Run) -> None:
+        self._draw(run, at_end=True)
+
+    def _draw(self, run: Run, *, at_end: bool) -> None:
+        from matplotlib.figure import Figure  # here: training without pictures does not need it
+
+        weights, shape = _first_weights(run), run.splits.image_shape
+        assert weights is not None
+        assert shape is not None
+        picture = tiles(weights[:, : self.units].T.reshape(-1, *shape))
+        height, width = picture.shape
+        figure = Figure(figsize=(8, max(1.0, 7.2 * height / width) + 0.6), layout="constrained")
+        axes = figure.subplots()
+        largest = float(np.nanmax(np.abs(picture))) or 1.0
+        image = axes.imshow(picture, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+        axes.set_axis_off()
+        axes.set_title(f"Weights of the first layer after {run.epoch} epochs")
+        figure.colorbar(image, ax=axes, shrink=0.6)
+        save(figure, run, "weights", at_end=at_end)
+
+
+def tiles(images: Array) -> Array:
+    """Images ``(n, height, width)`` side by side in a square as far as possible, with gaps of NaN."""
+    n, height, width = images.shape
+    columns = ceil(sqrt(n))
+    rows = ceil(n / columns)
+    made = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + 1), (i % columns) * (width + 1)
+        made[top : top + height, left : left + width] = image
+    return made
+
+
+def _first_weights(run: Run) -> Array | None:
+    """The first parameter ``(pixels, units)``."""
+    pixels = run.train.x.shape[1]
+    matrices = (p for p in run.parameters().values() if p.ndim == 2 and p.shape[0] == pixels)
+    return next(matrices, None)

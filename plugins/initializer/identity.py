@@ -1,0 +1,34 @@
+"""The initializer ``identity``."""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+
+from mlpframe.api import Array, Initializer, Parameter, check_range, register
+
+
+@register("identity")
+class Identity(Initializer):
+    """The identity matrix: at first every layer hands on what it gets.
+
+    W[i, i] = gain,  all others 0
+
+    A matrix that is not square has zeros in the rows or columns that are left: units without a weight,
+    or inputs that go nowhere. Of a parameter with more axes, each matrix of the last two is one such. A
+    vector is all zeros, as biases start.
+
+    Options:
+        gain: what is on the diagonal, finite.
+
+    Source: Le, Jaitly, Hinton 2015, "A simple way to initialize recurrent networks of rectified linear
+    units".
+    """
+
+    def __init__(self, *, gain: float = 1.0) -> None:
+        check_range("gain", gain, above=-inf, below=inf)
+        self.gain = gain
+
+    def fill(self, out: Array, parameter: Parameter, rng: np.random.Generator) -> None:
+        out[...] = self.gain * np.eye(*out.shape[-2:]) if out.ndim > 1 else 0

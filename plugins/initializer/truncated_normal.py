@@ -1,0 +1,41 @@
+"""The initializer ``truncated_normal``."""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from mlpframe.api import Array, Initializer, Parameter, check_range, register
+
+
+@register("truncated_normal")
+class TruncatedNormal(Initializer):
+    """Independent normal numbers with mean 0, none of them far away.
+
+    w = std · Φ⁻¹(Φ(−cut) + u (Φ(cut) − Φ(−cut))),  u ~ U(0, 1)
+
+    Φ is the distribution function of N(0, 1). This is N(0, std²) on the condition |w| ≤ cut · std, by
+    inversion: nothing is drawn again, so every number takes one draw. ``std`` is that before
+    truncation, as in TensorFlow, PyTorch and JAX; what is left of it with φ the density is
+    std · √(1 − 2 cut φ(cut) / (2 Φ(cut) − 1)), or 0.880 std for a cut of 2.
+
+    Options:
+        std: standard deviation before truncation, at least 0.
+        cut: where it is cut off, in standard deviations, above 0.
+    """
+
+    def __init__(self, *, std: float = 1.0, cut: float = 2.0) -> None:
+        check_range("std", std, minimum=0, below=inf)
+        check_range("cut", cut, above=0, below=inf)
+        self.std, self.cut = std, cut
+
+    def fill(self, out: Array, parameter: Parameter, rng: np.random.Generator) -> None:
+        low, high = ndtr(-self.cut), ndtr(self.cut)
+        rng.random(out=out)
+        out *= high - low
+        out += low
+        ndtri(out, out)
+        np.clip(out, -self.cut, self.cut, out)  # rounding, and Φ⁻¹(0) where Φ(−cut) is 0
+        out *= self.std

@@ -1,0 +1,38 @@
+"""What the layers that draw random numbers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context
+
+
+def identity(x: Array, dx: Array | None, ctx: Context) -> Bound:
+    """y = x, in arrays of its own."""
+    y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+
+    def forward() -> None:
+        np.copyto(y, x)
+
+    def backward() -> None:
+        if dx is not None:
+            np.copyto(dx, dy)
+
+    return Bound(y, dy, forward, backward)
+
+
+def keep_mask(mask: Array, scratch: Array, drop: float, kept: float, ctx: Context) -> Callable[[], None]:
+    """A function that draws ``mask``: every element 0 with probability ``drop``, else ``kept``."""
+    rng, dtype = ctx.rng, mask.dtype
+    uniform: Any = rng.random
+    threshold, scale = np.array(drop, dtype), np.array(kept, dtype)
+
+    def draw() -> None:
+        uniform(out=scratch, dtype=dtype)
+        np.greater_equal(scratch, threshold, mask)  # 1 or 0, as numbers
+        np.multiply(mask, scale, mask)
+
+    return draw

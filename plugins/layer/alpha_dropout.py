@@ -1,0 +1,62 @@
+"""The layer ``alpha_dropout``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+
+from ._exponential import ALPHA, SCALE
+from ._random import identity, keep_mask
+
+DROPPED = -SCALE * ALPHA
+"""α′: what selu tends to far below 0."""
+
+
+@register("alpha_dropout")
+class AlphaDropout(Layer):
+    """Dropout for selu: what is dropped is set to selu's lower end; mean 0 and variance 1 are kept.
+
+    y = a (x m + α′ (1 − m)) + b,  m = 0 with probability r, else 1,  ∂l/∂x = a m ∂l/∂y,
+    a = ((1 − r) (1 + r α′²))^(−1/2),  b = −a r α′,  α′ = −λ α = −1.75809…
+
+    Every element of every row is drawn anew at every step. For x with mean 0 and variance 1, y has them too;
+    for other x the expectation is not kept. In evaluation y = x. x, m and y are (batch, features).
+
+    Options:
+        rate: r, the share that is dropped, at least 0 and less than 1.
+
+    Source: Klambauer, Unterthiner, Mayr, Hochreiter 2017, "Self-normalizing neural networks".
+    """
+
+    def __init__(self, *, rate: float = 0.1) -> None:
+        check_range("rate", rate, minimum=0, below=1)
+        self.rate = rate
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        rate = self.rate
+        if not ctx.training or rate == 0:
+            return identity(x, dx, ctx)
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        a = 1 / sqrt((1 - rate) * (1 + rate * DROPPED**2))
+        mask = ctx.array(*x.shape)  # a m
+        draw = keep_mask(mask, dy, rate, a, ctx)  # dy: not in use before backward
+        dropped, rest = (np.array(number, x.dtype) for number in (DROPPED, a * (1 - rate) * DROPPED))
+
+        def forward() -> None:
+            # y = a m (x − α′) + a α′ + b
+            draw()
+            np.subtract(x, dropped, y)
+            np.multiply(y, mask, y)
+            np.add(y, rest, y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.multiply(dy, mask, dx)
+
+        return Bound(y, dy, forward, backward)

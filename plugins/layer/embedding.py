@@ -1,0 +1,166 @@
+"""The layer ``embedding``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, Parameter, Spec, UsageError, check_range, register
+
+Halves = tuple[Callable[[], object], Callable[[], object]]
+
+
+@register("embedding")
+class Embedding(Layer):
+    """Replaces the codes in categorical columns by trained vectors; the other columns pass through.
+
+    y = (x_other, E_1[c_1], E_2[c_2], …),  ∂l/∂E_j[c] = Σ of its ∂l/∂y over the rows whose c_j = c,
+    ∂l/∂x_other = ∂l/∂y_other,  ∂l/∂c_j = 0
+
+    A table E_j (categories, dim) belongs to each column of codes, and is the parameter ``E<column>``. First
+    in y are the other columns in their order, then the vectors in the order of ``columns``: x is
+    (batch, features), y (batch, features + columns · (dim − 1)).
+
+    A code is a whole number from 0 up to the column's number of categories; others are rounded to the
+    nearest. One that is outside, or not a number, stands for a category never seen: its vector is 0, and it
+    trains nothing. Columns of codes must not be standardised. Weight decay does not apply: it would shrink
+    the vectors of rare categories at every step in which they do not occur.
+
+    Options:
+        columns: the columns of x that hold codes, from 0, each once; none: y = x.
+        categories: the number of categories of each of these columns, in the same order.
+        dim: length of the vectors, at least 1.
+        init: initializer of the tables, a name or a mapping with name and options.
+
+    Raises ``UsageError`` where x has fewer columns.
+
+    Source: Guo, Berkhahn 2016, "Entity embeddings of categorical variables".
+    """
+
+    examples = ({"columns": [2, 0], "categories": [3, 1], "dim": 2},)
+
+    def __init__(
+        self,
+        *,
+        columns: list[int] = [],  # noqa: B006 - never changed
+        categories: list[int] = [],  # noqa: B006
+        dim: int = 4,
+        init: Spec = "normal",
+    ) -> None:
+        check_range("dim", dim, minimum=1)
+        if len(columns) != len(categories):
+            raise ValueError(
+                f"categories must have a number for each of the {len(columns)} columns, not {categories}"
+            )
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"columns must be different ones, not {columns}")
+        for column, size in zip(columns, categories, strict=True):
+            check_range("columns", column, minimum=0)
+            check_range("categories", size, minimum=1)
+        self.columns, self.categories = list(columns), list(categories)
+        self.dim, self.init = dim, init
+
+    def n_out(self, n_in: int) -> int:
+        if self.columns and max(self.columns) >= n_in:
+            raise UsageError(
+                f"layer 'embedding': columns must be at most {n_in - 1}, since there are {n_in} features, "
+                f"not {max(self.columns)}"
+            )
+        return n_in + len(self.columns) * (self.dim - 1)
+
+    def parameters(self, n_in: int) -> dict[str, Parameter]:
+        return {
+            f"E{column}": Parameter((size, self.dim), self.init, size, self.dim)
+            for column, size in zip(self.columns, self.categories, strict=True)
+        }
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        width = self.n_out(x.shape[-1])
+        y, dy = ctx.array(*x.shape[:-1], width), ctx.array(*x.shape[:-1], width)
+        forwards: list[Callable[[], object]] = []
+        backwards: list[Callable[[], object]] = []
+        end = width - len(self.columns) * self.dim
+        pairs = self._others(x.shape[-1])
+        copies = [(y[..., to], x[..., source]) for source, to in pairs]
+        copies_back = [] if dx is None else [(dx[..., source], dy[..., to]) for source, to in pairs]
+        codes = [] if dx is None else [dx[..., column] for column in self.columns]
+        for column in self.columns:
+            part = slice(end, end + self.dim)
+            E, gE = p[f"E{column}"], g[f"E{column}"]
+            forward_one, backward_one = _bind_column(x[..., column], y[..., part], dy[..., part], E, gE, ctx)
+            forwards.append(forward_one)
+            backwards.append(backward_one)
+            end += self.dim
+
+        def forward() -> None:
+            for to, source in copies:
+                np.copyto(to, source)
+            for run in forwards:
+                run()
+
+        def backward() -> None:
+            for run in backwards:
+                run()
+            for to, source in copies_back:
+                np.copyto(to, source)
+            for code in codes:
+                code.fill(0)
+
+        return Bound(y, dy, forward, backward)
+
+    def _others(self, n_in: int) -> list[tuple[slice, slice]]:
+        """Where the other columns are in x and go to in y: neighbours together."""
+        pairs, end = [], 0
+        starts = [-1, *sorted(self.columns)]
+        for before, column in zip(starts, [*starts[1:], n_in], strict=True):
+            size = column - before - 1
+            if size:
+                pairs.append((slice(before + 1, column), slice(end, end + size)))
+            end += size
+        return pairs
+
+
+def _bind_column(x: Array, y: Array, dy: Array, E: Array, gE: Array, ctx: Context) -> Halves:
+    """One column of codes ``(…, batch)`` and its vectors ``(…, batch, dim)``."""
+    size, dim = E.shape[-2:]
+    rounded, nearest = ctx.array(*x.shape), ctx.array(*x.shape)
+    known, vectors = ctx.array(*x.shape, 1), ctx.array(*y.shape)
+    index, elements = np.empty(x.shape, np.intp), np.empty(y.shape, np.intp)
+    zero, last = np.array(0, x.dtype), np.array(size - 1, x.dtype)
+    within = np.arange(dim)
+    # a table of each of stacked networks, which lie apart in memory, and its elements in one row
+    batch = x.shape[-1]
+    tables = list(
+        zip(E.reshape(-1, size, dim), index.reshape(-1, batch), vectors.reshape(-1, batch, dim), strict=True)
+    )
+    gradients = list(
+        zip(
+            gE.reshape(-1, size * dim),
+            elements.reshape(-1, batch * dim),
+            vectors.reshape(-1, batch * dim),
+            strict=True,
+        )
+    )
+
+    def forward() -> None:
+        np.rint(x, rounded)
+        np.fmax(rounded, zero, nearest)  # also of a code that is not a number
+        np.fmin(nearest, last, nearest)
+        np.equal(rounded, nearest, known[..., 0])  # 1 or 0, as numbers
+        np.copyto(index, nearest, casting="unsafe")
+        for table, rows, found in tables:
+            table.take(rows, 0, found, "clip")
+        np.multiply(vectors, known, y)
+
+    def backward() -> None:
+        np.multiply(dy, known, vectors)
+        np.multiply(index[..., None], dim, elements)
+        np.add(elements, within, elements)
+        for gradient, where, values in gradients:
+            gradient.fill(0)
+            np.add.at(gradient, where, values)
+
+    return forward, backward

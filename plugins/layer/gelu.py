@@ -1,0 +1,99 @@
+"""The layer ``gelu``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import pi, sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+CUBIC = 0.044715
+"""The paper's coefficient of x³ in the approximation."""
+
+
+@register("gelu")
+class GELU(Layer):
+    """Gaussian error linear unit, element by element.
+
+    y = x Φ(x),  Φ(x) = (1 + erf(x / √2)) / 2,  ∂l/∂x = ∂l/∂y · (Φ(x) + x exp(−x²/2) / √(2π))
+
+    The approximation is y = x (1 + tanh u) / 2 with u = √(2/π) (x + 0.044715 x³): within 0.0005 of the exact
+    one, and in float32 several times as fast. The exact one is the default, as in PyTorch and Keras; JAX
+    approximates unless told otherwise. x and y are (batch, features).
+
+    Options:
+        approximate: take the approximation by tanh, with its own derivative.
+
+    Source: Hendrycks, Gimpel 2016, "Gaussian error linear units (GELUs)".
+    """
+
+    examples = ({"approximate": True},)
+
+    def __init__(self, *, approximate: bool = False) -> None:
+        self.approximate = approximate
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        part = ctx.array(*x.shape)
+        if self.approximate:
+            return Bound(y, dy, *_by_tanh(x, dx, y, dy, part, ctx.array(*x.shape)))
+        return Bound(y, dy, *_exact(x, dx, y, dy, part))
+
+
+Halves = tuple[Callable[[], object], Callable[[], object]]
+
+
+def _exact(x: Array, dx: Array | None, y: Array, dy: Array, part: Array) -> Halves:
+    from scipy.special import ndtr  # Φ, by erf, or by erfc where 1 + erf would cancel
+
+    half, density = np.array(-0.5, x.dtype), np.array(1 / sqrt(2 * pi), x.dtype)
+
+    def forward() -> None:
+        ndtr(x, part)
+        np.multiply(x, part, y)
+
+    def backward() -> None:
+        if dx is not None:
+            np.multiply(x, x, dx)
+            np.multiply(dx, half, dx)
+            np.exp(dx, dx)
+            np.multiply(dx, density, dx)
+            np.multiply(dx, x, dx)
+            np.add(dx, part, dx)
+            np.multiply(dx, dy, dx)
+
+    return forward, backward
+
+
+def _by_tanh(x: Array, dx: Array | None, y: Array, dy: Array, part: Array, rest: Array) -> Halves:
+    """y = x s with s = (1 + tanh u) / 2, ∂y/∂x = s (1 + 2 u′ (x − y))."""
+    root = sqrt(2 / pi)
+    numbers = (1, 0.5, root, root * CUBIC, 2 * root, 6 * root * CUBIC)
+    one, half, linear, cubic, linear_d, cubic_d = (np.array(number, x.dtype) for number in numbers)
+
+    def forward() -> None:
+        np.multiply(x, x, part)
+        np.multiply(part, cubic, part)
+        np.add(part, linear, part)
+        np.multiply(part, x, part)
+        np.tanh(part, part)
+        np.add(part, one, part)
+        np.multiply(part, half, part)
+        np.multiply(x, part, y)
+
+    def backward() -> None:
+        if dx is not None:
+            np.multiply(x, x, dx)
+            np.multiply(dx, cubic_d, dx)
+            np.add(dx, linear_d, dx)
+            np.subtract(x, y, rest)
+            np.multiply(dx, rest, dx)
+            np.add(dx, one, dx)
+            np.multiply(dx, part, dx)
+            np.multiply(dx, dy, dx)
+
+    return forward, backward

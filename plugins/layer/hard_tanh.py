@@ -1,0 +1,39 @@
+"""The layer ``hard_tanh``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("hard_tanh")
+class HardTanh(Layer):
+    """Hyperbolic tangent made of three straight lines, element by element.
+
+    y = min(max(x, −1), 1),  ∂l/∂x = ∂l/∂y where −1 ≤ x ≤ 1, else 0
+
+    At exactly −1 and 1, where y has no derivative, 1 is taken (PyTorch: 0), so that inputs that are −1 and 1
+    themselves pass on a gradient. x and y are (batch, features).
+
+    Source: Collobert 2004, "Large scale machine learning".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        least, most = np.array(-1, x.dtype), np.array(1, x.dtype)
+
+        def forward() -> None:
+            np.maximum(x, least, out=y)
+            np.minimum(y, most, out=y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.equal(x, y, dx)  # 1 or 0, as numbers
+                np.multiply(dx, dy, dx)
+
+        return Bound(y, dy, forward, backward)

@@ -1,0 +1,89 @@
+"""The layer ``layer_norm``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, Parameter, check_range, register
+
+
+@register("layer_norm")
+class LayerNorm(Layer):
+    """Normalises every row over its features.
+
+    y = γ x̂ + β,  x̂ = (x − μ) / √(σ² + ε),  ∂l/∂γ = Σ_batch ∂l/∂y x̂,  ∂l/∂β = Σ_batch ∂l/∂y,
+    ∂l/∂x = (d − mean d − x̂ mean(d x̂)) / √(σ² + ε) with d = γ ∂l/∂y
+
+    μ and σ² are mean and variance of a row, the variance with the number of features as the divisor; the
+    means in ∂l/∂x run over the features too. Training and evaluation are alike. x and y are
+    (batch, features), γ and β (features,).
+
+    Options:
+        epsilon: ε, more than 0 and finite.
+        affine: whether there are γ, from 1, and β, from 0; else y = x̂.
+
+    Source: Ba, Kiros, Hinton 2016, "Layer normalization".
+    """
+
+    examples = ({"affine": False},)
+
+    def __init__(self, *, epsilon: float = 1e-5, affine: bool = True) -> None:
+        check_range("epsilon", epsilon, above=0, below=inf)
+        self.epsilon, self.affine = epsilon, affine
+
+    def parameters(self, n_in: int) -> dict[str, Parameter]:
+        if not self.affine:
+            return {}
+        return {"gamma": Parameter((n_in,), {"name": "constant", "value": 1.0}), "beta": Parameter((n_in,))}
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        xhat, scratch = ctx.array(*x.shape), ctx.array(*x.shape)
+        deviation, column = (ctx.array(*x.shape[:-1], 1) for _ in range(2))
+        variance, row = deviation[..., 0], column[..., 0]
+        affine = self.affine
+        gamma, beta = (p["gamma"][..., None, :], p["beta"][..., None, :]) if affine else (column, column)
+        g_gamma, g_beta = (g["gamma"], g["beta"]) if affine else (column, column)
+        features, epsilon = np.array(x.shape[-1], x.dtype), np.array(self.epsilon, x.dtype)
+        ones = np.ones(x.shape[-2], x.dtype)
+
+        def forward() -> None:
+            np.add.reduce(x, -1, out=row)
+            np.divide(row, features, row)
+            np.subtract(x, column, xhat)
+            np.vecdot(xhat, xhat, variance)
+            np.divide(variance, features, variance)
+            np.add(variance, epsilon, variance)
+            np.sqrt(variance, variance)
+            np.divide(xhat, deviation, xhat)
+            if affine:
+                np.multiply(xhat, gamma, y)
+                np.add(y, beta, y)
+            else:
+                np.copyto(y, xhat)
+
+        def backward() -> None:
+            if affine:
+                np.multiply(dy, xhat, scratch)
+                np.matmul(ones, scratch, g_gamma)
+                np.matmul(ones, dy, g_beta)
+            if dx is None:
+                return
+            d = dy
+            if affine:
+                d = np.multiply(dy, gamma, dx)
+            np.vecdot(d, xhat, row)
+            np.divide(row, features, row)
+            np.multiply(xhat, column, scratch)
+            np.add.reduce(d, -1, out=row)
+            np.divide(row, features, row)
+            np.subtract(d, scratch, dx)
+            np.subtract(dx, column, dx)
+            np.divide(dx, deviation, dx)
+
+        return Bound(y, dy, forward, backward)

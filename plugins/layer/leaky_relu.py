@@ -1,0 +1,46 @@
+"""The layer ``leaky_relu``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+
+
+@register("leaky_relu")
+class LeakyReLU(Layer):
+    """Rectified linear unit that lets a little through below 0, element by element.
+
+    y = max(x, s x) with the slope s,  ∂l/∂x = ∂l/∂y where x > 0, else s ∂l/∂y
+
+    At exactly 0, where y has no derivative, s is taken. x and y are (batch, features).
+
+    Options:
+        slope: s, at least 0 and at most 1.
+
+    Source: Maas, Hannun, Ng 2013, "Rectifier nonlinearities improve neural network acoustic models".
+    """
+
+    def __init__(self, *, slope: float = 0.01) -> None:
+        check_range("slope", slope, minimum=0, maximum=1)
+        self.slope = slope
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        zero, slope = np.array(0, x.dtype), np.array(self.slope, x.dtype)
+
+        def forward() -> None:
+            np.multiply(x, slope, y)
+            np.maximum(x, y, out=y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.greater(x, zero, dx)  # 1 or 0, as numbers
+                np.maximum(dx, slope, out=dx)
+                np.multiply(dx, dy, dx)
+
+        return Bound(y, dy, forward, backward)

@@ -1,0 +1,47 @@
+"""The layer ``log_softmax``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("log_softmax")
+class LogSoftmax(Layer):
+    """Logarithms of probabilities from logits, row by row.
+
+    y_i = x_i − log Σ_j exp x_j,  ∂l/∂x_i = ∂l/∂y_i − exp y_i Σ_j ∂l/∂y_j
+
+    The largest logit is subtracted first, so nothing overflows and no logarithm of 0 is taken. x and y are
+    (batch, features); the sums run over the features. The loss cross_entropy is the same of y as of x; the
+    loss nll takes probabilities, not their logarithms.
+
+    Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        column = ctx.array(*x.shape[:-1], 1)
+        row = column[..., 0]
+
+        def forward() -> None:
+            np.maximum.reduce(x, -1, out=row)
+            np.subtract(x, column, y)
+            np.exp(y, dy)  # not in use before backward
+            np.add.reduce(dy, -1, out=row)
+            np.log(row, row)
+            np.subtract(y, column, y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.add.reduce(dy, -1, out=row)
+                np.exp(y, dx)
+                np.multiply(dx, column, dx)
+                np.subtract(dy, dx, dx)
+
+        return Bound(y, dy, forward, backward)

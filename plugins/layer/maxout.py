@@ -1,0 +1,75 @@
+"""The layer ``maxout``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, Parameter, Spec, check_range, register, registries
+
+
+@register("maxout")
+class Maxout(Layer):
+    """The largest of several affine maps of the features, unit by unit.
+
+    y_j = max_k z_kj,  z = x W + b,  ∂l/∂z_kj = ∂l/∂y_j for the first k whose z_kj is the largest, else 0;
+    ∂l/∂W, ∂l/∂b and ∂l/∂x follow from ∂l/∂z as in the layer linear
+
+    It brings its own weights: no linear layer is needed before it. x is (batch, n_in), W
+    (n_in, pieces · units), b (pieces · units,), y (batch, units); column k · units + j of W is piece k of
+    unit j, and its fan-out is the units, since one piece at a time passes a gradient on. Where pieces are
+    equally large the first one alone gets the gradient, so that they part.
+
+    Options:
+        units: number of outputs, at least 1; null in a model: as many as the data set has.
+        pieces: affine maps per unit, at least 2.
+        init: initializer of W, a name or a mapping with name and options; b starts at 0.
+        bias: whether b is added.
+
+    Source: Goodfellow, Warde-Farley, Mirza, Courville, Bengio 2013, "Maxout networks".
+    """
+
+    examples = ({"pieces": 3, "bias": False},)
+
+    def __init__(
+        self, *, units: int | None = None, pieces: int = 2, init: Spec = "glorot", bias: bool = True
+    ) -> None:
+        if units is None:
+            raise ValueError("units must be given outside a model")
+        check_range("units", units, minimum=1)
+        check_range("pieces", pieces, minimum=2)
+        self.units, self.pieces = units, pieces
+        self._linear: Layer = registries["layer"].create("linear", units=pieces * units, init=init, bias=bias)
+
+    def n_out(self, n_in: int) -> int:
+        return self.units
+
+    def parameters(self, n_in: int) -> dict[str, Parameter]:
+        whole = self._linear.parameters(n_in)
+        return {name: replace(one, fan_out=self.units) if name == "W" else one for name, one in whole.items()}
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        z, dz, affine, gradients = self._linear.bind(x, dx, p, g, ctx)
+        y, dy = (ctx.array(*x.shape[:-1], self.units) for _ in range(2))
+        shape = (*x.shape[:-1], self.pieces, self.units)
+        pieces, d_pieces = z.reshape(shape), dz.reshape(shape)
+        pairs = [(pieces[..., k, :], d_pieces[..., k, :]) for k in range(self.pieces - 1)]
+        rest = d_pieces[..., -1, :]
+
+        def forward() -> None:
+            affine()
+            np.maximum.reduce(pieces, -2, out=y)
+
+        def backward() -> None:
+            np.copyto(rest, dy)
+            for piece, d_piece in pairs:
+                np.equal(piece, y, d_piece)  # 1 or 0, as numbers
+                np.multiply(d_piece, rest, d_piece)
+                np.subtract(rest, d_piece, rest)
+            gradients()
+
+        return Bound(y, dy, forward, backward)

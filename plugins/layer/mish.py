@@ -1,0 +1,51 @@
+"""The layer ``mish``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("mish")
+class Mish(Layer):
+    """Self-regularised smooth unit, element by element.
+
+    y = x t,  t = tanh(log(1 + exp x)),  ∂l/∂x = ∂l/∂y · (t + x (1 − t²) σ(x))
+
+    With e = exp x, t is e (e + 2) / (e (e + 2) + 2) and σ(x) = e / (1 + e): one exponential is all that is
+    computed, of an x that is cut off where t is 1 to the last digit. x and y are (batch, features).
+
+    Source: Misra 2020, "Mish: a self regularized non-monotonic activation function".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        t, sigmoid = ctx.array(*x.shape), ctx.array(*x.shape)
+        one, two, most = (np.array(number, x.dtype) for number in (1, 2, 40))
+
+        def forward() -> None:
+            np.minimum(x, most, out=t)
+            np.exp(t, t)
+            np.add(t, one, dy)  # not in use before backward
+            np.divide(t, dy, sigmoid)
+            np.add(dy, one, dy)
+            np.multiply(t, dy, t)
+            np.add(t, two, dy)
+            np.divide(t, dy, t)
+            np.multiply(x, t, y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.multiply(t, t, dx)
+                np.subtract(one, dx, dx)
+                np.multiply(dx, sigmoid, dx)
+                np.multiply(dx, x, dx)
+                np.add(dx, t, dx)
+                np.multiply(dx, dy, dx)
+
+        return Bound(y, dy, forward, backward)

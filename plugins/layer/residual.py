@@ -1,0 +1,104 @@
+"""The layer ``residual``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, Parameter, UsageError, register, registries
+
+
+@register("residual")
+class Residual(Layer):
+    """The input plus what a few layers make of it.
+
+    y = x + F(x),  ∂l/∂x = ∂l/∂y + (∂F/∂x)ᵀ ∂l/∂y
+
+    F is the layers one after the other; it has as many outputs as inputs. Their parameters and state are
+    named by position and layer: in a network, the weights of a linear layer that is the first of F are
+    ``<i>.residual.0.linear.W``. All of F draws from one random stream. x and y are (batch, features).
+
+    Options:
+        layers: F, names, or mappings with name and options; at least one; linear layers with units.
+
+    Raises ``UsageError`` where F changes the number of features.
+
+    Source: He, Zhang, Ren, Sun 2016, "Deep residual learning for image recognition".
+    """
+
+    examples = (
+        {"layers": [{"name": "linear", "units": 7}, "tanh", {"name": "linear", "units": 4}]},
+        {"layers": ["batch_norm", {"name": "residual", "layers": ["silu"]}]},
+    )
+
+    def __init__(self, *, layers: list[Any] = ["tanh"]) -> None:  # noqa: B006 - never changed
+        if not layers:
+            raise ValueError("layers must name at least one layer")
+        self.layers: list[Layer] = [registries["layer"].create(spec) for spec in layers]
+
+    def n_out(self, n_in: int) -> int:
+        return [layer.n_out(width) for _, layer, width in self._inner(n_in)][-1]
+
+    def parameters(self, n_in: int) -> dict[str, Parameter]:
+        return {
+            prefix + name: parameter
+            for prefix, layer, width in self._inner(n_in)
+            for name, parameter in layer.parameters(width).items()
+        }
+
+    def state(self, n_in: int) -> dict[str, Array]:
+        return {
+            prefix + name: array
+            for prefix, layer, width in self._inner(n_in)
+            for name, array in layer.state(width).items()
+        }
+
+    def _inner(self, n_in: int) -> Iterator[tuple[str, Layer, int]]:
+        """The layers of F, each with the prefix of its names and its number of inputs."""
+        width = n_in
+        for i, layer in enumerate(self.layers):
+            yield f"{i}.{layer.name}.", layer, width
+            width = layer.n_out(width)
+        if width != n_in:
+            names = ", ".join(layer.name for layer in self.layers)
+            raise UsageError(
+                f"the layers of a residual must have as many outputs as inputs: "
+                f"{names} make {width} of {n_in} features"
+            )
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        d_inner = None if dx is None else ctx.array(*x.shape)
+        output, d_output = x, d_inner
+        forwards: list[Callable[[], object]] = []
+        backwards: list[Callable[[], object]] = []
+        for prefix, layer, _ in self._inner(x.shape[-1]):
+            output, d_output, run, run_back = layer.bind(
+                output, d_output, _under(prefix, p), _under(prefix, g), ctx.within(prefix)
+            )
+            forwards.append(run)
+            backwards.insert(0, run_back)
+        inner, d_last = output, d_output
+        assert d_last is not None
+
+        def forward() -> None:
+            for run in forwards:
+                run()
+            np.add(x, inner, y)
+
+        def backward() -> None:
+            np.copyto(d_last, dy)
+            for run in backwards:
+                run()
+            if dx is not None and d_inner is not None:
+                np.add(dy, d_inner, dx)
+
+        return Bound(y, dy, forward, backward)
+
+
+def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

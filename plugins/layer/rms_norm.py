@@ -1,0 +1,77 @@
+"""The layer ``rms_norm``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, Parameter, check_range, register
+
+
+@register("rms_norm")
+class RMSNorm(Layer):
+    """Divides every row by the root of the mean square of its features.
+
+    y = γ x̂,  x̂ = x / r,  r = √(mean x² + ε),  ∂l/∂γ = Σ_batch ∂l/∂y x̂,
+    ∂l/∂x = (d − x̂ mean(d x̂)) / r with d = γ ∂l/∂y
+
+    The means run over the features of a row. Training and evaluation are alike. ε is inside the root, as in
+    most implementations; the paper has none. x and y are (batch, features), γ is (features,).
+
+    Options:
+        epsilon: ε, more than 0 and finite.
+        affine: whether there is γ, from 1; else y = x̂.
+
+    Source: Zhang, Sennrich 2019, "Root mean square layer normalization".
+    """
+
+    examples = ({"affine": False},)
+
+    def __init__(self, *, epsilon: float = 1e-5, affine: bool = True) -> None:
+        check_range("epsilon", epsilon, above=0, below=inf)
+        self.epsilon, self.affine = epsilon, affine
+
+    def parameters(self, n_in: int) -> dict[str, Parameter]:
+        return {"gamma": Parameter((n_in,), {"name": "constant", "value": 1.0})} if self.affine else {}
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        xhat, scratch = ctx.array(*x.shape), ctx.array(*x.shape)
+        root, column = (ctx.array(*x.shape[:-1], 1) for _ in range(2))
+        square, row = root[..., 0], column[..., 0]
+        affine = self.affine
+        gamma, g_gamma = (p["gamma"][..., None, :], g["gamma"]) if affine else (column, column)
+        features, epsilon = np.array(x.shape[-1], x.dtype), np.array(self.epsilon, x.dtype)
+        ones = np.ones(x.shape[-2], x.dtype)
+
+        def forward() -> None:
+            np.vecdot(x, x, square)
+            np.divide(square, features, square)
+            np.add(square, epsilon, square)
+            np.sqrt(square, square)
+            np.divide(x, root, xhat)
+            if affine:
+                np.multiply(xhat, gamma, y)
+            else:
+                np.copyto(y, xhat)
+
+        def backward() -> None:
+            if affine:
+                np.multiply(dy, xhat, scratch)
+                np.matmul(ones, scratch, g_gamma)
+            if dx is None:
+                return
+            d = dy
+            if affine:
+                d = np.multiply(dy, gamma, dx)
+            np.vecdot(d, xhat, row)
+            np.divide(row, features, row)
+            np.multiply(xhat, column, scratch)
+            np.subtract(d, scratch, dx)
+            np.divide(dx, root, dx)
+
+        return Bound(y, dy, forward, backward)

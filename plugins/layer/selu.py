@@ -1,0 +1,28 @@
+"""The layer ``selu``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+from ._exponential import ALPHA, SCALE, bind_exponential
+
+
+@register("selu")
+class SELU(Layer):
+    """Scaled exponential linear unit, element by element: it keeps mean 0 and variance 1.
+
+    y = λ x where x > 0, else λ α (exp x − 1),  ∂l/∂x = λ ∂l/∂y where x > 0, else λ α exp x ∂l/∂y,
+    α = 1.67326…, λ = 1.05070…
+
+    It goes with weights of variance 1 / fan_in (init=lecun) and, where units are dropped, with alpha_dropout.
+    At exactly 0, where y has no derivative, that of the left side is taken. x and y are (batch, features).
+
+    Source: Klambauer, Unterthiner, Mayr, Hochreiter 2017, "Self-normalizing neural networks".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        return bind_exponential(x, dx, ctx, SCALE, ALPHA)

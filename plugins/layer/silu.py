@@ -1,0 +1,45 @@
+"""The layer ``silu``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("silu")
+class SiLU(Layer):
+    """Sigmoid linear unit, element by element; also known as swish.
+
+    y = x σ(x),  σ(x) = 1 / (1 + exp(−x)),  ∂l/∂x = ∂l/∂y · (σ(x) + y (1 − σ(x)))
+
+    x and y are (batch, features).
+
+    Source: Elfwing, Uchibe, Doya 2018, "Sigmoid-weighted linear units for neural network function
+    approximation in reinforcement learning".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        sigmoid = ctx.array(*x.shape)
+        one, most = np.array(1, x.dtype), np.array(80, x.dtype)  # where σ is 1 to the last digit
+
+        def forward() -> None:
+            np.minimum(x, most, out=sigmoid)
+            np.exp(sigmoid, sigmoid)
+            np.add(sigmoid, one, dy)  # not in use before backward
+            np.divide(sigmoid, dy, sigmoid)
+            np.multiply(x, sigmoid, y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.multiply(y, sigmoid, dx)
+                np.subtract(y, dx, dx)
+                np.add(dx, sigmoid, dx)
+                np.multiply(dx, dy, dx)
+
+        return Bound(y, dy, forward, backward)

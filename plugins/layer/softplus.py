@@ -1,0 +1,48 @@
+"""The layer ``softplus``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("softplus")
+class Softplus(Layer):
+    """Smooth rectifier, element by element.
+
+    y = log(1 + exp x) = max(x, 0) + log(1 + exp(−|x|)),  ∂l/∂x = ∂l/∂y · σ(x)
+
+    The second form is computed: it cannot overflow and stays positive far below 0. σ(x) is
+    1 / (1 + exp(−x)). x and y are (batch, features).
+
+    Source: Dugas, Bengio, Bélisle, Nadeau, Garcia 2001, "Incorporating second-order functional knowledge
+    for better option pricing".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        below = dy if dx is None else ctx.array(*x.shape)
+        zero, one, most = (np.array(number, x.dtype) for number in (0, 1, 80))
+
+        def forward() -> None:
+            np.abs(x, y)
+            np.negative(y, y)
+            np.exp(y, y)
+            np.log1p(y, y)
+            np.maximum(x, zero, out=dy)  # not in use before backward
+            np.add(y, dy, y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.minimum(x, most, out=dx)  # σ is 1 to the last digit there
+                np.exp(dx, dx)
+                np.add(dx, one, below)
+                np.divide(dx, below, dx)
+                np.multiply(dx, dy, dx)
+
+        return Bound(y, dy, forward, backward)

@@ -1,0 +1,40 @@
+"""The layer ``softsign``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Bound, Context, Layer, register
+
+
+@register("softsign")
+class Softsign(Layer):
+    """Between −1 and 1 like tanh, but with tails that fall off slowly, element by element.
+
+    y = x / (1 + |x|),  ∂l/∂x = ∂l/∂y / (1 + |x|)²
+
+    x and y are (batch, features).
+
+    Source: Glorot, Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
+    """
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+        size = ctx.array(*x.shape)
+        one = np.array(1, x.dtype)
+
+        def forward() -> None:
+            np.abs(x, size)
+            np.add(size, one, size)
+            np.divide(x, size, y)
+
+        def backward() -> None:
+            if dx is not None:
+                np.divide(dy, size, dx)
+                np.divide(dx, size, dx)
+
+        return Bound(y, dy, forward, backward)

@@ -1,0 +1,50 @@
+"""What several losses share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import prod
+
+import numpy as np
+
+from mlpframe.api import Array, Context
+
+
+def softmax(logits: Array) -> Array:
+    """Probabilities over the last axis; nothing overflows, whatever the logits are."""
+    powers = np.exp(logits - np.maximum.reduce(logits, -1, keepdims=True))
+    probabilities: Array = powers / np.add.reduce(powers, -1, keepdims=True)
+    return probabilities
+
+
+def true_elements(output: Array, target: Array) -> tuple[Array, Callable[[], object]]:
+    """Where the elements of the true classes lie in the flat output; and what, called, writes that there.
+
+    Args:
+        output: ``(…, batch, classes)``.
+        target: class numbers ``(…, batch)``, which may change.
+    """
+    *rows, classes = output.shape
+    offsets = np.arange(prod(rows)).reshape(rows) * classes
+    index = np.empty(rows, np.intp)
+    return index.reshape(-1), partial(np.add, offsets, target, index)
+
+
+def distributions(output: Array, target: Array, ctx: Context) -> tuple[Array, Callable[[], object]]:
+    """The targets of a classification as probabilities, and what, called, brings them up to date.
+
+    They are ``(…, batch, classes)``: the target itself, or the one-hot rows of class numbers.
+    """
+    if target.ndim == output.ndim:
+        return target, lambda: None
+    index, locate = true_elements(output, target)
+    onehot, one = ctx.array(*output.shape), np.array(1, output.dtype)
+    flat = onehot.reshape(-1)
+
+    def update() -> None:
+        locate()
+        onehot.fill(0)
+        flat[index] = one
+
+    return onehot, update

@@ -1,0 +1,84 @@
+"""The loss ``binary_cross_entropy``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mlpframe.api import Array, Context, Loss, check_range, register
+
+from ._shared import distributions
+
+
+@register("binary_cross_entropy")
+class BinaryCrossEntropy(Loss):
+    """Cross-entropy of each output on its own, from logits o, averaged over the outputs.
+
+    l = −Σ_i (v t_i log σ(o_i) + (1 − t_i) log(1 − σ(o_i))) / outputs,  σ(o) = 1 / (1 + exp(−o)),
+    ∂l/∂o_i = (σ(o_i) (1 − t_i + v t_i) − v t_i) / outputs
+
+    Every output says yes or no for itself, so a row may belong to several classes or to none: the target t is
+    the probability of each, (batch, outputs), or class numbers (batch,), which stand for one-hot rows.
+    Predictions are σ(o); those of a row need not sum to 1. The mean over the outputs is what PyTorch's
+    BCEWithLogitsLoss has. Only exp(−|o|) is taken, so nothing overflows or is lost by rounding. o is
+    (batch, outputs).
+
+    Options:
+        positive_weight: v, how much a yes counts against a no, more than 0. About the ratio of noes to yeses
+            evens them out.
+
+    Source: Cox 1958, "The regression analysis of binary sequences".
+    """
+
+    tasks = ("classification",)
+    takes_probabilities = True
+    examples = ({"positive_weight": 3.0},)
+
+    def __init__(self, *, positive_weight: float = 1.0) -> None:
+        check_range("positive_weight", positive_weight, above=0)
+        self.positive_weight = positive_weight
+
+    def rows(
+        self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
+    ) -> Callable[[], object]:
+        t, update = distributions(output, target, ctx)
+        power, yes, room = (ctx.array(*output.shape) for _ in range(3))
+        products = ctx.array(*losses.shape)
+        v = self.positive_weight
+        numbers = (0, 1, 1 / output.shape[-1], v, v - 1)
+        zero, one, share, weight, excess = (np.array(number, output.dtype) for number in numbers)
+        weighted = ctx.array(*output.shape) if v != 1 else t
+
+        def run() -> None:
+            # with c = 1 − t + v t and h = 1 where o > 0, else 0: l = c log(1 + exp(−|o|)) + (c h − v t) o
+            update()
+            np.abs(output, power)
+            np.negative(power, power)
+            np.exp(power, power)
+            np.heaviside(output, zero, yes)
+            np.maximum(power, yes, out=d_output)
+            np.add(power, one, room)
+            np.divide(d_output, room, d_output)
+            np.log1p(power, power)
+            if v != 1:
+                np.multiply(t, excess, room)
+                np.add(room, one, room)
+                np.multiply(power, room, power)
+                np.multiply(yes, room, yes)
+                np.multiply(d_output, room, d_output)
+                np.multiply(t, weight, weighted)
+            np.subtract(yes, weighted, yes)
+            np.vecdot(yes, output, products)
+            np.add.reduce(power, -1, out=losses)
+            np.add(losses, products, losses)
+            np.multiply(losses, share, losses)
+            np.subtract(d_output, weighted, d_output)
+            np.multiply(d_output, share, d_output)
+
+        return run
+
+    def predict(self, output: Array) -> Array:
+        power = np.exp(-np.abs(output))
+        probabilities: Array = np.where(output > 0, 1, power) / (1 + power)
+        return probabilities

@@ -1,0 +1,88 @@
+"""The loss ``focal``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mlpframe.api import Array, Context, Loss, check_range, register
+
+from ._shared import softmax, true_elements
+
+
+@register("focal")
+class Focal(Loss):
+    """Cross-entropy from logits o in which rows that are classified well count less.
+
+    l = −(1 − p_c)^γ log p_c with p = softmax(o) and the true class c,
+    ∂l/∂o_i = (p_i − [i = c]) (1 − p_c)^γ (1 − γ p_c log p_c / (1 − p_c))
+
+    γ = 0 is the loss cross_entropy. 1 − p_c is computed as the sum of the other probabilities and log p_c as
+    −log(1 + Σ_{j≠c} exp(o_j − o_c)), so both are exact also where p_c is close to 1. The paper has this for
+    two classes by a sigmoid; the softmax is its form for several. Its factor α, a weight of each class, is
+    left out: rows have weights. o is (batch, classes), the target (batch,) class numbers.
+
+    Options:
+        gamma: γ, how much less well classified rows count, at least 0.
+
+    Source: Lin, Goyal, Girshick, He, Dollár 2017, "Focal loss for dense object detection".
+    """
+
+    tasks = ("classification",)
+    examples = ({"gamma": 0.0}, {"gamma": 0.5})
+
+    def __init__(self, *, gamma: float = 2.0) -> None:
+        check_range("gamma", gamma, minimum=0)
+        self.gamma = gamma
+
+    def rows(
+        self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
+    ) -> Callable[[], object]:
+        classes = output.shape[-1]
+        logits, d, flat_losses = (
+            output.reshape(-1, classes),
+            d_output.reshape(-1, classes),
+            losses.reshape(-1),
+        )
+        index, locate = true_elements(output, target)
+        flat = d_output.reshape(-1)
+        column = ctx.array(len(logits), 1)
+        others = column[:, 0]
+        true, rest, slope = (ctx.array(len(logits)) for _ in range(3))
+        smallest = np.array(np.finfo(output.dtype).smallest_normal)
+        zero, one, gamma = (np.array(number, output.dtype) for number in (0, 1, self.gamma))
+
+        def run() -> None:
+            locate()
+            np.maximum.reduce(logits, 1, out=others)
+            np.subtract(logits, column, d)
+            flat.take(index, 0, true, "clip")
+            np.exp(d, d)
+            flat.take(index, 0, rest, "clip")
+            flat[index] = zero
+            np.add.reduce(d, 1, out=others)
+            np.maximum(others, smallest, out=others)
+            np.log(others, flat_losses)
+            np.subtract(flat_losses, true, flat_losses)
+            np.logaddexp(flat_losses, zero, flat_losses)  # −log p_c
+            np.add(rest, others, true)
+            np.divide(rest, true, slope)  # p_c
+            np.divide(others, true, rest)  # 1 − p_c
+            np.multiply(slope, flat_losses, slope)
+            np.divide(slope, rest, slope)
+            np.multiply(slope, gamma, slope)
+            np.add(slope, one, slope)
+            np.power(rest, gamma, others)
+            np.multiply(flat_losses, others, flat_losses)
+            np.multiply(slope, others, slope)
+            np.divide(slope, true, others)
+            np.multiply(d, column, d)
+            np.multiply(slope, rest, slope)
+            np.negative(slope, slope)
+            flat[index] = slope
+
+        return run
+
+    def predict(self, output: Array) -> Array:
+        return softmax(output)

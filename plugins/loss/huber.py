@@ -1,0 +1,54 @@
+"""The loss ``huber``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mlpframe.api import Array, Context, Loss, check_range, register
+
+
+@register("huber")
+class Huber(Loss):
+    """Squared error of small errors, absolute error of large ones, averaged over the outputs.
+
+    l = Σ h(o − t) / outputs,  h(e) = ½ e² where |e| ≤ δ, else δ (|e| − ½ δ),
+    ∂l/∂o = c / outputs with c = o − t brought into ± δ
+
+    h(e) = c (e − ½ c) is what is computed. The scale is the paper's and PyTorch's HuberLoss; scikit-learn's
+    HuberRegressor minimizes 2 h, and PyTorch's SmoothL1Loss is h / δ. o and the target t are (batch,
+    outputs).
+
+    Options:
+        delta: δ, the size of an error from which on it counts linearly, more than 0.
+
+    Source: Huber 1964, "Robust estimation of a location parameter".
+    """
+
+    tasks = ("regression",)
+    examples = ({"delta": 0.05},)
+
+    def __init__(self, *, delta: float = 1.0) -> None:
+        check_range("delta", delta, above=0)
+        self.delta = delta
+
+    def rows(
+        self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
+    ) -> Callable[[], object]:
+        error, squares = ctx.array(*output.shape), ctx.array(*losses.shape)
+        outputs = output.shape[-1]
+        numbers = (self.delta, -self.delta, 1 / outputs, outputs / 2)
+        high, low, share, half = (np.array(number, output.dtype) for number in numbers)
+
+        def run() -> None:
+            np.subtract(output, target, error)
+            np.maximum(error, low, out=d_output)
+            np.minimum(d_output, high, out=d_output)
+            np.multiply(d_output, share, d_output)
+            np.vecdot(error, d_output, losses)
+            np.vecdot(d_output, d_output, squares)
+            np.multiply(squares, half, squares)
+            np.subtract(losses, squares, losses)
+
+        return run

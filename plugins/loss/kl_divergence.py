@@ -1,0 +1,58 @@
+"""The loss ``kl_divergence``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mlpframe.api import Array, Context, Loss, register
+
+from ._shared import distributions, softmax
+
+
+@register("kl_divergence")
+class KLDivergence(Loss):
+    """Kullback-Leibler divergence of the softmax of logits o from the target probabilities t.
+
+    l = Σ_i t_i (log t_i − log softmax(o)_i),  ∂l/∂o = softmax(o) − t
+
+    0 log 0 is 0. It is the loss cross_entropy less the entropy of t, which does not depend on o: both have
+    the same derivative, but this one is 0 where the network is perfect. Class numbers stand for one-hot rows,
+    whose entropy is 0: there it is cross_entropy, which is faster. o is (batch, classes), the target (batch,
+    classes) with rows that sum to 1, or class numbers (batch,). PyTorch's KLDivLoss takes log softmax(o)
+    instead of o; this is what it has with reduction="batchmean".
+
+    Source: Kullback, Leibler 1951, "On information and sufficiency".
+    """
+
+    tasks = ("classification",)
+    takes_probabilities = True
+
+    def rows(
+        self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
+    ) -> Callable[[], object]:
+        t, update = distributions(output, target, ctx)
+        logs, ratios, column = ctx.array(*output.shape), ctx.array(*output.shape), ctx.array(*losses.shape, 1)
+        top = column[..., 0]
+        smallest = np.array(np.finfo(output.dtype).smallest_normal)
+
+        def run() -> None:
+            update()
+            np.maximum.reduce(output, -1, out=top)
+            np.subtract(output, column, logs)
+            np.exp(logs, d_output)
+            np.add.reduce(d_output, -1, out=top)
+            np.divide(d_output, column, d_output)
+            np.log(top, top)
+            np.subtract(logs, column, logs)
+            np.maximum(t, smallest, out=ratios)  # where t is 0 the product below is 0 whatever its log is
+            np.log(ratios, ratios)
+            np.subtract(ratios, logs, ratios)
+            np.vecdot(t, ratios, losses)
+            np.subtract(d_output, t, d_output)
+
+        return run
+
+    def predict(self, output: Array) -> Array:
+        return softmax(output)

@@ -1,0 +1,15 @@
+"""How long a step of a layer may be: in proportion to its weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpframe.api import Array
+
+
+def trust_ratio(w: Array, step: Array) -> float | None:
+    """‖w‖ / ‖step‖; ``None`` for vectors, such as biases, and where either norm is 0."""
+    if w.ndim < 2:
+        return None
+    length, moved = float(np.linalg.norm(w)), float(np.linalg.norm(step))
+    return length / moved if length and moved else None

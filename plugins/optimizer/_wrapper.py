@@ -1,0 +1,35 @@
+"""What optimizers that wrap another one have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, Spec, UpdateRules, registries
+
+
+class Wrapper(Optimizer):
+    """An inner optimizer, and one slot more that starts as the weights and is evaluated in their place.
+
+    Options:
+        inner: the optimizer that is wrapped, a name or a mapping with name and options; weight decay,
+            clipping and the like stand beside it, not in it.
+    """
+
+    def __init__(self, inner: Spec, slot: str) -> None:
+        made: Optimizer = registries["optimizer"].create(inner)
+        if made.shared != UpdateRules():
+            raise ValueError(
+                f"inner={made.name} has rules of its own ({made.shared}): give weight decay, clipping and "
+                f"the like beside inner, and none in it"
+            )
+        if made.scope == "search" or made.evaluated is not None:
+            raise ValueError(f"inner must be an optimizer of single steps and no averages, not {made.name}")
+        self.inner, self.evaluated = made, slot
+        self.slots, self.scope, self.default_lr = (*made.slots, slot), made.scope, made.default_lr
+
+    def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
+        self.inner.begin(w, slots)
+        if self.evaluated is not None:
+            np.copyto(slots[self.evaluated], w)

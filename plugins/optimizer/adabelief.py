@@ -1,0 +1,60 @@
+"""The optimizer ``adabelief``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("adabelief")
+class AdaBelief(Optimizer):
+    """AdaBelief: Adam with the gradient's deviation from its running mean in place of its square.
+
+    m ← β₁ m + (1 − β₁) g,  s ← β₂ s + (1 − β₂) (g − m)² + ε,
+    w ← w − η m̂ / (√ŝ + ε)  with  m̂ = m / (1 − β₁ᵗ),  ŝ = s / (1 − β₂ᵗ)
+
+    ε stands in both places, as in the paper's Algorithm 2. The one inside adds up to ε / (1 − β₂) under the
+    root, so the default is that of the authors' code, not the paper's 1e-8. The slots hold m / (1 − β₁) and
+    s / (1 − β₂).
+
+    Options:
+        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the mean squared deviation, at least 0 and below 1.
+        epsilon: ε, at least 1e-30.
+
+    Source: Zhuang, Tang, Ding, Tatikonda, Dvornek, Papademetris, Duncan 2020, "AdaBelief optimizer: Adapting
+    stepsizes by the belief in observed gradients".
+    """
+
+    default_lr = 0.001
+    slots = ("m_sum", "s_sum")
+
+    def __init__(self, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-16) -> None:
+        check_range("beta1", beta1, minimum=0, below=1)
+        check_range("beta2", beta2, minimum=0, below=1)
+        check_range("epsilon", epsilon, minimum=1e-30)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        m_sum, s_sum = slots["m_sum"], slots["s_sum"]
+        c = (1 - self.beta1**step) / (1 - self.beta1)
+        root_d = sqrt((1 - self.beta2**step) / (1 - self.beta2))
+        np.multiply(m_sum, self.beta1, m_sum)
+        np.add(m_sum, g, m_sum)
+        np.multiply(m_sum, 1 - self.beta1, scratch)
+        np.subtract(g, scratch, scratch)
+        np.multiply(scratch, scratch, scratch)
+        np.add(scratch, self.epsilon / (1 - self.beta2), scratch)
+        np.multiply(s_sum, self.beta2, s_sum)
+        np.add(s_sum, scratch, s_sum)
+        np.sqrt(s_sum, scratch)
+        np.add(scratch, self.epsilon * root_d, scratch)
+        np.divide(m_sum, scratch, scratch)
+        np.multiply(scratch, lr * root_d / c, scratch)
+        np.subtract(w, scratch, w)

@@ -1,0 +1,61 @@
+"""The optimizer ``adadelta``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("adadelta")
+class AdaDelta(Optimizer):
+    """AdaDelta: steps in the units of the weights, from running means of squared gradients and steps.
+
+    s ← ρ s + (1 − ρ) g²,  Δ = g √(d + ε) / √(s + ε),  d ← ρ d + (1 − ρ) Δ²,  w ← w − η Δ
+
+    ε stands inside both roots, as in the paper, which has no η: here it is 1 unless it is set. The slots
+    hold s + ε and d + ε.
+
+    Options:
+        decay: ρ, at least 0 and below 1.
+        epsilon: ε, at least 1e-30; its root is the size of the first steps.
+
+    Source: Zeiler 2012, "ADADELTA: An adaptive learning rate method".
+    """
+
+    default_lr = 1.0
+    slots = ("s_epsilon", "d_epsilon")
+
+    def __init__(self, *, decay: float = 0.95, epsilon: float = 1e-6) -> None:
+        check_range("decay", decay, minimum=0, below=1)
+        check_range("epsilon", epsilon, minimum=1e-30)
+        self.decay, self.epsilon = decay, epsilon
+
+    def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
+        for name in self.slots:
+            slots[name].fill(self.epsilon)
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        # With S = s + ε and D = d + ε, which obey S ← ρ S + (1 − ρ) (g² + ε) and the like, Δ² = D g² / S and
+        # D ← D (ρ + (1 − ρ) g² / S) + (1 − ρ) ε: Δ is not needed after w, and one intermediate is enough.
+        S, D, rho = slots["s_epsilon"], slots["d_epsilon"], self.decay
+        np.multiply(g, g, scratch)
+        np.add(scratch, self.epsilon, scratch)
+        np.multiply(scratch, 1 - rho, scratch)
+        np.multiply(S, rho, S)
+        np.add(S, scratch, S)
+        np.divide(D, S, scratch)
+        np.sqrt(scratch, scratch)
+        np.multiply(scratch, g, scratch)
+        np.multiply(scratch, lr, scratch)
+        np.subtract(w, scratch, w)
+        np.multiply(g, g, scratch)
+        np.divide(scratch, S, scratch)
+        np.multiply(scratch, 1 - rho, scratch)
+        np.add(scratch, rho, scratch)
+        np.multiply(D, scratch, D)
+        np.add(D, (1 - rho) * self.epsilon, D)

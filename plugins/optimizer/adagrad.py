@@ -1,0 +1,49 @@
+"""The optimizer ``adagrad``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("adagrad")
+class AdaGrad(Optimizer):
+    """AdaGrad: each weight's steps shrink with the squares of all its gradients so far.
+
+    G ← G + g²,  w ← w − η g / (√G + ε)
+
+    The diagonal form of the paper. ε stands outside the root, as in PyTorch; Keras has it inside.
+
+    Options:
+        initial: what G is at first, at least 0.
+        epsilon: ε, at least 1e-30.
+
+    Source: Duchi, Hazan, Singer 2011, "Adaptive subgradient methods for online learning and stochastic
+    optimization".
+    """
+
+    default_lr = 0.01
+    slots = ("squares",)
+
+    def __init__(self, *, initial: float = 0.0, epsilon: float = 1e-10) -> None:
+        check_range("initial", initial, minimum=0)
+        check_range("epsilon", epsilon, minimum=1e-30)
+        self.initial, self.epsilon = initial, epsilon
+
+    def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
+        slots["squares"].fill(self.initial)
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        squares = slots["squares"]
+        np.multiply(g, g, scratch)
+        np.add(squares, scratch, squares)
+        np.sqrt(squares, scratch)
+        np.add(scratch, self.epsilon, scratch)
+        np.divide(g, scratch, scratch)
+        np.multiply(scratch, lr, scratch)
+        np.subtract(w, scratch, w)

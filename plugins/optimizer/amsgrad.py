@@ -1,0 +1,44 @@
+"""The optimizer ``amsgrad``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, register
+
+from .adam import Adam
+
+
+@register("amsgrad")
+class AMSGrad(Adam):
+    """AMSGrad: Adam with the largest second moment so far, so that no step is scaled up again.
+
+    m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  u ← max(u, v),
+    w ← w − η m̂ / (√û + ε)  with  m̂ = m / (1 − β₁ᵗ),  û = u / (1 − β₂ᵗ)
+
+    The paper has neither ε nor the corrections of the first steps. They are taken over from Adam, after
+    the maximum, as in PyTorch, so that both optimizers begin alike.
+
+    Options:
+        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
+        epsilon: ε, at least 1e-30.
+
+    Source: Reddi, Kale, Kumar 2018, "On the convergence of Adam and beyond".
+    """
+
+    slots = ("m_sum", "v_sum", "u_sum")
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
+        u_sum = slots["u_sum"]
+        np.maximum(u_sum, v_sum, out=u_sum)
+        np.sqrt(u_sum, scratch)
+        np.add(scratch, self.epsilon * root_d, scratch)
+        np.divide(m_sum, scratch, scratch)
+        np.multiply(scratch, lr * root_d / c, scratch)
+        np.subtract(w, scratch, w)

@@ -1,0 +1,44 @@
+"""The optimizer ``ema``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Spec, check_range, register
+
+from ._wrapper import Wrapper
+
+
+@register("ema")
+class EMA(Wrapper):
+    """An exponential moving average of the weights of another optimizer is evaluated and kept.
+
+    a ← a + (w − a) (1 − d) / (1 − dᵗ)
+
+    t counts updates from 1. This is the mean of w after each update with weights in proportion to d^(t − i):
+    the divisor is the correction of the first updates, so the weights before training have no part in it,
+    and before about 1 / (1 − d) updates it is close to Polyak's mean of all. The training is not changed.
+
+    Options:
+        inner: the optimizer that trains w, a name or a mapping with name and options; weight decay, clipping
+            and the like stand beside it, not in it.
+        decay: d, at least 0 and below 1.
+
+    Source: Polyak, Juditsky 1992, "Acceleration of stochastic approximation by averaging".
+    """
+
+    def __init__(self, *, inner: Spec = "adam", decay: float = 0.999) -> None:
+        check_range("decay", decay, minimum=0, below=1)
+        super().__init__(inner, "ema")
+        self.decay = decay
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        self.inner.update(w, g, slots, lr, step, scratch)
+        average = slots["ema"]
+        np.subtract(w, average, scratch)
+        np.multiply(scratch, (1 - self.decay) / (1 - self.decay**step), scratch)
+        np.add(average, scratch, average)

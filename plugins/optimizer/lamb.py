@@ -1,0 +1,49 @@
+"""The optimizer ``lamb``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, register
+
+from ._trust import trust_ratio
+from .adam import Adam
+
+
+@register("lamb")
+class LAMB(Adam):
+    """LAMB: Adam's direction for each layer, with a length in proportion to the norm of its weights.
+
+    w ← w − η ‖w‖ / ‖r‖ r  with  r = m̂ / (√v̂ + ε)  and  m̂, v̂ as in Adam
+
+    The norms are those of a whole weight matrix. For vectors, such as biases, and where either norm is 0 it
+    is Adam's step w ← w − η r. The paper has λ w inside r; here weight decay is that of every optimizer,
+    coupled or decoupled, so r has the gradient's part only.
+
+    Options:
+        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
+        epsilon: ε, at least 1e-30.
+
+    Source: You, Li, Reddi, Hseu, Kumar, Bhojanapalli, Song, Demmel, Keutzer, Hsieh 2020, "Large batch
+    optimization for deep learning: Training BERT in 76 minutes".
+    """
+
+    default_lr = 0.002
+    scope = "tensor"
+
+    def __init__(self, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-6) -> None:
+        super().__init__(beta1=beta1, beta2=beta2, epsilon=epsilon)
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
+        np.sqrt(v_sum, scratch)
+        np.add(scratch, self.epsilon * root_d, scratch)
+        np.divide(m_sum, scratch, scratch)  # r times c / √d, which the ratio does away with
+        ratio = trust_ratio(w, scratch)
+        np.multiply(scratch, lr * (root_d / c if ratio is None else ratio), scratch)
+        np.subtract(w, scratch, w)

@@ -1,0 +1,48 @@
+"""The optimizer ``lars``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+from ._trust import trust_ratio
+
+
+@register("lars")
+class LARS(Optimizer):
+    """LARS: momentum whose rate is set for each layer, in proportion to the norm of its weights.
+
+    v ← μ v + η τ ‖w‖ / ‖g‖ g,  w ← w − v
+
+    The norms are those of a whole weight matrix and its gradient. For vectors, such as biases, and where
+    either norm is 0 it is v ← μ v + η g: a bias that starts at 0 would never move. g has coupled weight
+    decay λ w in it, where the paper divides by ‖g‖ + λ ‖w‖ with the g before. The rate is inside v, as in
+    the paper, so one that changes acts on later gradients only.
+
+    Options:
+        momentum: μ, how much of the velocity is kept, at least 0 and below 1.
+        trust: τ, a step of a weight matrix in relation to its norm at the rate 1, more than 0.
+
+    Source: You, Gitman, Ginsburg 2017, "Large batch training of convolutional networks".
+    """
+
+    default_lr = 1.0
+    slots = ("v",)
+    scope = "tensor"
+
+    def __init__(self, *, momentum: float = 0.9, trust: float = 0.001) -> None:
+        check_range("momentum", momentum, minimum=0, below=1)
+        check_range("trust", trust, above=0)
+        self.momentum, self.trust = momentum, trust
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        v, ratio = slots["v"], trust_ratio(w, g)
+        np.multiply(v, self.momentum, v)
+        np.multiply(g, lr if ratio is None else lr * self.trust * ratio, scratch)
+        np.add(v, scratch, v)
+        np.subtract(w, v, w)

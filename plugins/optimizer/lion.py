@@ -1,0 +1,47 @@
+"""The optimizer ``lion``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("lion")
+class Lion(Optimizer):
+    """Lion: every weight moves by the rate, in the direction of a mean of gradients.
+
+    w ← w − η sign(β₁ m + (1 − β₁) g),  m ← β₂ m + (1 − β₂) g
+
+    All steps are of one size, so the rate should be a third to a tenth of Adam's, and the weight decay
+    larger by the same factor. The slot holds m / (1 − β₂).
+
+    Options:
+        beta1: β₁, share of the mean in the direction, at least 0 and below 1.
+        beta2: β₂, decay of the mean of the gradient, at least 0 and below 1.
+
+    Source: Chen, Liang, Huang, Real, Wang, Liu, Pham, Dong, Luong, Hsieh, Lu, Le 2023, "Symbolic discovery of
+    optimization algorithms".
+    """
+
+    default_lr = 0.0003
+    slots = ("m_sum",)
+
+    def __init__(self, *, beta1: float = 0.9, beta2: float = 0.99) -> None:
+        check_range("beta1", beta1, minimum=0, below=1)
+        check_range("beta2", beta2, minimum=0, below=1)
+        self.beta1, self.beta2 = beta1, beta2
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        m_sum = slots["m_sum"]
+        np.multiply(m_sum, self.beta1 * (1 - self.beta2) / (1 - self.beta1), scratch)
+        np.add(scratch, g, scratch)  # 1 / (1 − β₁) times what has the sign
+        np.sign(scratch, scratch)
+        np.multiply(scratch, lr, scratch)
+        np.subtract(w, scratch, w)
+        np.multiply(m_sum, self.beta2, m_sum)
+        np.add(m_sum, g, m_sum)

@@ -1,0 +1,46 @@
+"""The optimizer ``lookahead``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Spec, check_range, register
+
+from ._wrapper import Wrapper
+
+
+@register("lookahead")
+class Lookahead(Wrapper):
+    """Lookahead: slow weights go part of the way that another optimizer went, which goes on from there.
+
+    every k updates of the inner optimizer:  φ ← φ + α (w − φ),  w ← φ
+
+    The slow weights φ are evaluated and kept. The inner optimizer's state stays as it is.
+
+    Options:
+        inner: the optimizer of the fast weights w, a name or a mapping with name and options; weight decay,
+            clipping and the like stand beside it, not in it.
+        k: updates of the fast weights for one of the slow ones, at least 1.
+        alpha: α, more than 0 and at most 1.
+
+    Source: Zhang, Lucas, Hinton, Ba 2019, "Lookahead optimizer: k steps forward, 1 step back".
+    """
+
+    def __init__(self, *, inner: Spec = "adam", k: int = 5, alpha: float = 0.5) -> None:
+        check_range("k", k, minimum=1)
+        check_range("alpha", alpha, above=0, maximum=1)
+        super().__init__(inner, "slow")
+        self.k, self.alpha = k, alpha
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        self.inner.update(w, g, slots, lr, step, scratch)
+        if step % self.k == 0:
+            slow = slots["slow"]
+            np.subtract(w, slow, scratch)
+            np.multiply(scratch, self.alpha, scratch)
+            np.add(slow, scratch, slow)
+            np.copyto(w, slow)

@@ -1,0 +1,81 @@
+"""The optimizer ``muon``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+BLOCK = 1024
+"""Columns that a product replaces at a time: in place, with little room beside."""
+
+
+@register("muon")
+class Muon(Optimizer):
+    """Muon: the momentum of a weight matrix, made orthogonal, so that all its directions move alike.
+
+    v ← μ v + g,  w ← w − η √max(1, n_out / n_in) NS(g + μ v)
+
+    NS brings all singular values near 1: X = U S Vᵀ divided by its Frobenius norm, then ``iterations`` times
+    X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X with a, b, c = 3.4445, −4.7750, 2.0315, which are chosen for speed and
+    leave singular values between about 0.7 and 1.2. Weights ``(n_in, n_out)`` are the transposes of those in
+    the source, hence the factor. Vectors, such as biases, and arrays of more axes have Nesterov's momentum
+    with the same η and μ: w ← w − η (g + μ v).
+
+    Options:
+        momentum: μ, how much of the velocity is kept, at least 0 and below 1.
+        iterations: of Newton and Schulz, at least 1.
+
+    Source: Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein 2024, "Muon: An optimizer for hidden layers
+    in neural networks".
+    """
+
+    default_lr = 0.02
+    slots = ("v",)
+    scope = "tensor"
+
+    def __init__(self, *, momentum: float = 0.95, iterations: int = 5) -> None:
+        check_range("momentum", momentum, minimum=0, below=1)
+        check_range("iterations", iterations, minimum=1)
+        self.momentum, self.iterations = momentum, iterations
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        v = slots["v"]
+        np.multiply(v, self.momentum, v)
+        np.add(v, g, v)
+        np.multiply(v, self.momentum, scratch)
+        np.add(scratch, g, scratch)
+        factor = lr
+        if w.ndim == 2:
+            orthogonalize(scratch, self.iterations)
+            factor *= sqrt(max(1, w.shape[1] / w.shape[0]))
+        np.multiply(scratch, factor, scratch)
+        np.subtract(w, scratch, w)
+
+
+def orthogonalize(matrix: Array, iterations: int) -> None:
+    """Bring the singular values of a matrix near 1, in place, by Newton and Schulz; 0 stays 0."""
+    length = float(np.linalg.norm(matrix))
+    if length == 0:
+        return
+    np.divide(matrix, length, matrix)
+    X = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    n = len(X)
+    gram, square = np.empty((n, n), X.dtype), np.empty((n, n), X.dtype)
+    room = np.empty((n, min(BLOCK, X.shape[1])), X.dtype)
+    for _ in range(iterations):
+        np.matmul(X, X.T, gram)
+        np.matmul(gram, gram, square)
+        np.multiply(gram, -4.7750, gram)
+        np.multiply(square, 2.0315, square)
+        np.add(gram, square, gram)
+        gram.reshape(-1)[:: n + 1] += 3.4445
+        for start in range(0, X.shape[1], BLOCK):
+            columns = X[:, start : start + BLOCK]
+            np.matmul(gram, columns, room[:, : columns.shape[1]])
+            columns[...] = room[:, : columns.shape[1]]

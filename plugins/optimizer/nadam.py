@@ -1,0 +1,78 @@
+"""The optimizer ``nadam``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, check_range, register
+
+from .adam import Adam
+
+
+@register("nadam")
+class NAdam(Adam):
+    """NAdam: Adam with Nesterov's momentum, whose size grows with the steps.
+
+    m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  μₜ = β₁ (1 − 0.96^(ψ t) / 2),
+    w ← w − η (μₜ₊₁ m / (1 − Πₜ₊₁) + (1 − μₜ) g / (1 − Πₜ)) / (√v̂ + ε)  with  Πₜ = μ₁ μ₂ … μₜ,
+    v̂ = v / (1 − β₂ᵗ)
+
+    The paper has μₜ for β₁ in the mean m too, and β₂ v for v in v̂; PyTorch and Keras have it as here, and
+    what is published was found with these.
+
+    Options:
+        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
+        epsilon: ε, at least 1e-30.
+        momentum_decay: ψ, how fast μ grows from β₁ / 2 to β₁, at least 0.
+
+    Source: Dozat 2016, "Incorporating Nesterov momentum into Adam".
+    """
+
+    default_lr = 0.002
+
+    def __init__(
+        self,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        momentum_decay: float = 0.004,
+    ) -> None:
+        super().__init__(beta1=beta1, beta2=beta2, epsilon=epsilon)
+        check_range("momentum_decay", momentum_decay, minimum=0)
+        self.momentum_decay = momentum_decay
+        self._latest = 0, 1.0
+
+    def _mu(self, step: int) -> float:
+        return self.beta1 * (1 - float(0.96 ** (step * self.momentum_decay)) / 2)
+
+    def _product(self, step: int) -> float:
+        """Πₜ; the latest is kept, only so as not to begin at μ₁ in every step."""
+        done, product = self._latest
+        if done > step:
+            done, product = 0, 1.0
+        for t in range(done + 1, step + 1):
+            product *= self._mu(t)
+        self._latest = step, product
+        return product
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        # The numerator is (1 − β₁) μₜ₊₁ / (1 − Πₜ₊₁) m_sum + (1 − μₜ) / (1 − Πₜ) g. Both terms have the same
+        # divisor, which is computed twice: that needs no room for a second intermediate.
+        m_sum, v_sum, _, root_d = self.accumulate(g, slots, step, scratch)
+        product, mu, ahead = self._product(step), self._mu(step), self._mu(step + 1)
+        shares = (
+            (m_sum, (1 - self.beta1) * ahead / (1 - product * ahead)),
+            (g, (1 - mu) / (1 - product)),
+        )
+        for part, share in shares:
+            np.sqrt(v_sum, scratch)
+            np.add(scratch, self.epsilon * root_d, scratch)
+            np.divide(part, scratch, scratch)
+            np.multiply(scratch, lr * root_d * share, scratch)
+            np.subtract(w, scratch, w)

@@ -1,0 +1,49 @@
+"""The optimizer ``radam``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, register
+
+from .adam import Adam
+
+
+@register("radam")
+class RAdam(Adam):
+    """Rectified Adam: no adaptive steps until the second moment is known well enough, then larger and larger.
+
+    w ← w − η r m̂ √(1 − β₂ᵗ) / (√v + ε) where ρ > 5, else w ← w − η m̂, with m̂, v as in Adam,
+    r = √((ρ − 4) (ρ − 2) ρ∞ / ((ρ∞ − 4) (ρ∞ − 2) ρ)),  ρ = ρ∞ − 2 t β₂ᵗ / (1 − β₂ᵗ),  ρ∞ = 2 / (1 − β₂) − 1
+
+    The paper has ρ > 4, where r is still near 0; 5 is what its authors' code has, and PyTorch. From there
+    also comes ε, beside the second moment that is not corrected.
+
+    Options:
+        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
+        epsilon: ε, at least 1e-30.
+
+    Source: Liu, Jiang, He, Chen, Liu, Gao, Han 2020, "On the variance of the adaptive learning rate and
+    beyond".
+    """
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
+        power = self.beta2**step
+        longest = 2 / (1 - self.beta2) - 1
+        length = longest - 2 * step * power / (1 - power)
+        if length > 5:
+            r = sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
+            np.sqrt(v_sum, scratch)
+            np.add(scratch, self.epsilon / sqrt(1 - self.beta2), scratch)
+            np.divide(m_sum, scratch, scratch)
+            np.multiply(scratch, lr * r * root_d / c, scratch)
+        else:
+            np.multiply(m_sum, lr / c, scratch)
+        np.subtract(w, scratch, w)

@@ -1,0 +1,62 @@
+"""The optimizer ``rmsprop``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("rmsprop")
+class RMSprop(Optimizer):
+    """RMSprop: steps scaled by a running mean of the square of the gradient.
+
+    v ← ρ v + (1 − ρ) g²,  w ← w − η g / (√v + ε);  centred, √(v − m²) with m ← ρ m + (1 − ρ) g stands for √v
+
+    ε stands outside the root, as in PyTorch; Keras has it inside. The variance v − m² is not computed as a
+    difference, which rounding can make negative, but by its own recurrence ρ (v − m²) + ρ (1 − ρ) (g − m)²
+    with the m before. The slots hold v / (1 − ρ), or m / (1 − ρ) and (v − m²) / (ρ (1 − ρ)).
+
+    Options:
+        decay: ρ, at least 0 and below 1; not 0 if centred.
+        epsilon: ε, at least 1e-30.
+        centred: scale by the standard deviation of the gradient instead of its root mean square.
+
+    Source: Tieleman, Hinton 2012, "Lecture 6.5: RMSProp", Coursera; centred: Graves 2013, "Generating
+    sequences with recurrent neural networks".
+    """
+
+    default_lr = 0.001
+
+    def __init__(self, *, decay: float = 0.9, epsilon: float = 1e-8, centred: bool = False) -> None:
+        check_range("decay", decay, minimum=0, below=1)
+        if centred:
+            check_range("decay", decay, above=0)
+        check_range("epsilon", epsilon, minimum=1e-30)
+        self.decay, self.epsilon, self.centred = decay, epsilon, centred
+        self.slots = ("m_sum", "variance_sum") if centred else ("v_sum",)
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        rho = self.decay
+        if self.centred:
+            m_sum, squares, scale = slots["m_sum"], slots["variance_sum"], sqrt(rho * (1 - rho))
+            np.multiply(m_sum, 1 - rho, scratch)
+            np.subtract(g, scratch, scratch)
+            np.multiply(scratch, scratch, scratch)
+            np.multiply(m_sum, rho, m_sum)
+            np.add(m_sum, g, m_sum)
+        else:
+            squares, scale = slots["v_sum"], sqrt(1 - rho)
+            np.multiply(g, g, scratch)
+        np.multiply(squares, rho, squares)
+        np.add(squares, scratch, squares)
+        np.sqrt(squares, scratch)  # the root of what counts is ``scale`` times this
+        np.add(scratch, self.epsilon / scale, scratch)
+        np.divide(g, scratch, scratch)
+        np.multiply(scratch, lr / scale, scratch)
+        np.subtract(w, scratch, w)

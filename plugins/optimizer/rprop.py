@@ -1,0 +1,77 @@
+"""The optimizer ``rprop``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("rprop")
+class Rprop(Optimizer):
+    """Rprop: step sizes of each weight's own, which grow while its gradient keeps its sign.
+
+    Δ ← min(α Δ, Δmax) where g g′ > 0, max(β Δ, Δmin) where g g′ < 0;  w ← w − η Δ sign(g)
+
+    g′ is the gradient before. Where the sign has changed, w stays for one step, and g counts as 0 in the
+    next: this is iRprop−, as in PyTorch. Signs are not averaged, so batches should be the whole training
+    part (``batch_size`` at least its rows).
+
+    Options:
+        initial: the first step size Δ, more than 0; the rate η is a factor beside it.
+        grow: α, more than 1.
+        shrink: β, more than 0 and below 1.
+        smallest: Δmin, more than 0.
+        largest: Δmax, more than 0.
+
+    Source: Riedmiller, Braun 1993, "A direct adaptive method for faster backpropagation learning: The RPROP
+    algorithm"; iRprop−: Igel, Hüsken 2000, "Improving the Rprop learning algorithm".
+    """
+
+    default_lr = 1.0
+    slots = ("size", "sign")
+
+    def __init__(
+        self,
+        *,
+        initial: float = 0.01,
+        grow: float = 1.2,
+        shrink: float = 0.5,
+        smallest: float = 1e-6,
+        largest: float = 50.0,
+    ) -> None:
+        check_range("initial", initial, above=0)
+        check_range("grow", grow, above=1)
+        check_range("shrink", shrink, above=0, below=1)
+        check_range("smallest", smallest, above=0)
+        check_range("largest", largest, minimum=smallest)
+        self.initial, self.grow, self.shrink = initial, grow, shrink
+        self.smallest, self.largest = smallest, largest
+
+    def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
+        slots["size"].fill(self.initial)
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        # With s = sign(g g′) the factor of Δ is 1 + s (q + p s), which is α at 1, β at −1 and 1 at 0.
+        size, sign = slots["size"], slots["sign"]
+        p, q = (self.grow + self.shrink) / 2 - 1, (self.grow - self.shrink) / 2
+        np.sign(g, scratch)
+        np.multiply(sign, scratch, sign)
+        np.multiply(sign, p, scratch)
+        np.add(scratch, q, scratch)
+        np.multiply(scratch, sign, scratch)
+        np.add(scratch, 1, scratch)
+        np.multiply(size, scratch, size)
+        np.maximum(size, self.smallest, out=size)
+        np.minimum(size, self.largest, out=size)
+        np.minimum(sign, 0, out=sign)
+        np.add(sign, 1, sign)  # 0 where the sign has changed, else 1
+        np.sign(g, scratch)
+        np.multiply(sign, scratch, sign)
+        np.multiply(sign, size, scratch)
+        np.multiply(scratch, lr, scratch)
+        np.subtract(w, scratch, w)

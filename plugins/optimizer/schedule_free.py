@@ -1,0 +1,54 @@
+"""The optimizer ``schedule_free``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Optimizer, check_range, register
+
+
+@register("schedule_free")
+class ScheduleFree(Optimizer):
+    """Schedule-free gradient descent: an average of the weights takes the place of a falling rate.
+
+    g is taken at y = (1 − β) z + β x;  z ← z − η g,  x ← x + (z − x) / t
+
+    The weights that are trained are y, those that are evaluated and kept are x, the mean of all z; t counts
+    updates from 1. Only y and x are stored, z is (y − β x) / (1 − β). The average has equal weights, as in
+    the paper; its authors' code weights by η², which matters where η warms up. Take coupled weight decay,
+    which is the authors': decoupled decay moves y alone, and that z by 1 / (1 − β) times as much.
+
+    Options:
+        momentum: β, at least 0 (Polyak's averaging) and below 1.
+
+    Source: Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky 2024, "The road less scheduled".
+    """
+
+    default_lr = 0.5
+    slots = ("x",)
+    evaluated = "x"
+
+    def __init__(self, *, momentum: float = 0.9) -> None:
+        check_range("momentum", momentum, minimum=0, below=1)
+        self.momentum = momentum
+
+    def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
+        np.copyto(slots["x"], w)
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        # As z − x = (y − x) / (1 − β) before the step, x moves by d − η g / t with d = (y − x) / (t (1 − β)),
+        # and y by β times that and (1 − β) times the move of z, −η g.
+        x, beta = slots["x"], self.momentum
+        np.subtract(w, x, scratch)
+        np.multiply(scratch, 1 / (step * (1 - beta)), scratch)
+        np.add(x, scratch, x)
+        np.multiply(scratch, beta, scratch)
+        np.add(w, scratch, w)
+        np.multiply(g, lr / step, scratch)
+        np.subtract(x, scratch, x)
+        np.multiply(g, lr * (1 - beta + beta / step), scratch)
+        np.subtract(w, scratch, w)

@@ -1,0 +1,50 @@
+"""The optimizer ``swa``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlpframe.api import Array, Spec, check_range, register
+
+from ._wrapper import Wrapper
+
+
+@register("swa")
+class SWA(Wrapper):
+    """Stochastic weight averaging: the plain mean of weights on the way of another optimizer is kept.
+
+    a ← a + (w − a) / n  at the updates start, start + every, start + 2 every, …, the n-th of these
+
+    Before ``start`` the weights themselves are evaluated. The training is not changed; the paper's rate is
+    high and constant, or cyclic with one mean for each cycle, once the averaging has begun. Running means of
+    layers that normalize batches are those of the trained weights, not of the average.
+
+    Options:
+        inner: the optimizer that trains w, a name or a mapping with name and options; weight decay, clipping
+            and the like stand beside it, not in it.
+        start: the first update whose weights are averaged, at least 1.
+        every: updates between two of these, at least 1.
+
+    Source: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson 2018, "Averaging weights leads to wider optima and
+    better generalization".
+    """
+
+    def __init__(self, *, inner: Spec = "sgd", start: int = 100, every: int = 10) -> None:
+        check_range("start", start, minimum=1)
+        check_range("every", every, minimum=1)
+        super().__init__(inner, "swa")
+        self.start, self.every = start, every
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        self.inner.update(w, g, slots, lr, step, scratch)
+        average, (n, rest) = slots["swa"], divmod(step - self.start, self.every)
+        if step <= self.start:
+            np.copyto(average, w)
+        elif rest == 0:
+            np.subtract(w, average, scratch)
+            np.multiply(scratch, 1 / (n + 1), scratch)
+            np.add(average, scratch, average)

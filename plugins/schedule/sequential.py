@@ -1,0 +1,78 @@
+"""The schedule ``sequential``."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from mlpframe.api import Schedule, check_range, register, registries
+
+
+@register("sequential")
+class Sequential(Schedule):
+    """One schedule after another.
+
+    factor = partₙ(step − atₙ, atₙ₊₁ − atₙ)  for atₙ ≤ step < atₙ₊₁,  with at₀ = 0
+
+    Each part counts its updates from 0 and takes what lies between two changes for the whole run; the
+    last one takes the rest. The factors are not joined: a part begins where it would begin alone.
+
+    Parts that observe do so from the first update on, as with ``warmup``: an observed loss does not say
+    at which update it was. They must observe the same, windows of one length or epochs.
+
+    Options:
+        parts: the schedules in order, each a name or a mapping with name and options; at least one.
+        at: the updates at which the next part takes over, at least 1, in rising order; one fewer than
+          parts.
+    """
+
+    def __init__(
+        self,
+        *,
+        parts: list[Any] = ["constant", "cosine"],  # noqa: B006
+        at: list[int] = [1000],  # noqa: B006
+    ) -> None:
+        if len(parts) != len(at) + 1:
+            raise ValueError(f"at must have one number fewer than the {len(parts)} parts, not {len(at)}")
+        for step in at:
+            check_range("at", step, minimum=1)
+        if any(left >= right for left, right in pairwise(at)):
+            raise ValueError(f"at must be in rising order, not {list(at)}")
+        self.parts: list[Schedule] = [registries["schedule"].create(part) for part in parts]
+        self.at = list(at)
+        self._observing = {str(n): part for n, part in enumerate(self.parts) if part.observes != "nothing"}
+        if self._observing:
+            first, *others = self._observing.values()
+            if any((part.observes, part.window) != (first.observes, first.window) for part in others):
+                raise ValueError("parts that observe must observe windows of one length, or epochs")
+            self.observes, self.window = first.observes, first.window  # of each instance, not of the class
+
+    def factor(self, step: int, total_steps: int) -> float:
+        return self.factors(step, step + 1, total_steps)[0]
+
+    def factors(self, start: int, stop: int, total_steps: int) -> Sequence[float]:
+        found: list[float] = []
+        while start < stop:
+            n = bisect_right(self.at, start)
+            begin = self.at[n - 1] if n else 0
+            last = n == len(self.at)
+            end = max(total_steps, begin + 1) if last else self.at[n]
+            upto = stop if last else min(stop, end)
+            found.extend(self.parts[n].factors(start - begin, upto - begin, end - begin))
+            start = upto
+        return found
+
+    def observe(self, value: float) -> None:
+        for part in self._observing.values():
+            part.observe(value)
+
+    def state(self) -> dict[str, float]:
+        states = {n: part.state() for n, part in self._observing.items()}
+        return {f"{n}.{name}": value for n, state in states.items() for name, value in state.items()}
+
+    def restore(self, state: dict[str, float]) -> None:
+        for n, part in self._observing.items():
+            keys = {key: key.removeprefix(f"{n}.") for key in state if key.startswith(f"{n}.")}
+            part.restore({name: state[key] for key, name in keys.items()})

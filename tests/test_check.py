@@ -1,0 +1,263 @@
+"""``check``, ``new`` and the kit in pytest, as a person uses them: in processes of their own."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mlpframe.registry import KINDS
+from tests.running import mlpframe, run_python
+
+MUTANTS = Path(__file__).with_name("mutants")
+
+
+def wrong(folder: Path) -> Path:
+    """A layer whose gradient is transposed and whose option is not checked."""
+    text = (MUTANTS / "mix.py").read_text()
+    text = text.replace("np.matmul(xT, dy, gW)", "np.matmul(dy.swapaxes(-1, -2), x, gW)")
+    text = text.replace('check_range("gain", gain, above=0, maximum=10)', "pass")
+    file = folder / "wrong_mix.py"
+    file.write_text(text)
+    return file
+
+
+def rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The table's rows: what stands after a check's name."""
+    found = {}
+    for line in done.stdout.splitlines():
+        row = re.fullmatch(r"(?:\w+ \w+)? *(\S+(?: \S+)+)  +(ok|failed|skipped)(.*)", line)
+        if row:
+            found[row[1]] = f"{row[2]} {row[3].strip()}".strip()
+    return found
+
+
+# --- check -------------------------------------------------------------------------------------------
+
+
+def test_a_right_plugin_passes_wherever_it_lies(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "check", str(MUTANTS / "mix.py"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n")[1].startswith("layer kit_mix  ")
+    assert set(rows(done).values()) == {"ok"}
+    assert done.stdout.splitlines()[-1] == f"1 component: {len(rows(done))} ok"
+
+
+def test_a_wrong_plugin_fails_with_reasons_to_act_on(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "check", str(wrong(tmp_path)))
+    assert (done.returncode, done.stderr) == (1, "")
+    failed = {name: reason for name, reason in rows(done).items() if reason.startswith("failed")}
+    assert failed.keys() == {
+        "derivatives of the parameters are the slopes",
+        "documented ranges are kept",
+        "numbers that are none are refused",
+    }
+    slopes = failed["derivatives of the parameters are the slopes"]
+    assert re.match(
+        r"failed ∂l/∂W\[\d, \d\] is -?\d.*, expected is -?\d.* \(batch 5, 4 features, training\)", slopes
+    )
+    ranges = failed["documented ranges are kept"]
+    assert ranges.startswith("failed gain=-1.0 is accepted; its help says 'more than 0'")
+
+
+def test_only_what_is_not_ok_is_shown_if_one_likes(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "check", "--failed", str(wrong(tmp_path)))
+    assert done.returncode == 1
+    assert {reason.split()[0] for reason in rows(done).values()} == {"failed"}
+    assert re.fullmatch(r"1 component: \d+ ok, 3 failed", done.stdout.splitlines()[-1])
+
+
+def test_names_kinds_and_folders(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "check", "relu", "schedule/cosine", "engine/numpy", str(MUTANTS / "noise.py"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("4 components: ")
+    for component in ("layer relu", "schedule cosine", "engine numpy", "initializer kit_noise"):
+        assert component in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("relo", "there is no component or file 'relo'; nearest: relu"),
+        ("optimizer/adm", "there is no optimizer 'adm'; nearest: adam"),
+        ("nowhere.py", "there is no plugin file nowhere.py"),
+    ],
+)
+def test_what_there_is_not(tmp_path: Path, request_: str, said: str) -> None:
+    done = mlpframe(tmp_path, "check", request_)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("class (", "SyntaxError"),
+        (
+            "import a_module_that_nobody_has",
+            "ModuleNotFoundError: No module named 'a_module_that_nobody_has'",
+        ),
+        ("x = 1", "registers no component"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_refused_with_its_error(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    done = mlpframe(tmp_path, "check", "broken.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "broken.py" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_plugin_may_have_helpers_and_others_beside_it(tmp_path: Path) -> None:
+    text = (MUTANTS / "noise.py").read_text()
+    (tmp_path / "_scale.py").write_text("WIDTH = 0.1\n")
+    helped = text.replace("import numpy as np\n", "import numpy as np\n\nfrom ._scale import WIDTH\n")
+    (tmp_path / "helped.py").write_text(helped.replace("float = 0.1", "float = WIDTH"))
+    (tmp_path / "other.py").write_text(text.replace("kit_noise", "kit_other"))
+    done = mlpframe(tmp_path, "check", "helped.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "kit_other" not in done.stdout
+    both = mlpframe(tmp_path, "check", "helped.py", ".", MLPFRAME_PLUGINS=str(tmp_path))
+    assert (both.returncode, both.stderr) == (0, "")
+    assert both.stdout.splitlines()[-1].startswith("2 components: ")
+
+
+# --- new ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ``new`` has written a plugin of every kind."""
+    folder = tmp_path_factory.mktemp("new")
+    for kind in KINDS:
+        done = mlpframe(folder, "new", kind, f"my_{kind}")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"wrote   my_plugins/my_{kind}.py\nwrote   my_plugins/test_my_{kind}.py\n" in done.stdout
+    return folder
+
+
+def test_every_kind_s_plugin_passes_its_test(written: Path) -> None:
+    done = run_python(written, "-m", "pytest", "-p", "no:cacheprovider", "-v", "my_plugins")
+    assert done.returncode == 0, done.stdout
+    for kind in KINDS:
+        facts = re.findall(rf"test_my_{kind}\.py::(\w+)(\[.*\])? PASSED", done.stdout)
+        assert sum(bool(case) for _, case in facts) > 5
+        assert sum(not case for _, case in facts) == 1
+
+
+def test_every_kind_s_plugin_passes_the_check(written: Path) -> None:
+    done = mlpframe(written, "check", "my_plugins")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(rows(done).values()) == {"ok"}
+    assert done.stdout.splitlines()[-1].startswith(f"{len(KINDS)} components: ")
+
+
+def test_every_kind_s_plugin_is_its_owner_s(written: Path) -> None:
+    for kind in KINDS:
+        for file in (f"my_{kind}.py", f"test_my_{kind}.py"):
+            text = (written / "my_plugins" / file).read_text()
+            assert "template" not in text.lower()
+            assert ast.get_docstring(ast.parse(text))
+        name = "".join(["My", kind.capitalize()])
+        assert (
+            f'@register("my_{kind}")\nclass {name}(' in (written / "my_plugins" / f"my_{kind}.py").read_text()
+        )
+
+
+def test_a_plugin_is_used_at_once(written: Path) -> None:
+    done = mlpframe(written, "list", "layer", "my_layer", MLPFRAME_PLUGINS="my_plugins")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("layer my_layer: ")
+
+
+def test_the_test_may_lie_elsewhere(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "new", "schedule", "slope", "--folder", "src/parts", "--tests", "tests")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "src" / "parts" / "slope.py").exists()
+    tested = run_python(tmp_path, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_slope.py")
+    assert tested.returncode == 0, tested.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("optimzer", "mine"), "there is no kind 'optimzer'; nearest: optimizer"),
+        (("layer", "relu"), "there is a layer 'relu' already, in "),
+        (("layer", "my-layer"), "'my-layer' is no name for a component; expected is a lower-case word"),
+        (("layer", "class"), "'class' is no name"),
+        (("layer", "MyLayer"), "'MyLayer' is no name"),
+        (("layer", "_mine"), "a plugin file named '_mine' would not be loaded"),
+        (("layer", "test_mine"), "a plugin file named 'test_mine' would not be loaded"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = mlpframe(tmp_path, "new", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["my_plugins/mine.py", "my_plugins/test_mine.py"])
+def test_nothing_is_overwritten(tmp_path: Path, file: str) -> None:
+    (tmp_path / "my_plugins").mkdir()
+    (tmp_path / file).write_text("x = 1\n")
+    done = mlpframe(tmp_path, "new", "layer", "mine")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{file} exists already; choose another name or folder\n"
+    assert [one.read_text() for one in (tmp_path / "my_plugins").iterdir()] == ["x = 1\n"]
+
+
+# --- pytest ------------------------------------------------------------------------------------------
+
+
+def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_python(folder, "-m", "pytest", "-p", "no:cacheprovider", *arguments)
+
+
+def test_pytest_has_a_test_for_every_check_of_a_plugin(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "-v", f"--mlpframe-plugin={MUTANTS / 'mix.py'}")
+    assert done.returncode == 0, done.stdout
+    names = re.findall(r"layer kit_mix: (.*?) PASSED", done.stdout)
+    assert "derivative of the input is the slope" in names
+    assert names == list(rows(mlpframe(tmp_path, "check", str(MUTANTS / "mix.py"))))
+
+
+def test_pytest_shows_the_fact_and_what_is_wrong(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, f"--mlpframe-plugin={wrong(tmp_path)}", "-k", "slopes or ranges")
+    assert done.returncode == 1
+    assert "2 failed" in done.stdout
+    assert "A number beyond a bound that the help of its option states is refused, by name." in done.stdout
+    assert "gain=-1.0 is accepted; its help says 'more than 0'" in done.stdout
+    assert "kit.py" not in done.stdout  # where the kit noticed it is of no use to a plugin's author
+
+
+def test_pytest_adds_them_to_the_tests_of_a_project(tmp_path: Path) -> None:
+    (tmp_path / "test_own.py").write_text("def test_own(): pass\n")
+    done = run_pytest(tmp_path, "-v", "--mlpframe-plugin=relu", "--mlpframe-plugin=schedule/cosine")
+    assert done.returncode == 0, done.stdout
+    assert "test_own.py::test_own PASSED" in done.stdout
+    assert "layer relu: " in done.stdout
+    assert "schedule cosine: " in done.stdout
+    assert "1 passed" in run_pytest(tmp_path).stdout
+
+
+def test_pytest_says_what_cannot_be_loaded(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "--mlpframe-plugin=nowhere.py")
+    assert done.returncode == 4
+    assert "--mlpframe-plugin: there is no plugin file nowhere.py" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_pytest_skips_what_cannot_be_found_out(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "-rs", "--mlpframe-plugin=dataset/npy", "-k", "tables")
+    assert done.returncode == 0, done.stdout
+    assert "1 skipped" in done.stdout
+    assert "x, y must be given" in done.stdout

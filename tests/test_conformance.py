@@ -1,0 +1,27 @@
+"""The conformance kit over every component there is, whoever wrote it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlpframe import registries
+from mlpframe.testing import Case, cases, checks
+
+COMPONENTS = [(kind, name) for kind in registries for name in registries[kind].names()]
+
+
+@pytest.mark.parametrize("case", cases(COMPONENTS), ids=str)
+def test_every_component_keeps_what_its_kind_promises(case: Case) -> None:
+    case()
+
+
+def test_every_kind_has_checks_of_its_own() -> None:
+    for kind in registries:
+        assert any(one.kinds == (kind,) for one in checks(kind)), kind
+
+
+def test_every_check_states_a_fact() -> None:
+    for check in checks():
+        assert check.fact.endswith("."), check.name
+        assert "\n" not in check.fact, check.name
+        assert check.title.replace(" ", "_") == check.name

@@ -1,0 +1,294 @@
+"""The kit finds mistakes: each of these components is right, and with one line changed a check refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from mlpframe.discovery import load_path
+from mlpframe.registry import registries
+from mlpframe.testing import cases, checks
+
+FOLDER = Path(__file__).with_name("mutants")
+RIGHT = sorted(FOLDER.glob("*.py"))
+
+
+class Mutant(NamedTuple):
+    """A mistake: which check has to find it, and what it changes in a file."""
+
+    file: str
+    mistake: str
+    check: str
+    old: str
+    new: str
+
+
+SLOPE_X = "derivative_of_the_input_is_the_slope"
+SLOPE_P = "derivatives_of_the_parameters_are_the_slopes"
+SLOPE_LOSS = "derivative_of_the_loss_is_the_slope"
+STACKED = "stacked_networks_are_single_ones"
+CONTINUES = "a_run_continues_to_the_same_bits"
+CONFIGURED = "configuration_composes_and_makes_an_instance"
+RANGES = "documented_ranges_are_kept"
+GLOBAL = "global_generators_are_left_alone"
+
+MUTANTS = [
+    # --- layers
+    Mutant("mix", "transposed in the derivative of x", SLOPE_X,
+           "np.matmul(dy, WT, dx)", "np.matmul(dy, W, dx)"),
+    Mutant("mix", "transposed gradient", SLOPE_P,
+           "np.matmul(xT, dy, gW)", "np.matmul(dy.swapaxes(-1, -2), x, gW)"),
+    Mutant("mix", "bias gradient averaged", SLOPE_P,
+           "np.add.reduce(dy, -2, out=gb)", "np.mean(dy, -2, out=gb)"),
+    Mutant("mix", "bias gradient over the wrong axis", SLOPE_P,
+           "np.add.reduce(dy, -2, out=gb)", "gb[...] = np.resize(dy.sum(-1), gb.shape)"),
+    Mutant("mix", "wrong sign", SLOPE_X, "np.multiply(dx, gain, dx)", "np.multiply(dx, -gain, dx)"),
+    Mutant("mix", "a factor is missing", SLOPE_P, "np.multiply(gW, gain, gW)", "pass"),
+    Mutant("mix", "dx accumulated", "gradients_are_overwritten",
+           "np.matmul(dy, WT, dx)", "np.add(dx, dy @ WT, dx)"),
+    Mutant("mix", "g accumulated", "gradients_are_overwritten",
+           "np.add.reduce(dy, -2, out=gb)", "np.add(gb, dy.sum(-2), gb)"),
+    Mutant("mix", "dx is needed", "first_layer_needs_no_dx", "if dx is not None:", "if True:"),
+    Mutant("mix", "the stacked axis forgotten", STACKED, "x.swapaxes(-1, -2), W", "x.T, W"),
+    Mutant("mix", "biases broadcast over the stacked axis", STACKED,
+           'b, gW, gb, gain = p["W"], p["b"][..., None, :],', 'b, gW, gb, gain = p["W"], p["b"],'),
+    Mutant("mix", "a new array in every step", "a_step_allocates_no_arrays",
+           "np.multiply(y, gain, y)", "y[...] = y * gain"),
+    Mutant("mix", "x overwritten", "inputs_are_left_alone",
+           "np.matmul(x, W, y)", "np.matmul(np.tanh(x, x), W, y)"),
+    Mutant("mix", "a parameter overwritten", "inputs_are_left_alone",
+           "np.matmul(x, W, y)", "np.matmul(x, np.multiply(W, 0.99, W), y)"),
+    Mutant("mix", "another width than announced", "output_has_the_announced_width",
+           "def n_out(self, n_in):\n        return n_in", "def n_out(self, n_in):\n        return n_in + 1"),
+    Mutant("mix", "y and dy are one array", "output_has_the_announced_width",
+           "ctx.array(*x.shape), ctx.array(*x.shape)", "(ctx.array(*x.shape),) * 2"),
+    Mutant("mix", "float64 in a run of float32", "single_precision_is_near_double",
+           "y, dy = ctx.array(*x.shape), ", "y, dy = np.empty(x.shape), "),
+    Mutant("share", "overflow", "large_inputs_stay_finite",
+           "np.subtract(x, column, y)", "np.copyto(y, x)"),
+    Mutant("share", "the result kept on the instance", "layers_share_nothing",
+           "kept = [y]", "self.kept = kept = getattr(self, 'kept', []); kept[:] = [y]"),
+    Mutant("share", "a sum over the batch", SLOPE_X,
+           "np.subtract(dy, column, dx)", "np.subtract(dy, column.mean(-2, keepdims=True), dx)"),
+    Mutant("drop", "not rescaled", "randomness_keeps_the_expectation",
+           "np.multiply(mask, scale, mask)", "pass"),
+    Mutant("drop", "drops in evaluation", "evaluation_draws_nothing",
+           "self.rate, ctx.training", "self.rate, True"),
+    Mutant("drop", "a generator of its own", "a_step_can_be_repeated",
+           "rng = ctx.rng if active else None", "rng = np.random.default_rng()"),
+    Mutant("drop", "the global generator", GLOBAL,
+           "rng.random(out=mask, dtype=mask.dtype)", "mask[...] = np.random.random(mask.shape)"),
+    Mutant("drop", "another mask backwards", SLOPE_X,
+           "np.multiply(dy, mask, dx)", "np.multiply(dy, (rng.random(x.shape) < 0.5) if active else 1, dx)"),
+    Mutant("centre", "the mean taken for a constant", SLOPE_X,
+           "np.subtract(dx, row[..., None, :], dx)", "pass"),
+    Mutant("centre", "running mean updated in evaluation", "evaluation_changes_no_state",
+           "np.subtract(x, running[..., None, :], y)",
+           "np.add(running, 0.1 * x.mean(-2), running); np.subtract(x, running[..., None, :], y)"),
+    Mutant("centre", "one state for all layers", "layers_share_nothing",
+           'return {"mean": np.zeros(n_in)}',
+           'return {"mean": globals().setdefault("MEAN", np.zeros(n_in))}'),
+    Mutant("centre", "the running mean is not in the state", CONTINUES,
+           'running, training = ctx.state["mean"], ctx.training',
+           'self.r = running = vars(self).get("r", 0 * ctx.state["mean"]); training = ctx.training'),
+    Mutant("centre", "divides by the spread of a constant", "learning_changes_its_state_only",
+           "    def bind(",
+           "    def learn(self, x, state):\n        state['mean'][:] = 1 / x.std(0)\n\n    def bind("),
+    # --- losses
+    Mutant("squares", "derivative of another scale", SLOPE_LOSS, "2 / outputs", "1 / outputs"),
+    Mutant("squares", "the mean over the wrong number", SLOPE_LOSS,
+           "np.divide(losses, outputs, losses)", "np.divide(losses, len(output), losses)"),
+    Mutant("squares", "output overwritten", "outputs_and_targets_are_left_alone",
+           "np.subtract(output, target, d_output)", "d_output[...] = np.subtract(output, target, output)"),
+    Mutant("squares", "a new array in every step", "a_step_allocates_no_arrays",
+           "np.subtract(output, target, d_output)", "d_output[...] = output - target"),
+    Mutant("direct", "the derivative is not divided by the batch", SLOPE_LOSS,
+           "np.divide(square, batch, d_output)", "np.copyto(d_output, square)"),
+    Mutant("direct", "a sum, not a mean", "loss_is_the_mean_over_the_batch",
+           "batch = output.shape[-2]", "batch = 1"),
+    Mutant("direct", "weights of rows forgotten", "loss_is_the_mean_over_the_batch",
+           "np.multiply(losses, weights, losses)", "np.multiply(losses, weights[0], losses)"),
+    Mutant("direct", "weights in the loss only", SLOPE_LOSS,
+           "np.multiply(d_output, weights[..., None], square)", "np.copyto(square, d_output)"),
+    Mutant("direct", "one mean for all stacked networks", "stacked_networks_have_their_own_losses",
+           "np.add.reduce(losses, -1)", "np.add.reduce(losses, None)"),
+    Mutant("direct", "a number of NumPy", "single_precision_is_near_double",
+           "return means(np.add.reduce(losses, -1), 0.5 / batch)", "return losses.sum() * 0.5 / batch"),
+    Mutant("direct", "bound once only", "losses_share_nothing",
+           "def run():", "self.to = getattr(self, 'to', d_output)\n\n        def run(d_output=self.to):"),
+    Mutant("likelihood", "overflow", "extreme_outputs_stay_finite",
+           "np.subtract(output, top, d_output)", "np.copyto(d_output, output)"),
+    Mutant("likelihood", "log of 0", "extreme_outputs_stay_finite",
+           "np.subtract(column[..., 0], losses, losses)",
+           "losses[...] = -np.log(np.take_along_axis(np.exp(output - top) / np.exp(column), "
+           "target[..., None], -1)[..., 0])"),
+    Mutant("likelihood", "a prediction of another shape", "prediction_has_the_shape_of_the_output",
+           "return powers / powers.sum(-1, keepdims=True)", "return powers.argmax(-1)"),
+    # --- optimizers
+    Mutant("ball", "uphill", "it_descends_a_quadratic",
+           "np.subtract(w, scratch, w)", "np.add(w, scratch, w)"),
+    Mutant("ball", "dampened by what depends on the slice", "slices_are_the_whole",
+           "np.add(v, g, v)", "np.add(v, g / max(1, np.linalg.norm(g)), v)"),
+    Mutant("ball", "its state on the instance", "it_keeps_no_state_of_its_own",
+           'v, mu = slots["v"], self.momentum',
+           "self.v = v = vars(self).get('v', np.zeros_like(w)); mu = self.momentum"),
+    Mutant("ball", "its own count of steps", "it_continues_from_weights_slots_and_step",
+           "np.multiply(v, lr, scratch)",
+           "self.t = vars(self).get('t', 0) + 1; np.multiply(v, lr / self.t**0.5, scratch)"),
+    Mutant("ball", "the gradient changed", "the_gradient_is_left_alone",
+           "np.add(v, g, v)", "np.add(v, g, g); v[...] = g"),
+    Mutant("ball", "dampened in the recurrence only", "the_recurrence_is_the_update",
+           "[-lr, 1.0]", "[-lr, 1 - self.momentum]"),
+    Mutant("ball", "a new vector in every update", "an_update_allocates_no_vectors",
+           "np.multiply(v, lr, scratch)", "scratch[...] = lr * v"),
+    Mutant("ball", "one rate for all replicas", STACKED,
+           "np.multiply(v, lr, scratch)", "np.multiply(v, np.max(lr), scratch)"),
+    Mutant("ball", "no default rate", "the_default_rate_is_a_number",
+           "default_lr = 0.01", "default_lr = 0.0"),
+    Mutant("ball", "its state becomes float64", "single_precision_is_kept",
+           "np.multiply(v, mu, v)", "slots['v'] = v = v.astype(np.float64) * mu"),
+    Mutant("ball", "the first weight left out where there are two", "it_descends_the_rosenbrock_function",
+           "np.subtract(w, scratch, w)", "w -= scratch if w.size > 2 else scratch * (np.arange(w.size) > 0)"),
+    Mutant("scaled", "no epsilon: 0/0", "weights_without_a_gradient_stay_finite",
+           "np.add(scratch, self.epsilon, scratch)", "pass"),
+    Mutant("scaled", "an epsilon that float32 rounds to 0", "weights_without_a_gradient_stay_finite",
+           "epsilon: float = 1e-6", "epsilon: float = 1e-60"),
+    Mutant("scaled", "scratch carried over", "it_continues_from_weights_slots_and_step",
+           "np.multiply(g, g, scratch)",
+           "scratch[...] = g * g + (0 if step == 1 else 0.1 * np.nan_to_num(scratch))"),
+    # --- schedules
+    Mutant("ramp", "off by one in a block", "factors_of_a_block_are_those_of_its_steps",
+           "for step in range(start, stop)]", "for step in range(start + 1, stop + 1)]"),
+    Mutant("ramp", "a block one too short", "factors_of_a_block_are_those_of_its_steps",
+           "for step in range(start, stop)]", "for step in range(start, stop - 1)]"),
+    Mutant("ramp", "counts how often it is asked", "asking_changes_nothing",
+           "return 1 - (1 - self.final) * step /",
+           "self.n = step = vars(self).get('n', -1) + 1\n        return 1 - (1 - self.final) * (step % 9) /"),
+    Mutant("ramp", "negative at the end", "factors_are_finite_and_not_negative",
+           "max(total_steps, 1)", "max(total_steps - 1, 1)"),
+    Mutant("ramp", "division by 0 in an empty run", "factors_are_finite_and_not_negative",
+           "max(total_steps, 1)", "total_steps"),
+    Mutant("halving", "the lowest is not saved", "it_continues_from_its_state",
+           "if value < inf}", "if name == 'factor'}"),
+    Mutant("halving", "infinity in its state", "it_continues_from_its_state", "if value < inf}", "}"),
+    Mutant("halving", "observes nothing, and reacts", "only_what_observes_reacts",
+           'observes = "epoch"', 'observes = "nothing"'),
+    Mutant("halving", "one memory for all", "schedules_share_nothing",
+           'self._seen = {"factor": 1.0, "lowest": inf}',
+           'self._seen = globals().setdefault("SEEN", {"factor": 1.0, "lowest": inf})'),
+    Mutant("halving", "NaN is passed on", "it_stays_finite_whatever_is_observed",
+           'self._seen["factor"] /= 2', 'self._seen["factor"] *= value / (2 * value) if value else 1'),
+    # --- the others
+    Mutant("noise", "an element not filled", "every_element_is_filled", "out[...] =", "out[1:] ="),
+    Mutant("noise", "the global generator", GLOBAL, "rng.uniform(", "np.random.uniform("),
+    Mutant("noise", "a generator of its own", "one_stream_gives_one_parameter",
+           "rng.uniform(", "np.random.default_rng().uniform("),
+    Mutant("noise", "returned, not filled", "views_are_filled_in_place", "out[...] =", "return"),
+    Mutant("points", "other data each time", "one_seed_gives_one_data_set",
+           "rng = context.rng", "rng = np.random.default_rng()"),
+    Mutant("points", "classes from 1", "its_classes_are_numbered_from_0", "[-0.4, 0.4])", "[-0.4, 0.4]) + 1"),
+    Mutant("points", "classes that are no whole numbers", "its_parts_are_tables",
+           "[-0.4, 0.4])", "[-0.4, 0.4]) * 1.0"),
+    Mutant("points", "a name too many", "its_parts_are_tables", '("x0", "x1")', '("x0", "x1", "x2")'),
+    Mutant("points", "a hole", "its_numbers_are_finite",
+           "return Splits", "x[3, 1] = np.nan\n        return Splits"),
+    Mutant("points", "more held out than there is", "it_can_be_prepared_for_a_run",
+           "validation=0.2", "validation=90"),
+    Mutant("points", "the global generator", GLOBAL, "rng.standard_normal((", "np.random.standard_normal(("),
+    Mutant("blend", "float64 rows of a float32 run", "shape_and_type_are_kept",
+           "keep = 1 - self.share", "keep = np.float64(1 - self.share)"),
+    Mutant("blend", "probabilities of another sum", "targets_stay_targets", "keep * y +", "y +"),
+    Mutant("blend", "other rows each time", "one_stream_gives_one_result",
+           "rng.permutation", "np.random.default_rng().permutation"),
+    Mutant("blend", "one row is too few", "no_row_and_one_row_work",
+           "keep = 1", "if len(x) == 1:\n            raise ValueError('too few')\n        keep = 1"),
+    Mutant("hits", "counts by the order of the rows", "order_of_the_rows_does_not_matter",
+           "float(chosen.mean(dtype=np.float64))",
+           "float(np.average(chosen, weights=np.arange(1, len(target) + 1)))"),
+    Mutant("hits", "predictions sorted in place", "result_is_the_same_again",
+           "chosen = prediction", "prediction.sort(0)\n        chosen = prediction"),
+    Mutant("hits", "best for a guess", "nothing_is_better_than_perfect",
+           "float(chosen.mean(", "float((chosen * (1.2 - chosen)).mean("),
+    Mutant("hits", "divided by one row less", "one_row_is_enough",
+           "float(chosen.mean(dtype=np.float64))", "float(chosen.sum()) / (len(target) - 1)"),
+    Mutant("hits", "no number", "result_is_a_finite_number_or_array",
+           "float(chosen.mean(dtype=np.float64))", "chosen"),
+    Mutant("watch", "its state comes back empty", "its_state_is_plain_and_comes_back",
+           'self._losses = list(state["losses"])', "pass"),
+    Mutant("watch", "a state that is no JSON", "its_state_is_plain_and_comes_back",
+           '"losses": list(self._losses)', '"losses": set(self._losses)'),
+    Mutant("watch", "one memory for all", "callbacks_share_nothing",
+           "self._losses = []", "self._losses = globals().setdefault('LOSSES', [])"),
+    Mutant("plain", "the rate of another step", "its_iterates_are_those_of_the_plain_engine",
+           "self._updater.update(lr)", "self._updater.update(block.lrs[number - 1])"),
+    Mutant("plain", "a batch left out", "its_iterates_are_those_of_the_plain_engine",
+           "enumerate(block.lrs)", "enumerate(block.lrs[:-1])"),
+    # --- options and help
+    Mutant("mix", "range not checked", RANGES, 'check_range("gain", gain, above=0, maximum=10)', "pass"),
+    Mutant("mix", "bound not checked", RANGES, "above=0, maximum=10", "minimum=0, maximum=10"),
+    Mutant("mix", "NaN accepted", "numbers_that_are_none_are_refused",
+           'check_range("gain", gain, above=0, maximum=10)',
+           'if gain <= 0 or gain > 10:\n            raise ValueError("gain is out of range")'),
+    Mutant("mix", "refused without the name", RANGES,
+           'check_range("gain", gain, above=0, maximum=10)',
+           'if not 0 < gain <= 10:\n            raise ValueError("this is out of range")'),
+    Mutant("mix", "the default is of another type", CONFIGURED, "gain: float = 0.5", "gain: int = 0.5"),
+    Mutant("mix", "the default is out of range", CONFIGURED, "gain: float = 0.5", "gain: float = 11.0"),
+    Mutant("mix", "an option without a text", "help_explains_every_option",
+           "        gain: what", "        what"),
+    Mutant("mix", "a text without an option", "help_explains_every_option",
+           "        gain: what", "        loss: how much of it is lost.\n        gain: what"),
+    Mutant("mix", "no formula", "help_has_a_formula",
+           "y = gain · x W + b,  ∂l/∂W = gain · xᵀ ∂l/∂y,  ∂l/∂b = Σ_batch ∂l/∂y,  ∂l/∂x = gain · ∂l/∂y Wᵀ",
+           "It mixes."),
+    Mutant("mix", "no sentence", "help_begins_with_one_sentence",
+           "as many outputs as inputs.", "outputs and"),
+]  # fmt: skip
+
+
+@contextmanager
+def loaded(file: Path) -> Iterator[list[tuple[str, str]]]:
+    """What a plugin file provides, while it lasts."""
+    components = load_path(file)
+    try:
+        yield components
+    finally:
+        for kind, name in components:
+            registries[kind].forget(registries[kind][name].__module__)
+
+
+@pytest.mark.parametrize("file", RIGHT, ids=lambda file: file.stem)
+def test_the_right_one_passes(file: Path) -> None:
+    with loaded(file) as components:
+        outcomes = [case.outcome() for case in cases(components)]
+    assert {str(one.case): one.reason for one in outcomes if one.status != "ok"} == {}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: f"{one.file}: {one.mistake}")
+def test_the_wrong_one_is_found_by_its_check(mutant: Mutant, tmp_path: Path) -> None:
+    text = (FOLDER / f"{mutant.file}.py").read_text()
+    assert text.count(mutant.old) == 1
+    file = tmp_path / f"{mutant.file}.py"
+    file.write_text(text.replace(mutant.old, mutant.new))
+    with loaded(file) as components:
+        (case,) = [case for case in cases(components) if case.check.name == mutant.check]
+        outcome = case.outcome()
+    assert outcome.status == "failed"
+    assert outcome.reason
+
+
+def test_every_check_finds_a_mistake() -> None:
+    # a check that no mistake fails may be one that cannot fail
+    used = {(kind, mutant.check) for mutant in MUTANTS for kind in [_kind(mutant.file)]}
+    unused = [one.name for one in checks() if not any((kind, one.name) in used for kind in one.kinds)]
+    assert unused == []
+
+
+def _kind(file: str) -> str:
+    """The kind of a right component, which its module's docstring begins with."""
+    word = (FOLDER / f"{file}.py").read_text().split()[1]
+    return "dataset" if word == "data" else word
