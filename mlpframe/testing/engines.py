@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from ..api import Block, Losses
+from ..api import Block, Losses, Table
 from ..network import Network, build_layers
 from ..optim import Updater
 from ..registry import registries
@@ -17,6 +19,8 @@ from .kit import Skipped, Subject, check, require, require_close
 from .running import N_IN, N_OUT, draw_data
 
 BATCHES = (1, 4)
+WEIGHTED = (False, True)
+"""Whether rows have weights in the loss."""
 NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("a linear network", ("linear",), "cross_entropy"),
     ("a sigmoid network", ({"name": "linear", "units": 5}, "sigmoid", "linear"), "cross_entropy"),
@@ -32,6 +36,16 @@ NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
         "cross_entropy",
     ),
     ("a softmax network", ({"name": "linear", "units": 5}, "sigmoid", "linear", "softmax"), "nll"),
+    (
+        "a network that drops",
+        ({"name": "linear", "units": 5}, "sigmoid", {"name": "dropout", "rate": 0.3}, "linear"),
+        "cross_entropy",
+    ),
+    (
+        "a network that normalizes",
+        ({"name": "linear", "units": 5}, "batch_norm", "relu", "linear"),
+        "cross_entropy",
+    ),
     ("a regression", ({"name": "linear", "units": 5}, "tanh", "linear"), "mse"),
 )
 OPTIMIZERS: tuple[Any, ...] = (
@@ -39,17 +53,25 @@ OPTIMIZERS: tuple[Any, ...] = (
     "momentum",
     {"name": "sgd", "weight_decay": 0.1},
     {"name": "sgd", "clip_norm": 0.5},
+    {"name": "sgd", "clip_each": 0.2},
+    {"name": "momentum", "rates": {"0.*": 0.5}},
     "adam",
 )
 
 
 def trained(
-    engine: str, layers: Any, loss: str, optimizer: Any, batch: int
+    engine: str, layers: Any, loss: str, optimizer: Any, batch: int, weighted: bool
 ) -> tuple[Any, Losses, str | None]:
     """Parameters and losses after two blocks of steps, or why the engine refuses."""
     data = draw_data("regression" if loss == "mse" else "classification")
+    table = data.train
+    if weighted:
+        weights = np.random.default_rng(2).uniform(0.1, 2, len(table))
+        table = Table(table.x, table.y, weights / weights.mean())
     made = registries["loss"].create(loss)
-    network = Network(build_layers(layers, N_OUT), made, N_IN, data.train.y, "float64", Streams(0))
+    network = Network(
+        build_layers(layers, N_OUT), made, N_IN, table.y, "float64", Streams(0), weighted=weighted
+    )
     updater = Updater(registries["optimizer"].create(optimizer), network)
     one = registries["engine"].create(engine)
     reason = one.refuses(network, updater)
@@ -57,14 +79,19 @@ def trained(
         return network.w, Losses(), reason
     one.bind(network, updater)
     losses = Losses()
-    rows = np.random.default_rng(1).permutation(len(data.train))
+    rows = np.random.default_rng(1).permutation(len(table))
     for start in (0, 12):
         part = rows[start : start + 12]
         rates = [0.1 / (1 + step) for step in range(-(-len(part) // batch))]
-        (block,) = one.advance([Block(data.train, part, batch, rates)])
+        (block,) = one.advance([Block(table, part, batch, rates)])
         losses.values += block.values
         losses.correct += block.correct
     return network.w, losses, None
+
+
+def one_thread() -> Any:
+    """While it lasts, BLAS has one thread: an engine may ask for that."""
+    return threadpool_limits(1, user_api="blas")
 
 
 def accepted(engine: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -72,26 +99,33 @@ def accepted(engine: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     count, reason = 0, None
     for words, layers, loss in NETWORKS:
         for optimizer in OPTIMIZERS:
-            for batch in BATCHES:
-                case = layers, loss, optimizer, batch
+            for batch, weighted in product(BATCHES, WEIGHTED):
+                case = layers, loss, optimizer, batch, weighted
                 reason = trained(engine, *case)[2]
                 if reason is None:
                     count += 1
-                    yield f"{words}, {optimizer}, batch {batch}", case
+                    rows = ", rows with weights" if weighted else ""
+                    yield f"{words}, {optimizer}, batch {batch}{rows}", case
     if not count:
         raise Skipped(f"it refuses every network that is tried; the last because {reason}")
 
 
 @exercise("engine")
 def use(subject: Subject) -> None:
-    next(accepted(subject.name))
+    with one_thread():
+        next(accepted(subject.name))
 
 
 @check("engine")
 def its_iterates_are_those_of_the_plain_engine(subject: Subject) -> None:
     """Whatever it does not refuse it trains like the engine ``numpy``: parameters, losses, correct rows."""
-    for words, case in accepted(subject.name):
-        w, losses, _ = trained(subject.name, *case)
+    with one_thread():
+        _compare(subject.name)
+
+
+def _compare(engine: str) -> None:
+    for words, case in accepted(engine):
+        w, losses, _ = trained(engine, *case)
         expected, others, _ = trained("numpy", *case)
         require_close(f"w ({words})", w, expected, rtol=1e-9, atol=1e-11)
         require_close(

@@ -233,7 +233,8 @@ def require_close(
         found.shape == expected.shape, f"{what} has the shape {found.shape}, expected is {expected.shape}"
     )
     same = (found == expected) | (np.isnan(found) & np.isnan(expected) & (rtol == atol == 0))
-    excess = np.abs(found - expected) - rtol * np.abs(expected) - atol
+    with np.errstate(all="ignore"):
+        excess = np.abs(found - expected) - rtol * np.abs(expected) - atol
     wrong = ~same & ~(excess <= 0) if rtol or atol else ~same
     if where is not None:
         wrong &= where

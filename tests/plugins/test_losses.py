@@ -6,9 +6,18 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.metrics import (
+    d2_pinball_score,
+    hinge_loss,
+    log_loss,
+    mean_absolute_error,
+    mean_pinball_loss,
+    mean_poisson_deviance,
+    mean_squared_error,
+)
 
 from mlpframe import registries
+from mlpframe.api import UsageError
 from mlpframe.network import Network, build_layers
 from mlpframe.rng import Streams
 from tests.gradients import (
@@ -20,10 +29,30 @@ from tests.gradients import (
     create_layer,
     create_loss,
 )
+from tests.running import mlpframe
 
 CASES = [(name, task) for name in registries["loss"].names() for task in registries["loss"][name].tasks]
+VARIANTS = [
+    (name, task, options)
+    for name, task in CASES
+    for options in ({}, *getattr(registries["loss"][name], "examples", ()))
+]
 
 every_loss = pytest.mark.parametrize(("name", "task"), CASES)
+every_variant = pytest.mark.parametrize(("name", "task", "options"), VARIANTS)
+both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def create(name, **options):
+    return registries["loss"].create(name, **options)
+
+
+def run(name, output, target, **options):
+    """Loss and ∂l/∂output of a loss with options, of single rows as they are given."""
+    bound = BoundLoss(create(name, **options), np.asarray(output), np.asarray(target))
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        value = bound.run()
+    return value, bound.d_output
 
 
 def case(name, task, batch=7, outputs=3):
@@ -84,6 +113,32 @@ def test_single_precision_agrees_with_double(name, task):
 def test_prediction_has_the_shape_of_the_output(name, task):
     loss, _ = case(name, task)
     assert create_loss(name).predict(loss.output).shape == loss.output.shape
+
+
+@every_variant
+@pytest.mark.parametrize("stack", [(), (3,)])
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_weighted_rows_count_by_their_weights(name, task, options, stack, batch, outputs):
+    rng = np.random.default_rng([batch, outputs])
+    shape = (*stack, batch, outputs)
+    output = rng.uniform(0.05, 0.95, shape)
+    target = rng.integers(0, outputs, shape[:-1]) if task == "classification" else rng.standard_normal(shape)
+    weights = rng.uniform(0.1, 2, shape[:-1])
+    bound = BoundLoss(create(name, **options), output, target, weights)
+    values = np.array(bound.run())
+    assert values.shape == stack
+    expected = np.zeros(stack)
+    for at in np.ndindex(shape[:-1]):
+        row, one = slice(at[-1], at[-1] + 1), at[:-1]
+        value, gradient = run(name, output[(*one, row)], target[(*one, row)], **options)
+        expected[one] += weights[at] * value / batch
+        np.testing.assert_allclose(
+            bound.d_output[at], weights[at] * gradient[0] / batch, rtol=1e-12, atol=1e-15
+        )
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+    computed = bound.d_output.copy()
+    assert_gradient(computed, central_difference(lambda: np.sum(bound.run()), output))
 
 
 # --- cross-entropy, in one and in two --------------------------------------------------------------
@@ -184,6 +239,319 @@ def test_mse_of_classes_is_mse_of_onehot_rows():
     onehot = BoundLoss(create_loss("mse"), classes.output, np.eye(3)[target])
     assert classes.run() == onehot.run()
     np.testing.assert_array_equal(classes.d_output, onehot.d_output)
+
+
+# --- every formula, by loops over numbers -----------------------------------------------------------
+
+
+def log_softmax(o):
+    return [value - math.log(sum(math.exp(other) for other in o)) for value in o]
+
+
+def slow_cross_entropy(o, t, smoothing=0.0, weights=None):
+    weights = weights or [1] * len(o)
+    t = [(1 - smoothing) * value + smoothing / len(o) for value in t]
+    return -sum(v * a * b for v, a, b in zip(weights, t, log_softmax(o), strict=True))
+
+
+def slow_binary(o, t, weight=1.0):
+    total = 0.0
+    for value, yes in zip(o, t, strict=True):
+        p = 1 / (1 + math.exp(-value))
+        total -= weight * yes * math.log(p) + (1 - yes) * math.log(1 - p)
+    return total / len(o)
+
+
+def slow_focal(o, t, gamma):
+    log_p = log_softmax(o)[t.index(1)]
+    return -((1 - math.exp(log_p)) ** gamma) * log_p
+
+
+def slow_hinge(o, t, form, power, margin=1.0):
+    c = t.index(1)
+    excess = [max(0.0, margin + o[j] - o[c]) for j in range(len(o)) if j != c]
+    return max(excess) ** power if form == "crammer_singer" else sum(value**power for value in excess)
+
+
+def slow_kl(o, t):
+    return sum(a * (math.log(a) - b) for a, b in zip(t, log_softmax(o), strict=True) if a > 0)
+
+
+def mean_of(function):
+    return lambda o, t: sum(function(a, b) for a, b in zip(o, t, strict=True)) / len(o)
+
+
+def slow_huber(delta):
+    return mean_of(lambda o, t: (o - t) ** 2 / 2 if abs(o - t) <= delta else delta * (abs(o - t) - delta / 2))
+
+
+def slow_pinball(q):
+    return mean_of(lambda o, t: q * (t - o) if t >= o else (1 - q) * (o - t))
+
+
+STRONGEST, ALL = "crammer_singer", "weston_watkins"
+CLASS_FORMULAS = {
+    "cross_entropy": ({}, slow_cross_entropy),
+    "cross_entropy, smooth": ({"label_smoothing": 0.2}, lambda o, t: slow_cross_entropy(o, t, 0.2)),
+    "cross_entropy, weighted": (
+        {"label_smoothing": 0.1, "class_weights": [0.5, 2.0, 0.0, 1.5]},
+        lambda o, t: slow_cross_entropy(o, t, 0.1, [0.5, 2.0, 0.0, 1.5]),
+    ),
+    "binary_cross_entropy": ({}, slow_binary),
+    "binary_cross_entropy, weighted": ({"positive_weight": 2.5}, lambda o, t: slow_binary(o, t, 2.5)),
+    "focal": ({}, lambda o, t: slow_focal(o, t, 2)),
+    "focal, steeper": ({"gamma": 3.5}, lambda o, t: slow_focal(o, t, 3.5)),
+    "hinge": ({}, lambda o, t: slow_hinge(o, t, STRONGEST, 1)),
+    "hinge, squared": ({"squared": True, "margin": 2.0}, lambda o, t: slow_hinge(o, t, STRONGEST, 2, 2.0)),
+    "hinge, all": ({"form": ALL}, lambda o, t: slow_hinge(o, t, ALL, 1)),
+    "hinge, all squared": (
+        {"form": ALL, "squared": True, "margin": 0.5},
+        lambda o, t: slow_hinge(o, t, ALL, 2, 0.5),
+    ),
+    "kl_divergence": ({}, slow_kl),
+    "mse": ({}, mean_of(lambda o, t: (o - t) ** 2)),
+}
+VALUE_FORMULAS = {
+    "mse": ({}, mean_of(lambda o, t: (o - t) ** 2)),
+    "mae": ({}, mean_of(lambda o, t: abs(o - t))),
+    "huber": ({}, slow_huber(1)),
+    "huber, narrow": ({"delta": 0.3}, slow_huber(0.3)),
+    "log_cosh": ({}, mean_of(lambda o, t: math.log(math.cosh(o - t)))),
+    "quantile": ({}, slow_pinball(0.5)),
+    "quantile, high": ({"quantile": 0.95}, slow_pinball(0.95)),
+    "poisson": ({}, mean_of(lambda o, t: math.exp(o) - t * o)),
+}
+
+
+@pytest.mark.parametrize("case", CLASS_FORMULAS)
+def test_losses_of_classes_are_their_formulas(case):
+    options, slow = CLASS_FORMULAS[case]
+    o, classes = logits(30, 4)
+    onehot = np.eye(4)[classes]
+    expected = np.mean([slow(*pair) for pair in zip(o.tolist(), onehot.tolist(), strict=True)])
+    assert run(case.partition(",")[0], o, classes, **options)[0] == pytest.approx(expected, rel=1e-12)
+
+
+TAKE_PROBABILITIES = [
+    case for case in CLASS_FORMULAS if registries["loss"][case.partition(",")[0]].takes_probabilities
+]
+
+
+@pytest.mark.parametrize("case", TAKE_PROBABILITIES)
+def test_losses_of_probabilities_are_their_formulas(case):
+    options, slow = CLASS_FORMULAS[case]
+    name, (o, classes) = case.partition(",")[0], logits(30, 4)
+    p = np.random.default_rng(2).dirichlet([0.5] * 4, 30)
+    p[0], p[1] = [0, 0.5, 0.5, 0], [0, 0, 1, 0]
+    expected = np.mean([slow(*pair) for pair in zip(o.tolist(), p.tolist(), strict=True)])
+    value, gradient = run(name, o, p, **options)
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert_gradient(gradient, central_difference(lambda: run(name, o, p, **options)[0], o))
+    by_number, by_row = run(name, o, classes, **options), run(name, o, np.eye(4)[classes], **options)
+    assert by_number[0] == pytest.approx(by_row[0], rel=1e-13)
+    np.testing.assert_allclose(by_number[1], by_row[1], rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("case", VALUE_FORMULAS)
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_losses_of_values_are_their_formulas(case, outputs):
+    options, slow = VALUE_FORMULAS[case]
+    rng = np.random.default_rng(outputs)
+    o, t = 2 * rng.standard_normal((2, 30, outputs))
+    expected = np.mean([slow(*pair) for pair in zip(o.tolist(), t.tolist(), strict=True)])
+    assert run(case.partition(",")[0], o, t, **options)[0] == pytest.approx(expected, rel=1e-12)
+
+
+# --- kinks: the subgradient that is taken ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mae", "quantile"])
+def test_no_error_pulls_nowhere(name):
+    value, gradient = run(name, [[1.0, 2.0, 3.0]], [[1.0, 3.0, 3.0]])
+    assert value == pytest.approx({"mae": 1, "quantile": 0.5}[name] / 3)
+    np.testing.assert_allclose(gradient, [[0, {"mae": -1, "quantile": -0.5}[name] / 3, 0]])
+
+
+def test_slopes_of_a_quantile_are_exact_in_single_precision():
+    _, gradient = run("quantile", np.float32([[1, -1]]), np.float32([[0, 0]]), quantile=0.001)
+    np.testing.assert_allclose(gradient, [[0.999 / 2, -0.001 / 2]], rtol=1e-7)
+
+
+@pytest.mark.parametrize("form", [STRONGEST, ALL])
+def test_a_margin_that_is_just_kept_pulls_nowhere(form):
+    value, gradient = run("hinge", [[3.0, 2.0, 2.0, -1.0]], [0], form=form)
+    assert value == 0
+    assert not gradient.any()
+
+
+def test_the_first_of_the_strongest_classes_is_pushed():
+    value, gradient = run("hinge", [[1.0, 0.5, 1.0, 1.0]], [1])
+    assert (value, gradient.tolist()) == (1.5, [[1, -1, 0, 0]])
+    value, gradient = run("hinge", [[1.0, 0.5, 1.0, -1.0]], [1], form=ALL)
+    assert (value, gradient.tolist()) == (3, [[1, -2, 1, 0]])
+
+
+# --- stable where numbers are far, near, or nothing ----------------------------------------------------
+
+
+@both_dtypes
+def test_log_cosh_near_and_far(dtype):
+    for error in (1e-6, 1e-3, 0.5, 19.99, 20.0, 20.01, 80.0, 1e4, -1e4, -1e-6):
+        value, gradient = run("log_cosh", np.array([[error]], dtype), np.zeros((1, 1), dtype))
+        far = abs(error) + math.log1p(math.exp(-2 * abs(error))) - math.log(2)
+        near = error**2 / 2 - error**4 / 12
+        expected = near if abs(error) < 0.01 else far
+        assert value == pytest.approx(expected, rel=1e-6 if dtype == "float32" else 1e-12)
+        assert gradient[0, 0] == pytest.approx(math.tanh(error), rel=1e-6)
+
+
+@both_dtypes
+def test_binary_cross_entropy_of_extreme_logits(dtype):
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    for o, right in ((40.0, 1), (-40.0, 0)):
+        good, _ = run("binary_cross_entropy", np.array([[o]], dtype), np.array([[right]], dtype))
+        assert good == pytest.approx(math.exp(-40), rel=tolerance)
+        bad, gradient = run("binary_cross_entropy", np.array([[o]], dtype), np.array([[1 - right]], dtype))
+        assert (bad, gradient[0, 0]) == (40, math.copysign(1, o))
+    assert run("binary_cross_entropy", np.array([[1e4, -1e4]], dtype), np.array([0]))[0] == 0
+    assert run("binary_cross_entropy", np.array([[1e4, -1e4]], dtype), np.array([1]))[0] == 1e4
+
+
+@both_dtypes
+def test_focal_of_rows_that_are_certain(dtype):
+    tolerance = 1e-4 if dtype == "float32" else 1e-11
+    odds = math.exp(-20)  # 1 − p_c is odds / (1 + odds), and −log p_c is log1p(odds)
+    value, gradient = run("focal", np.array([[20, 0]], dtype), np.array([0]), gamma=1.5)
+    rest = odds / (1 + odds)
+    assert value == pytest.approx(rest**1.5 * math.log1p(odds), rel=tolerance)
+    slope = rest**1.5 * (1 + 1.5 * (1 - rest) * math.log1p(odds) / rest)
+    np.testing.assert_allclose(gradient, [[-rest * slope, rest * slope]], rtol=tolerance)
+    for far in (200.0, 1e4):
+        value, gradient = run("focal", np.array([[far, 0]], dtype), np.array([0]))
+        assert 0 <= value < 1e-30
+        np.testing.assert_allclose(gradient, 0, atol=1e-30)
+        value, gradient = run("focal", np.array([[far, 0]], dtype), np.array([1]))
+        assert value == pytest.approx(far)
+        np.testing.assert_allclose(gradient, [[1, -1]])
+
+
+def test_focal_with_gamma_0_is_cross_entropy():
+    o, target = logits(20, 5)
+    value, gradient = run("focal", o, target, gamma=0.0)
+    expected, slope = run("cross_entropy", o, target)
+    assert value == pytest.approx(expected, rel=1e-13)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-12, atol=1e-16)
+
+
+@both_dtypes
+def test_squared_error_beyond_delta_does_not_overflow(dtype):
+    large = 1e30
+    value, gradient = run("huber", np.array([[large]], dtype), np.zeros((1, 1), dtype), delta=2.0)
+    assert value == pytest.approx(2 * large, rel=1e-6)
+    assert gradient.tolist() == [[2]]
+
+
+# --- relations, and other libraries -------------------------------------------------------------------
+
+
+def test_kl_divergence_is_cross_entropy_less_the_entropy():
+    o, _ = logits(20, 4)
+    t = np.random.default_rng(4).dirichlet([1] * 4, 20)
+    value, gradient = run("kl_divergence", o, t)
+    expected, slope = run("cross_entropy", o, t)
+    entropy = -np.mean(np.sum(t * np.log(t), 1))
+    assert value == pytest.approx(expected - entropy, rel=1e-12)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-12, atol=1e-16)
+    nothing, flat = run("kl_divergence", np.log(t), t)
+    assert nothing == pytest.approx(0, abs=1e-15)
+    np.testing.assert_allclose(flat, 0, atol=1e-16)
+
+
+def test_binary_cross_entropy_of_one_output_is_scikit_learns():
+    o, t = logits(50, 1)[0], np.arange(50) % 2
+    p = create("binary_cross_entropy").predict(o)
+    value, _ = run("binary_cross_entropy", o, t[:, None].astype(float))
+    assert value == pytest.approx(log_loss(t, np.hstack([1 - p, p])), rel=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_hinge_is_scikit_learns(classes):
+    o, target = logits(50, classes)
+    # with two classes scikit-learn takes one number, whose sign is the class: the difference of the scores
+    decision = o if classes > 2 else o[:, 1] - o[:, 0]
+    expected = hinge_loss(target, decision, labels=range(classes))
+    assert run("hinge", o, target)[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_losses_of_values_are_scikit_learns(outputs):
+    rng = np.random.default_rng(outputs)
+    o, t = rng.standard_normal((2, 40, outputs))
+    assert run("mae", o, t)[0] == pytest.approx(mean_absolute_error(t, o), rel=1e-12)
+    pinball = mean_pinball_loss(t, o, alpha=0.8)
+    assert run("quantile", o, t, quantile=0.8)[0] == pytest.approx(pinball, rel=1e-12)
+
+
+def test_the_score_of_quantiles_compares_with_the_best_constant():
+    o, t = np.random.default_rng(8).standard_normal((2, 40, 1))
+    constant = np.broadcast_to(np.percentile(t, 30), t.shape).copy()
+    share = run("quantile", o, t, quantile=0.3)[0] / run("quantile", constant, t, quantile=0.3)[0]
+    assert 1 - share == pytest.approx(d2_pinball_score(t, o, alpha=0.3), rel=1e-12)
+
+
+def test_poisson_is_half_the_deviance_above_its_least():
+    rng = np.random.default_rng(5)
+    o, t = rng.standard_normal((40, 1)), rng.poisson(3, (40, 1)) + 1.0
+    above = run("poisson", o, t)[0] - run("poisson", np.log(t), t)[0]
+    deviance = mean_poisson_deviance(t[:, 0], create("poisson").predict(o)[:, 0])
+    assert above == pytest.approx(deviance / 2, rel=1e-12)
+    np.testing.assert_allclose(run("poisson", np.log(t), t)[1], 0, atol=1e-16)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "kl_divergence"])
+def test_logits_are_read_as_probabilities(name):
+    o, _ = logits(10, 4)
+    p = create(name).predict(np.vstack([o, [[1e4, -1e4, 0, 0]]]))
+    np.testing.assert_allclose(p[:10], np.exp([log_softmax(row) for row in o.tolist()]), rtol=1e-12)
+    assert p[10].tolist() == [1, 0, 0, 0]
+
+
+def test_what_other_predictions_are():
+    o = np.array([[2.0, -1.0, 1e4, -1e4]])
+    p = create("binary_cross_entropy").predict(o)
+    np.testing.assert_allclose(p, [[1 / (1 + math.exp(-2)), 1 / (1 + math.e), 1, 0]], rtol=1e-12)
+    assert create("hinge").predict(o) is o
+    np.testing.assert_allclose(create("poisson").predict(o[:, :2]), [[math.exp(2), math.exp(-1)]])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "mentioned"),
+    [
+        ("hinge", {"form": "crammer"}, "form must be crammer_singer or weston_watkins, not 'crammer'"),
+        ("hinge", {"margin": 0.0}, "margin must be more than 0"),
+        ("quantile", {"quantile": 1.0}, "quantile must be more than 0 and less than 1"),
+        ("cross_entropy", {"class_weights": [1.0, -1.0]}, "class_weights must be at least 0"),
+    ],
+)
+def test_options_out_of_range_are_named(name, options, mentioned):
+    with pytest.raises(UsageError, match=mentioned):
+        create(name, **options)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_class_weights_of_the_wrong_number_are_refused(batch):
+    loss = create("cross_entropy", class_weights=[1.0, 2.0])
+    with pytest.raises(UsageError, match="class_weights has 2 numbers, but there are 3 classes"):
+        BoundLoss(loss, np.zeros((batch, 3)), np.zeros(batch, int))
+
+
+def test_a_run_with_such_class_weights_does_not_start(tmp_path):
+    done = mlpframe(tmp_path, "dataset=iris", "loss.class_weights=[1,2]", "tracking=none", "epochs=1")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "loss=cross_entropy: class_weights has 2 numbers, but there are 3 classes" in line
+    assert not (tmp_path / "outputs").exists()
 
 
 # --- backpropagation by hand -----------------------------------------------------------------------

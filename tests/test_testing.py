@@ -1,0 +1,162 @@
+"""The kit's own tools: finite differences, arrays that say where they differ, randomness that is watched."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlpframe.api import Bound, Layer, UsageError
+from mlpframe.registry import registries
+from mlpframe.testing import (
+    STEP,
+    BoundLayer,
+    Context,
+    Skipped,
+    assert_gradient,
+    central_difference,
+    differences,
+    find_components,
+    plugin_cases,
+)
+from mlpframe.testing.kit import own_randomness, raising, require_close
+
+MUTANTS = Path(__file__).with_name("mutants")
+
+# --- finite differences ------------------------------------------------------------------------------
+
+
+def test_the_slope_of_a_sum_of_cubes() -> None:
+    x = np.array([[-2.0, 0.0, 0.5], [1.0, 3.0, -0.1]])
+    before = x.tobytes()
+    slope, kinks = differences(lambda: x**3, x, weights=np.array([[1.0], [10.0]]))
+    assert x.tobytes() == before
+    assert_gradient(slope, 3 * x**2 * [[1.0], [10.0]])
+    assert not kinks.any()
+
+
+def test_where_two_functions_touch_there_is_a_kink() -> None:
+    x = np.array([-1.0, -STEP / 2, 0.0, STEP / 2, 1.0])
+    slope, kinks = differences(lambda: np.abs(x), x)
+    assert kinks.tolist() == [False, True, True, True, False]
+    np.testing.assert_allclose(slope[[0, -1]], [-1, 1])
+
+
+def test_a_strong_curvature_is_no_kink() -> None:
+    x = np.linspace(-1, 1, 41)
+    assert not differences(lambda: np.tanh(20 * x), x)[1].any()
+
+
+def test_another_gradient_is_refused() -> None:
+    x = np.array([1.0, 2.0])
+    assert_gradient(2 * x, central_difference(lambda: x**2, x))
+    for wrong in (2 * x + 1e-5, 2 * x * (1 + 1e-5), np.array([2.0, np.nan])):
+        with pytest.raises(AssertionError):
+            assert_gradient(wrong, central_difference(lambda: x**2, x))
+
+
+# --- layers bound outside a network ------------------------------------------------------------------
+
+
+class Walk(Layer):
+    """Adds a random number to what it remembers."""
+
+    name = "walk"
+
+    def state(self, n_in):
+        return {"place": np.zeros(n_in)}
+
+    def bind(self, x, dx, p, g, ctx):
+        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
+
+        def forward():
+            ctx.state["place"] += ctx.rng.standard_normal(x.shape[-1])
+            np.add(x, ctx.state["place"], y)
+
+        return Bound(y, dy, forward, lambda: None)
+
+
+def test_every_forward_pass_begins_at_the_same_state_and_stream() -> None:
+    layer = BoundLayer(Walk(), np.zeros((2, 3)), {}, state=Walk().state(3))
+    first = layer.forward()
+    assert first.any()
+    assert layer.ctx.drawn
+    layer.bound.forward()
+    assert not np.array_equal(layer.bound.y, first)
+    np.testing.assert_array_equal(layer.forward(), first)
+
+
+def test_what_a_component_does_not_write_is_not_a_number() -> None:
+    ctx = Context()
+    array = ctx.array(2, 3)
+    assert np.isnan(array).all()
+    array[...] = 1
+    ctx.rewind()
+    assert np.isnan(array).all()
+
+
+# --- saying what is wrong ----------------------------------------------------------------------------
+
+
+def test_the_worst_element_is_named() -> None:
+    found, expected = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.1], [3.0, 9.0]])
+    with pytest.raises(AssertionError) as caught:
+        require_close("dx (batch 2)", found, expected, rtol=1e-6)
+    assert str(caught.value) == "dx[1, 1] is 4, expected is 9 (batch 2); 2 of 4 elements are wrong"
+    require_close("dx", found, expected, rtol=1)
+    with pytest.raises(AssertionError, match=r"has the shape \(2, 2\), expected is \(2,\)"):
+        require_close("dx", found, expected[0])
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1.0])
+@pytest.mark.parametrize(("one", "other"), [(np.nan, 1.0), (1.0, np.nan), (np.inf, 1.0), (np.inf, -np.inf)])
+def test_what_is_no_number_is_near_no_number(tolerance: float, one: float, other: float) -> None:
+    with pytest.raises(AssertionError):
+        require_close("x", np.array([one]), np.array([other]), atol=tolerance)
+
+
+def test_without_tolerance_the_last_bit_counts() -> None:
+    require_close("x", np.array([1.0, np.inf, np.nan]), np.array([1.0, np.inf, np.nan]))
+    with pytest.raises(AssertionError):
+        require_close("x", np.array([1.0]), np.nextafter([1.0], 2))
+
+
+def test_global_generators_are_watched() -> None:
+    with own_randomness():
+        np.random.default_rng(0).random()
+        np.random.RandomState(0).rand()
+        random.Random(0).random()
+    with pytest.raises(AssertionError, match="NumPy's global generator"), own_randomness():
+        np.random.rand()  # noqa: NPY002
+    with pytest.raises(AssertionError, match="Python's global generator"), own_randomness():
+        random.random()
+
+
+def test_an_overflow_is_told_with_its_line() -> None:
+    with (
+        pytest.raises(AssertionError, match=r"large x: overflow .*\(test_testing.py:\d+\)"),
+        raising("large x"),
+    ):
+        np.exp(np.array([1e4]))
+
+
+# --- components --------------------------------------------------------------------------------------
+
+
+def test_a_component_is_meant_by_its_name_its_kind_or_its_file() -> None:
+    assert find_components("relu") == [("layer", "relu")]
+    assert find_components("layer/relu") == [("layer", "relu")]
+    assert find_components("optimizer") == [("optimizer", name) for name in registries["optimizer"].names()]
+    assert find_components(str(registries["layer"].info("relu").file)) == [("layer", "relu")]
+    assert set(find_components("optimizer")) < set(find_components("all"))
+    with pytest.raises(UsageError, match="no component or file 'reluu'; nearest: "):
+        find_components("reluu")
+
+
+def test_a_check_that_cannot_be_made_says_why() -> None:
+    (case,) = [one for one in plugin_cases(registries["dataset"].info("npy").file) if "tables" in str(one)]
+    with pytest.raises(Skipped, match="x, y must be given; a class attribute examples"):
+        case()
+    assert case.outcome().status == "skipped"
