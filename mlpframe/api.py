@@ -131,7 +131,7 @@ class Bound(NamedTuple):
 
 
 class Context(Protocol):
-    """What a layer or a loss may ask for while it is bound."""
+    """What a layer or a loss may ask for while it is bound; later it is that of another one."""
 
     training: bool
     """Whether the plan trains (dropout drops, batch statistics are used) or evaluates."""

@@ -113,7 +113,11 @@ def store_configs() -> None:
     store.store(name="root", node=Root)
     for kind in GROUPS:
         for name in registries[kind].names():
-            store.store(group=kind, name=name, node=schema(name, registries[kind][name]))
+            node = OmegaConf.structured(schema(name, registries[kind][name]))
+            for option in node:  # the keys of a dictionary are the user's, who need not write + before it
+                if not OmegaConf.is_missing(node, option) and isinstance(node[option], DictConfig):
+                    OmegaConf.set_struct(node[option], False)
+            store.store(group=kind, name=name, node=node)
     for name, cls in MODELS.items():
         store.store(group="model", name=name, node=schema(name, cls))
     for tracking in (MLflowTracking, NoTracking):

@@ -193,8 +193,16 @@ def test_options_are_read_off_the_signature_and_the_docstring() -> None:
         None,
         "a name for people.",
     )
-    assert [option.name for option in shared] == ["weight_decay", "decoupled", "clip_norm"]
-    assert [option.default for option in shared] == [0.0, False, None]
+    defaults = {option.name: option.default for option in shared}
+    assert defaults == {
+        "weight_decay": 0.0,
+        "decoupled": False,
+        "no_decay": [],
+        "clip_value": None,
+        "clip_each": None,
+        "clip_norm": None,
+        "rates": {},
+    }
     assert all(option.doc for option in shared)
 
 

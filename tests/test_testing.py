@@ -22,6 +22,7 @@ from mlpframe.testing import (
     plugin_cases,
 )
 from mlpframe.testing.kit import own_randomness, raising, require_close
+from tests.running import ROOT, run_python
 
 MUTANTS = Path(__file__).with_name("mutants")
 
@@ -160,3 +161,8 @@ def test_a_check_that_cannot_be_made_says_why() -> None:
     with pytest.raises(Skipped, match="x, y must be given; a class attribute examples"):
         case()
     assert case.outcome().status == "skipped"
+
+
+def test_the_kit_needs_neither_pytest_nor_hydra() -> None:
+    program = "import sys, mlpframe.testing; print({'pytest', 'hydra', 'mlflow'} & set(sys.modules))"
+    assert run_python(ROOT, "-c", program).stdout == "set()\n"

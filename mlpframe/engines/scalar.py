@@ -165,6 +165,8 @@ class ScalarEngine(Engine):
                 return f"it has no layer {layer.name}"
         if network.loss.name not in LOSSES:
             return f"it has no loss {network.loss.name}"
+        if vars(network.loss) != vars(type(network.loss)()):
+            return f"its loss {network.loss.name} has no options"
         if network.weighted or network.classifies != (not network.target_shape):
             return "it has neither weights of rows nor mixed rows"
         if network.w.ndim > 1:

@@ -18,6 +18,7 @@ BOUND = re.compile(
     r"(?P<words>at least|more than|above|at most|less than|below|≥|>|≤|<) ?"
     r"(?P<number>-?\d[\d_.]*(?:e-?\d+)?)(?![\w.]*\d)(?! (?:if|where|when|unless|with) )"
 )
+NAN = float("nan")
 LOWER, UPPER = ("at least", "≥"), ("at most", "≤")
 STRICT_LOWER, STRICT_UPPER = ("more than", "above", ">"), ("less than", "below", "<")
 
@@ -82,10 +83,12 @@ def configuration_composes_and_makes_an_instance(subject: Subject) -> None:
 
 @check(on_options=True)
 def numbers_that_are_none_are_refused(subject: Subject) -> None:
-    """NaN is refused for every option that is a number, by an error that names the option."""
+    """NaN is refused for every option that is a number or numbers, by an error that names the option."""
     for option in own_options(subject):
         if takes(option, float):
-            require_refused(subject, option, float("nan"), "NaN compares with nothing and spreads")
+            require_refused(subject, option, NAN, "NaN compares with nothing and spreads")
+        elif list[float] in (option.type, *get_args(option.type)) and isinstance(option.default, list):
+            require_refused(subject, option, [NAN, *option.default[1:]], "NaN spreads")
 
 
 @check(on_options=True)

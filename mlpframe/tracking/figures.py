@@ -32,9 +32,9 @@ def draw_results(folder: Path, results: Mapping[str, Any]) -> None:
 
     Args:
         folder: its folder, with its history.
-        results: ``arrays`` (metrics to draw, by name) with ``class_names`` and the names of their ``columns``,
-            and ``curves`` (``groups``: files of histories by label, and ``metrics``); whatever of them there
-            is.
+        results: ``arrays`` (metrics to draw, by name) with ``class_names`` and the names of their
+            ``columns``, and ``curves`` (``groups``: files of histories by label, and ``metrics``); each if
+            there is one.
     """
     history = folder / "history" / "history.csv"
     if history.exists():

@@ -19,10 +19,12 @@ class Wrapper(Optimizer):
 
     def __init__(self, inner: Spec, slot: str) -> None:
         made: Optimizer = registries["optimizer"].create(inner)
-        if made.shared != UpdateRules():
+        plain = vars(UpdateRules())
+        own = [f"{rule}={value}" for rule, value in vars(made.shared).items() if value != plain[rule]]
+        if own:
             raise ValueError(
-                f"inner={made.name} has rules of its own ({made.shared}): give weight decay, clipping and "
-                f"the like beside inner, and none in it"
+                f"inner={made.name} has rules of its own ({', '.join(own)}): such rules stand beside inner, and "
+                f"none may be in it"
             )
         if made.scope == "search" or made.evaluated is not None:
             raise ValueError(f"inner must be an optimizer of single steps and no averages, not {made.name}")

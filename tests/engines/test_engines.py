@@ -241,6 +241,13 @@ def test_scalar_refuses_what_it_does_not_have(options: dict[str, Any], why: str)
         Training("scalar", **options)
 
 
+def test_scalar_refuses_a_loss_with_options() -> None:
+    training = Training("scalar", bind=False)
+    training.network.loss = registries["loss"].create("cross_entropy", label_smoothing=0.1)
+    with pytest.raises(UsageError, match="its loss cross_entropy has no options"):
+        create_engine("scalar", training.network, training.updater, 1)
+
+
 @pytest.mark.parametrize("same_rate", [True, False], ids=["one rate", "own rates"])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from mlpframe import registries
 from mlpframe.api import UsageError
 from mlpframe.network import Network, build_layers
 from mlpframe.rng import Streams
-from tests.gradients import (
+from mlpframe.testing import (
     BoundLayer,
     BoundLoss,
     assert_gradient,

@@ -13,6 +13,7 @@ F = torch.nn.functional
 
 ROWS, OUTPUTS = 12, 5
 WEIGHTS = [0.5, 2.0, 1.0, 0.0, 3.0]
+V = torch.tensor(WEIGHTS, dtype=torch.float64)
 
 CLASSES = {
     "cross_entropy": (F.cross_entropy, {}),
@@ -22,13 +23,11 @@ CLASSES = {
     ),
     # PyTorch divides the sum over a batch by the sum of its rows' weights, here it is by the number of rows
     "cross_entropy, weighted": (
-        lambda o, t: F.cross_entropy(o, t, torch.tensor(WEIGHTS), reduction="sum") / ROWS,
+        lambda o, t: F.cross_entropy(o, t, V, reduction="sum") / ROWS,
         {"class_weights": WEIGHTS},
     ),
     "cross_entropy, both": (
-        lambda o, t: (
-            F.cross_entropy(o, t, torch.tensor(WEIGHTS), reduction="sum", label_smoothing=0.3) / ROWS
-        ),
+        lambda o, t: F.cross_entropy(o, t, V, reduction="sum", label_smoothing=0.3) / ROWS,
         {"class_weights": WEIGHTS, "label_smoothing": 0.3},
     ),
     # PyTorch divides by the number of classes
@@ -50,9 +49,7 @@ CLASSES = {
 PROBABILITIES = {
     "cross_entropy": (F.cross_entropy, {}),
     "cross_entropy, both": (
-        lambda o, t: (
-            F.cross_entropy(o, t, torch.tensor(WEIGHTS), reduction="sum", label_smoothing=0.3) / ROWS
-        ),
+        lambda o, t: F.cross_entropy(o, t, V, reduction="sum", label_smoothing=0.3) / ROWS,
         {"class_weights": WEIGHTS, "label_smoothing": 0.3},
     ),
     # PyTorch takes logs of probabilities, and "mean" would also divide by the number of classes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +12,12 @@ import pytest
 from sklearn import metrics as sk
 
 from mlpframe import registries
-from mlpframe.api import Array, Metric
+from mlpframe.api import Array, Metric, UsageError
+from mlpframe.tracking.figures import draw_results
+from tests.running import mlpframe, the_run
 
 METRICS = registries["metric"].names()
+OF_CLASSES = [name for name in METRICS if "classification" in registries["metric"][name].tasks]
 SHAPES = [(1, 2), (2, 2), (50, 3), (300, 10), (7, 26)]
 
 
@@ -94,6 +100,279 @@ def test_rows_of_the_confusion_matrix_are_true_classes() -> None:
     assert matrix.tolist() == [[0, 0, 0], [2, 0, 0], [0, 0, 1]]
 
 
+HAND = np.array(
+    [
+        [0.7, 0.2, 0.1],  # of class 0, taken for 0
+        [0.4, 0.5, 0.1],  # 0, taken for 1
+        [0.3, 0.6, 0.1],  # 1, taken for 1
+        [0.5, 0.5, 0.0],  # 1, taken for 0: the first of equal ones
+    ]
+)
+HAND_TRUE = np.array([0, 0, 1, 1])  # class 2 does not occur and is never the most probable
+"""By hand: TP 1, FP 1, FN 1 for the classes 0 and 1, nothing for class 2."""
+
+
+def by_hand(name: str, **options: Any) -> Any:
+    return create(name, **options).compute(HAND, HAND_TRUE)
+
+
+def test_scores_by_hand() -> None:
+    for name in ("precision", "recall", "f1"):
+        assert by_hand(name) == 0.5
+        assert by_hand(name, average="micro") == 0.5
+    assert by_hand("per_class").tolist() == [[0.5] * 3, [0.5] * 3, [0] * 3]
+    assert by_hand("top_k", k=1) == by_hand("accuracy") == 0.5
+    assert by_hand("top_k", k=2) == by_hand("top_k", k=3) == by_hand("top_k", k=9) == 1
+    assert by_hand("log_loss") == pytest.approx(-math.log(0.7 * 0.4 * 0.6 * 0.5) / 4, rel=1e-15)
+    squares = (0.09 + 0.04 + 0.01) + (0.36 + 0.25 + 0.01) + (0.09 + 0.16 + 0.01) + (0.25 + 0.25)
+    assert by_hand("brier") == pytest.approx(squares / 4, rel=1e-14)
+    # class 0: 0.7 and 0.4 against 0.3 and 0.5, 3 of 4 pairs; class 1: 0.6 and 0.5 against 0.2 and 0.5, 3½
+    assert by_hand("roc_auc") == (3 / 4 + 3.5 / 4) / 2
+    # confidences 0.7 and 0.6, both right, and 0.5 twice, both wrong; with 2 bins the ends are 0.5 and 1
+    assert by_hand("calibration_error", bins=2) == pytest.approx((0.3 + 0.4) / 4 + 1 / 4, rel=1e-14)
+    assert by_hand("calibration_error", bins=1) == pytest.approx(abs(0.5 - 2.3 / 4), rel=1e-14)
+
+
+def test_a_class_that_is_only_predicted_counts_nothing() -> None:
+    prediction, target = np.eye(3)[[0, 1, 2]], np.array([0, 1, 1])
+    assert create("precision").compute(prediction, target) == pytest.approx(2 / 3)
+    assert create("recall").compute(prediction, target) == pytest.approx((1 + 0.5 + 0) / 3)
+    assert create("f1").compute(prediction, target) == pytest.approx((1 + 2 / 3 + 0) / 3)
+    expected = [[1, 1, 1], [1, 0.5, 2 / 3], [0, 0, 0]]
+    np.testing.assert_allclose(create("per_class").compute(prediction, target), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("average", ["macro", "micro"])
+def test_scores_by_loops_over_the_rows(shape: tuple[int, int], average: str) -> None:
+    prediction, target = classification(*shape)
+    table = []
+    for c in range(shape[1]):
+        pairs = list(zip(prediction.argmax(1) == c, target == c, strict=True))
+        table.append([pairs.count(pair) for pair in ((True, True), (True, False), (False, True))])
+    counted = [counts for counts in table if any(counts)]
+    if average == "micro":
+        counted = [list(map(sum, zip(*counted, strict=True)))]
+
+    def mean(score: Any) -> float:
+        return sum(score(*counts) for counts in counted) / len(counted)
+
+    def share(part: float, whole: float) -> float:
+        return part / whole if whole else 0
+
+    found = {
+        name: create(name, average=average).compute(prediction, target)
+        for name in ("precision", "recall", "f1")
+    }
+    assert found == {
+        "precision": pytest.approx(mean(lambda tp, fp, _: share(tp, tp + fp)), rel=1e-13),
+        "recall": pytest.approx(mean(lambda tp, _, fn: share(tp, tp + fn)), rel=1e-13),
+        "f1": pytest.approx(mean(lambda tp, fp, fn: share(2 * tp, 2 * tp + fp + fn)), rel=1e-13),
+    }
+    if average == "micro":
+        assert found["f1"] == pytest.approx(create("accuracy").compute(prediction, target), rel=1e-13)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_table_has_the_scores_of_every_class(shape: tuple[int, int]) -> None:
+    prediction, target = classification(*shape)
+    table = create("per_class").compute(prediction, target)
+    assert table.shape == (shape[1], 3)
+    for c, (precision, recall, f1) in enumerate(table):
+        true, taken = target == c, prediction.argmax(1) == c
+        hits = np.count_nonzero(true & taken)
+        assert precision == pytest.approx(hits / max(1, taken.sum()))
+        assert recall == pytest.approx(hits / max(1, true.sum()))
+        assert f1 == pytest.approx(2 * hits / max(1, taken.sum() + true.sum()))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_top_k_by_sorting_with_the_first_of_equals_first(k: int) -> None:
+    rng = np.random.default_rng(k)
+    prediction, target = rng.integers(0, 3, (200, 5)).astype(float), rng.integers(0, 5, 200)
+    best = np.argsort(-prediction, 1, kind="stable")[:, :k]
+    expected = np.mean([c in row for c, row in zip(target, best, strict=True)])
+    assert create("top_k", k=k).compute(prediction, target) == expected
+    prediction, target = classification(50, 5)
+    expected = sk.top_k_accuracy_score(target, prediction, k=k, labels=range(5))
+    assert create("top_k", k=k).compute(prediction, target) == pytest.approx(expected, rel=1e-14)
+
+
+def area(positive: Array, negative: Array) -> float:
+    """The share of pairs in order, one by one."""
+    pairs = [(a > b) + (a == b) / 2 for a in positive.tolist() for b in negative.tolist()]
+    return sum(pairs) / len(pairs)
+
+
+@pytest.mark.parametrize("shape", [(40, 2), (50, 3), (60, 7)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_roc_auc_is_the_share_of_pairs_in_order(shape: tuple[int, int], ties: bool) -> None:
+    prediction, target = classification(*shape, np.float64)
+    if ties:
+        prediction = prediction.round(1)
+    counted = [1] if shape[1] == 2 else range(shape[1])
+    pairs = np.mean([area(prediction[target == c, c], prediction[target != c, c]) for c in counted])
+    assert create("roc_auc").compute(prediction, target) == pytest.approx(pairs, rel=1e-12)
+    areas = np.mean([sk.roc_auc_score(target == c, prediction[:, c]) for c in counted])
+    assert create("roc_auc").compute(prediction, target) == pytest.approx(areas, rel=1e-12)
+
+
+def test_roc_auc_marks() -> None:
+    target = np.array([0, 1, 2, 0, 1, 2])
+    roc_auc = create("roc_auc")
+    assert roc_auc.compute(np.eye(3)[target], target) == 1
+    assert roc_auc.compute(1 - np.eye(3)[target], target) == 0
+    assert roc_auc.compute(np.full((6, 3), 1 / 3), target) == 0.5
+    assert roc_auc.compute(-100 + 7 * np.eye(3)[target], target) == 1  # scores
+
+
+def test_roc_auc_without_some_classes() -> None:
+    prediction, target = classification(60, 5)
+    target = target % 3  # the classes 3 and 4 do not occur
+    expected = np.mean([sk.roc_auc_score(target == c, prediction[:, c]) for c in range(3)])
+    assert create("roc_auc").compute(prediction, target) == pytest.approx(expected, rel=1e-12)
+    assert math.isnan(create("roc_auc").compute(prediction, np.zeros_like(target)))
+    two, one = prediction[:, :2], np.ones(60, int)
+    assert math.isnan(create("roc_auc").compute(two, one))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_loss_and_brier(shape: tuple[int, int], dtype: Any) -> None:
+    prediction, target = classification(*shape, dtype)
+    exact = prediction.astype(np.float64)
+    exact /= exact.sum(1, keepdims=True)
+    expected = sk.log_loss(target, exact, labels=range(shape[1]))
+    assert create("log_loss").compute(prediction, target) == pytest.approx(expected, rel=1e-6)
+    rows = [
+        sum((p - (j == c)) ** 2 for j, p in enumerate(row))
+        for row, c in zip(prediction.tolist(), target.tolist(), strict=True)
+    ]
+    assert create("brier").compute(prediction, target) == pytest.approx(np.mean(rows), rel=1e-12)
+
+
+def test_brier_of_two_classes_is_twice_scikit_learns() -> None:
+    prediction, target = classification(50, 2, np.float64)
+    expected = 2 * sk.brier_score_loss(target, prediction[:, 1])
+    assert create("brier").compute(prediction, target) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probabilities_of_0_and_1(dtype: Any) -> None:
+    right, target = np.eye(3, dtype=dtype), np.arange(3)
+    wrong = (target + 1) % 3
+    assert create("log_loss").compute(right, target) == 0
+    least = -math.log(np.finfo(dtype).smallest_normal)
+    assert create("log_loss").compute(right, wrong) == pytest.approx(least, rel=1e-7)
+    assert create("brier").compute(right, target) == 0
+    assert create("brier").compute(right, wrong) == 2
+    assert create("calibration_error").compute(right, target) == 0
+    assert create("calibration_error").compute(right, wrong) == 1
+    assert create("calibration_error").compute(np.zeros((3, 3), dtype), wrong) == pytest.approx(1 / 3)
+
+
+def test_probabilities_that_do_not_sum_to_1_are_divided_by_their_sum() -> None:
+    each = np.array([[0.9, 0.9, 0.2], [0.1, 0.0, 0.0], [0.0, 0.0, 0.0]])  # of binary_cross_entropy
+    expected = (math.log(2 / 0.9) + 0 + math.log(3)) / 3  # nothing is known where all are 0
+    assert create("log_loss").compute(each, np.array([0, 0, 1])) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("bins", [1, 7, 15])
+def test_calibration_error_bin_by_bin(bins: int) -> None:
+    prediction, target = classification(300, 4, np.float64)
+    confidence, right = prediction.max(1), prediction.argmax(1) == target
+    total = 0.0
+    for b in range(bins):
+        inside = (confidence > b / bins) & (confidence <= (b + 1) / bins)
+        if inside.any():
+            gap = abs(right[inside].mean() - confidence[inside].mean())
+            total += inside.mean() * gap
+    assert create("calibration_error", bins=bins).compute(prediction, target) == pytest.approx(
+        total, rel=1e-12
+    )
+
+
+def test_calibrated_probabilities_have_a_small_calibration_error() -> None:
+    rng = np.random.default_rng(9)
+    p = rng.random(100_000)
+    target = (rng.random(100_000) < p).astype(int)
+    prediction = np.stack([1 - p, p], 1)
+    assert create("calibration_error").compute(prediction, target) < 0.01
+    certain = np.stack([p < 0.5, p >= 0.5], 1).astype(float)  # always certain, right in 3 of 4
+    assert create("calibration_error").compute(certain, target) == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_no_warning_whatever_is_missing(name: str) -> None:
+    prediction, target = classification(20, 4)
+    never = prediction.copy()
+    never[:, 1] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for p, c in ((never, target), (prediction, target * 0 + 1), (never, target * 0 + 1)):
+            create(name).compute(p, c)
+            create(name).compute(p[:1], c[:1])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_network_that_diverged_is_no_error(name: str) -> None:
+    metric = create(name)
+    for task in metric.tasks:
+        prediction, target = classification(20, 4) if task == "classification" else regression(20, 4)
+        for value in (np.nan, np.inf, -np.inf):
+            with np.errstate(all="ignore"):  # as in a run
+                metric.compute(np.full_like(prediction, value), target)
+
+
+@pytest.mark.parametrize("name", ["log_loss", "brier", "calibration_error", "roc_auc", "mae", "rmse", "r2"])
+def test_what_is_no_number_stays_none(name: str) -> None:
+    metric = create(name)
+    prediction, target = classification(20, 3) if "classification" in metric.tasks else regression(20, 3)
+    prediction[7] = np.nan
+    assert math.isnan(metric.compute(prediction, target))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "mentioned"),
+    [
+        ("top_k", {"k": 0}, "k must be at least 1"),
+        ("calibration_error", {"bins": 0}, "bins must be at least 1"),
+        ("f1", {"average": "weighted"}, "average must be macro or micro, not 'weighted'"),
+    ],
+)
+def test_options_out_of_range_are_named(name: str, options: dict[str, Any], mentioned: str) -> None:
+    with pytest.raises(UsageError, match=mentioned):
+        create(name, **options)
+
+
+# --- arrays in the record ----------------------------------------------------------------------------
+
+PNG = b"\x89PNG"
+
+
+def test_arrays_of_any_shape_are_drawn(tmp_path: Path) -> None:
+    shapes = {"square": (3, 3), "table": (3, 2), "bare": (4, 5), "line": (3,), "cube": (3, 2, 2), "dot": ()}
+    arrays = {name: np.ones(shape).tolist() for name, shape in shapes.items()}
+    columns = {name: ("low", "high") if name == "table" else () for name in shapes}
+    draw_results(tmp_path, {"arrays": arrays, "columns": columns, "class_names": ("a", "b", "c")})
+    for name in shapes:
+        assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(PNG)
+
+
+def test_values_have_arrays_too(tmp_path: Path) -> None:
+    arrays = {"pairs": [[1.0, 2.0], [3.0, math.nan]]}
+    draw_results(tmp_path, {"arrays": arrays, "columns": {"pairs": ()}, "class_names": ()})
+    assert (tmp_path / "figures" / "pairs.png").read_bytes().startswith(PNG)
+
+
+def test_a_run_records_the_table(tmp_path: Path) -> None:
+    done = mlpframe(tmp_path, "dataset=iris", "epochs=1", "+metrics.per_class={}", "+metrics.roc_auc={}")
+    assert done.returncode == 0, done.stderr
+    assert "val/roc_auc" in done.stdout
+    figures = the_run(tmp_path) / "figures"
+    assert {"confusion_matrix.png", "per_class.png"} <= {file.name for file in figures.iterdir()}
+
+
 # --- regression --------------------------------------------------------------------------------------
 
 
@@ -135,6 +414,25 @@ def test_r2_of_a_constant_whose_mean_is_not_exact() -> None:
 def test_r2_of_one_row() -> None:
     assert create("r2").compute(np.ones((1, 2)), np.ones((1, 2))) == 1
     assert create("r2").compute(np.ones((1, 2)), np.array([[1.0, 2.0]])) == 0.5
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (10, 1), (100, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mean_errors_are_scikit_learns(shape: tuple[int, int], dtype: Any) -> None:
+    prediction, target = (array.astype(dtype) for array in regression(*shape))
+    tolerance = 1e-6 if dtype == np.float32 else 1e-12
+    expected = sk.mean_absolute_error(target, prediction)
+    assert create("mae").compute(prediction, target) == pytest.approx(expected, rel=tolerance)
+    expected = sk.root_mean_squared_error(target, prediction)
+    assert create("rmse").compute(prediction, target) == pytest.approx(expected, rel=tolerance)
+
+
+def test_mean_errors_by_hand() -> None:
+    prediction, target = np.array([[1.0, 0.0], [2.0, 0.0]]), np.array([[1.0, 3.0], [0.0, -4.0]])
+    assert create("mae").compute(prediction, target) == (0 + 3 + 2 + 4) / 4
+    # by output: √(4/2) and √(25/2); their mean, not the root of the mean
+    expected = (math.sqrt(2) + math.sqrt(12.5)) / 2
+    assert create("rmse").compute(prediction, target) == pytest.approx(expected, rel=1e-15)
 
 
 # --- every metric ------------------------------------------------------------------------------------
