@@ -23,7 +23,7 @@ class Wrapper(Optimizer):
         own = [f"{rule}={value}" for rule, value in vars(made.shared).items() if value != plain[rule]]
         if own:
             raise ValueError(
-                f"inner={made.name} has rules of its own ({', '.join(own)}): such rules stand beside inner, and "
+                f"inner={made.name} has rules of its own ({', '.join(own)}): these stand beside inner, and "
                 f"none may be in it"
             )
         if made.scope == "search" or made.evaluated is not None:
