@@ -655,3 +655,15 @@ def test_batch_gradient_is_the_mean_of_single_gradients(loss):
     for name, gradient in gradients.items():
         mean = np.mean([np.array(single[name]) for _, single in singles], axis=0)
         np.testing.assert_allclose(gradient, mean, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_row_alone_is_predicted_as_one_of_several(dtype: str) -> None:
+    loss = create_loss("cross_entropy")
+    rows = np.array([[0.3, -2.0, 5.0], [1e4, -1e4, 0.0], [-3.0, -3.0, -3.0]], dtype)
+    together = loss.predict(rows)
+    for row, expected in zip(rows, together, strict=True):
+        alone = loss.predict(row[None])
+        assert (alone.dtype, alone.shape) == (expected.dtype, (1, 3))
+        np.testing.assert_allclose(alone[0], expected, rtol=4 * np.finfo(dtype).eps)
+    assert np.isnan(loss.predict(np.full((1, 3), np.nan, dtype))).all()
