@@ -19,7 +19,7 @@ from mlpframe.report.parts import Tolerance, beside
 from mlpframe.report.plan import RATES, jobs
 from mlpframe.report.results import Run
 from tests.data import data_dir, needs_mnist
-from tests.running import end_group, mlpframe, sqlite_uri, start, wait_until
+from tests.running import PATIENCE, end_group, mlpframe, sqlite_uri, start, wait_until
 
 QUESTIONS = ["q1", "q3", "q4", "q5", "q6", "q7_1", "q7_2", "q7_3", "q7_4", "test"]
 
@@ -59,8 +59,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     process = start(folder, "report", "--quick", "--jobs", "2")
     try:
         wait_until(lambda: any(_finished(runs)), "a run of the report ends")
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(120) == 130
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.wait(PATIENCE) == 130
     finally:
         end_group(process)
     before = {name: (runs / name / "run.json").stat().st_mtime_ns for name in _finished(runs)}

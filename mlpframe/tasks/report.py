@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -125,7 +127,8 @@ def _run_all(
     if len(tasks) < len(planned):
         console.print(f"{len(planned) - len(tasks)} of {len(planned)} runs are there already")
     failed: list[tuple[Task, str, str | None, int]] = []
-    pool = ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(at_once, spawn, _attach, (os.getpid(),))
     try:
         with _passing_signals_on(), _progress(len(tasks), console) as progress:
             futures: dict[Future[tuple[str, str | None, int]], Task] = {
@@ -141,9 +144,9 @@ def _run_all(
                     if code == 2:  # it would be wrong for all
                         break
                 progress(task.job.name)
-    except (KeyboardInterrupt, SystemExit, BrokenProcessPool) as stopped:
+    except (SystemExit, BrokenProcessPool) as stopped:
         console.print("interrupted; the same command goes on from here")
-        return int(stopped.code or 0) if isinstance(stopped, SystemExit) else 130
+        return int(stopped.code or 0) if isinstance(stopped, SystemExit) else 1
     finally:
         pool.shutdown(cancel_futures=True)
     for task, status, reason, _ in failed:
@@ -151,20 +154,37 @@ def _run_all(
     return max((code for *_, code in failed), default=0)
 
 
+def _attach(parent: int) -> None:
+    """Let a process of the pool get its signals from the command alone, and end when that is gone."""
+    os.setsid()  # a terminal's Ctrl-C would come beside that of the command, and a second one ends it at once
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)  # saves the state of what is being trained
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def _passing_signals_on() -> Iterator[None]:
-    """Let SIGTERM stop the processes that train, as Ctrl-C does by itself; they save their state."""
+    """Let Ctrl-C and SIGTERM stop the processes that train; they save their state."""
 
-    def on_term(number: int, _: Any) -> None:
+    def stop(number: int, _: Any) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
         for child in multiprocessing.active_children():
             child.terminate()
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, on_term)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
