@@ -57,6 +57,8 @@ def check_groups(overrides: Sequence[str]) -> None:
     for key, _, value in (override.partition("=") for override in overrides):
         if key in groups and (value in ("", "null") or value.replace(".", "").isdigit()):
             raise UsageError(f"{key}={value}: expected one of {', '.join(groups[key])}")
+        if key == "experiment" and value in ("", "null"):
+            raise UsageError(f"experiment={value}: expected the name of one; leave it out for none")
 
 
 def as_override(given: str) -> str:
