@@ -18,7 +18,7 @@ from .results import Run
 
 INK = "#010203"
 """Stands for the page's own text colour, which is dark on a light page and light on a dark one."""
-BLUE, ORANGE, GREEN = "#3b82d6", "#e07b1f", "#2f9e63"
+BLUE, ORANGE = "#3b82d6", "#e07b1f"
 """Legible on both."""
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text, in the page's font
