@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from mlpframe import registries
-from mlpframe.api import Array, Block, Table
-from mlpframe.engines import create_engine
-from mlpframe.models import create_layers
-from mlpframe.network import Network
-from mlpframe.optim import Updater
-from mlpframe.rng import Streams
+from mlpframe.api import Array, Block, Shapes, Table
+from mlpframe.training.engines import create_engine
+from mlpframe.training.network import Network, create_layers
+from mlpframe.training.optim import Updater
+from mlpframe.training.rng import Streams
 
 from .timing import Contender
 
@@ -107,7 +106,7 @@ class Rows:
 def network(case: Case) -> Network:
     """The network of mlpframe, with the case's weights."""
     loss = registries["loss"].create("mse" if case.regression else "cross_entropy")
-    layers = create_layers(case.model(), case.widths[-1])
+    layers = create_layers(case.model(), Shapes(case.widths[0], case.widths[-1], "classification"))
     built = Network(layers, loss, case.widths[0], case.data()[1], "float32", Streams(0))
     views = [view for name, view in built.views(built.w).items() if name.endswith("W")]
     for view, values in zip(views, case.weights(), strict=True):

@@ -12,8 +12,8 @@ import click
 import numpy as np
 
 from mlpframe.api import Array, Splits, Table
-from mlpframe.data import Data
-from mlpframe.predictor import Predictor, save_model
+from mlpframe.training.data.prepare import Data
+from mlpframe.training.predictor import Predictor, save_model
 
 from . import contenders
 from .contenders import Case

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import click
 
-from mlpframe.engines.online import BLOCK_ROWS, MOST_ROWS
+from mlpframe.training.engines.online import BLOCK_ROWS, MOST_ROWS
 
 from . import contenders
 from .contenders import Case

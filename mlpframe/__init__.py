@@ -20,5 +20,5 @@ def __getattr__(name: str) -> Any:
 
         return load_plugins()
     if name == "fit":  # by its name: it is above this module, and brings Hydra
-        return getattr(import_module(".tasks.fit", __name__), name)
+        return getattr(import_module(".runs.fit", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

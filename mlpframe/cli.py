@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from .discovery import beside_or_inside, load_plugins
 from .registry import UsageError, nearest, registries
-from .tasks import MULTIRUN
+from .runs.overrides import MULTIRUN
 from .tracking.client import worker
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from .tasks.train import Outcome
+    from .runs.train import Outcome
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
 def _command(arguments: Sequence[str]) -> int:
     import click
 
-    from .tasks import commands
+    from .commands import commands
 
     group = click.Group("mlpframe", commands=commands())
     if arguments[0] not in group.commands:
@@ -78,10 +78,10 @@ def _experiment(arguments: list[str]) -> int:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from .tasks import sweep
-    from .tasks.compose import prepare_hydra
-    from .tasks.folder import RunFolder
-    from .tasks.request import Request, in_groups, take_replicas
+    from .runs import sweep
+    from .runs.compose import prepare_hydra
+    from .runs.folder import RunFolder
+    from .runs.request import Request, in_groups, take_replicas
 
     prepare_hydra()
     together, arguments = take_replicas(arguments)
@@ -92,7 +92,7 @@ def _experiment(arguments: list[str]) -> int:
 
     def attempt(requests: Sequence[Request], jobs: int, mode: RunMode) -> None:
         """Train; what goes wrong with jobs of a sweep is their outcome, and the others go on."""
-        from .tasks.train import Outcome, train
+        from .runs.train import Outcome, train
 
         try:
             made = train(requests, jobs)
@@ -159,9 +159,10 @@ def _prepare_overrides(arguments: list[str]) -> list[str]:
     """What Hydra is given: naming an entry of an open dictionary adds it; ``resume`` finds its run."""
     from hydra._internal.utils import get_args_parser
 
-    from .tasks.compose import as_override, check_groups
-    from .tasks.folder import find_folder
-    from .tasks.sweep import own_overrides
+    from .runs.compose import check_groups
+    from .runs.finding import find_folder
+    from .runs.overrides import as_override
+    from .runs.sweep import own_overrides
 
     flags = [flag for action in get_args_parser()._actions for flag in action.option_strings]
     for argument in arguments:

@@ -12,10 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .api import UsageError, check_range
-from .models import MODELS
 from .registry import REQUIRED, Option, nearest, options_of, registries
 
-GROUPS = ("dataset", "loss", "optimizer", "schedule")
+GROUPS = ("dataset", "model", "loss", "optimizer", "schedule")
 """The kinds that are Hydra groups: one component of each in every experiment."""
 DICTS = {"transforms": "transform", "metrics": "metric", "callbacks": "callback"}
 """The root's dictionaries keyed by component name, and the kind of their entries."""
@@ -104,7 +103,7 @@ def schema(name: str, cls: type) -> type:
 def chosen_groups() -> dict[str, list[str]]:
     """The groups of which every experiment has one, and the names there are."""
     names = {kind: registries[kind].names() for kind in GROUPS}
-    return {**names, "model": sorted(MODELS), "tracking": [t.name for t in (MLflowTracking, NoTracking)]}
+    return {**names, "tracking": [tracking.name for tracking in (MLflowTracking, NoTracking)]}
 
 
 def store_configs() -> None:
@@ -118,8 +117,6 @@ def store_configs() -> None:
                 if not OmegaConf.is_missing(node, option) and isinstance(node[option], DictConfig):
                     OmegaConf.set_struct(node[option], False)
             store.store(group=kind, name=name, node=node)
-    for name, cls in MODELS.items():
-        store.store(group="model", name=name, node=schema(name, cls))
     for tracking in (MLflowTracking, NoTracking):
         store.store(group="tracking", name=tracking.name, node=tracking)
 

@@ -43,7 +43,7 @@ def load_plugins() -> Registries:
         return registries
     _loaded = True
     _load_folder(beside_or_inside("plugins"), "mlpframe.plugins", "built-in")
-    _load_files(PACKAGE / "engines", "mlpframe.engines", "built-in")
+    _load_files(PACKAGE / "training" / "engines", "mlpframe.training.engines", "built-in")
     for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         path = Path(folder).expanduser().resolve()
         if not path.is_dir():

@@ -22,6 +22,7 @@ KINDS = (
     "optimizer",
     "schedule",
     "dataset",
+    "model",
     "transform",
     "initializer",
     "metric",

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlpframe import checkpoint, registries
+from mlpframe import registries
+from mlpframe.training import checkpoint
 from tests.running import environment, history, mlpframe, run_folders, run_python, the_run
 
 Done = subprocess.CompletedProcess[str]

@@ -16,15 +16,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mlpframe import registries
-from mlpframe.api import Optimizer, Spec, UsageError
+from mlpframe.api import Optimizer, Shapes, Spec, UsageError
 from mlpframe.config import DICTS, GROUPS, DType, Root, flat, read_root, schema, store_configs
 from mlpframe.discovery import beside_or_inside
-from mlpframe.models import MLP, MODELS, create_layers
 from mlpframe.registry import REQUIRED, Option, options_of
+from mlpframe.training.network import create_layers
 
 CONF = beside_or_inside("conf")
 COMPONENTS = [(kind, name) for kind in GROUPS for name in registries[kind].names()]
-COMPONENTS += [("model", name) for name in MODELS]
 PRESETS = sorted(file.relative_to(CONF).with_suffix("") for file in CONF.glob("*/**/*.yaml"))
 
 
@@ -64,7 +63,7 @@ def create_all(root: Root) -> None:
     for key, kind in DICTS.items():
         for spec in getattr(root, key).values():
             registries[kind].create(spec)
-    create_layers(root.model, 3)
+    create_layers(root.model, Shapes(4, 3, "classification"))
 
 
 # --- every component, and every preset ---------------------------------------------------------------
@@ -72,7 +71,7 @@ def create_all(root: Root) -> None:
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
 def test_a_component_composes_with_the_defaults_of_its_signature(kind: str, name: str) -> None:
-    cls: Any = MODELS[name] if kind == "model" else registries[kind][name]
+    cls: Any = registries[kind][name]
     given = {option.name: sample(option) for option in options_of(cls) if option.default is REQUIRED}
     root = read(f"{kind}={name}", *(f"{kind}.{option}={value}" for option, value in given.items()))
     composed = dict(getattr(root, kind))
@@ -115,7 +114,7 @@ def test_an_option_cannot_be_given_a_name_it_does_not_have(kind: str) -> None:
 def test_configurations_share_no_lists() -> None:
     first = read()
     first.model["hidden"].append(7)
-    assert read().model["hidden"] == MLP().hidden == [100]
+    assert read().model["hidden"] == registries["model"].create("mlp").hidden == [100]
 
 
 # --- types -------------------------------------------------------------------------------------------
@@ -161,7 +160,7 @@ def test_values_of_the_right_type(override: str, expected: Any) -> None:
 def test_a_spec_is_a_name_or_a_mapping() -> None:
     root = read("model.activation=tanh", "model.init={name: normal, std: 0.5}", "model.hidden=[5,4]")
     assert root.model["init"] == {"name": "normal", "std": 0.5}
-    layers = create_layers(root.model, 3)
+    layers = create_layers(root.model, Shapes(4, 3, "classification"))
     assert [layer.name for layer in layers] == ["linear", "tanh", "linear", "tanh", "linear"]
     assert [layer.n_out(9) for layer in layers if layer.name == "linear"] == [5, 4, 3]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -13,41 +14,77 @@ from tests.running import ROOT, run_python
 
 ORDER = (
     "registry",
-    "rng",
     "api",
+    "outputs",
     "discovery",
     "__init__",
-    "network",
-    "optim",
-    "models",
-    "data",
-    "checkpoint",
-    "history",
     "config",
-    "engines",
-    "predictor",
-    "trainer",
-    "lockstep",
-    "statistics",
-    "tracing",
-    "report",
-    "testing",
+    "training",
     "templates",
+    "testing",
+    "analysis",
+    "figures",
     "tracking",
-    "tasks",
+    "runs",
+    "commands",
     "cli",
     "__main__",
 )
-"""The modules and folders of mlpframe from the bottom to the top; within a folder all is allowed."""
+"""The modules and folders of mlpframe, from the bottom to the top."""
+INSIDE = {
+    "training": (
+        "rng",
+        "checkpoint",
+        "history",
+        "network",
+        "optim",
+        "data",
+        "engines",
+        "trainer",
+        "lockstep",
+        "predictor",
+        "__init__",
+    ),
+    "runs": (
+        "__init__",
+        "overrides",
+        "signals",
+        "terminal",
+        "folder",
+        "finding",
+        "request",
+        "compose",
+        "build",
+        "train",
+        "summary",
+        "sweep",
+        "launch",
+        "fit",
+    ),
+    "commands": (
+        "terminal",
+        "check",
+        "compare",
+        "listing",
+        "lr_range",
+        "new",
+        "report",
+        "trace",
+        "ui",
+        "__init__",
+    ),
+}
+"""The files of these folders, from the bottom to the top; a command imports no other command."""
 KNOW = {
     "mlflow": {"tracking"},
-    "hydra": {"config", "tasks", "cli"},
-    "omegaconf": {"config", "tasks", "cli"},
-    "click": {"tasks", "cli"},
     "sqlalchemy": {"tracking"},
-    "matplotlib": {"tracking", "report"},
-    "jinja2": {"report"},
-    "statsmodels": {"statistics"},
+    "hydra": {"config", "runs"},
+    "omegaconf": {"config", "runs"},
+    "click": {"commands"},
+    "rich": {"runs", "commands"},
+    "jinja2": {"commands"},
+    "matplotlib": {"figures", "commands"},
+    "statsmodels": {"analysis"},
     "pytest": {"testing", "templates"},
 }
 """Who may import a library; the trainer and all below it stay free of them."""
@@ -76,12 +113,12 @@ def imports_of(file: Path) -> set[str]:
     return imports(file.read_text(), ".".join(parts[:-1] if is_package else parts), is_package=is_package)
 
 
-def unit(name: str) -> str:
-    """The entry of ``ORDER`` that a dotted name inside mlpframe belongs to."""
-    _, _, inside = name.partition(".")
-    first = inside.partition(".")[0]
-    package = ROOT / "mlpframe"
-    is_module = (package / first).is_dir() or (package / f"{first}.py").is_file()
+def unit(name: str, folder: str = "") -> str:
+    """The entry of ``ORDER``, or of a folder's order in ``INSIDE``, that a dotted name belongs to."""
+    package = "/".join(filter(None, ("mlpframe", folder)))
+    first = name.removeprefix(package.replace("/", ".")).strip(".").partition(".")[0]
+    place = ROOT / package / first
+    is_module = place.is_dir() or place.with_suffix(".py").is_file()
     return first if first and is_module else "__init__"  # a name that the package itself has
 
 
@@ -95,8 +132,8 @@ def name_of(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
-def own_unit(file: Path) -> str:
-    return file.relative_to(ROOT / "mlpframe").with_suffix("").parts[0]
+def own_unit(file: Path, folder: str = "") -> str:
+    return file.relative_to(ROOT / "mlpframe" / folder).with_suffix("").parts[0]
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
@@ -106,36 +143,62 @@ from . import checkpoint
 from .. import __version__
 from ..api import Array
 def late():
-    from ..tasks.train import train
+    from ..runs.train import train
     if True: import mlflow
 """
-    assert imports(source, "mlpframe.engines.online") == {
+    assert imports(source, "mlpframe.training.network") == {
         "numpy.linalg",
-        "mlpframe.engines.checkpoint",
+        "mlpframe.training.checkpoint",
         "mlpframe.__version__",
         "mlpframe.api.Array",
-        "mlpframe.tasks.train.train",
+        "mlpframe.runs.train.train",
         "mlflow",
     }
-    assert imports("from ..api import Array", "mlpframe.tasks", is_package=True) == {"mlpframe.api.Array"}
-    assert imports("from .x import y", "mlpframe.tasks", is_package=True) == {"mlpframe.tasks.x.y"}
-    assert [unit(name) for name in ("mlpframe.tasks.train.train", "mlpframe.__version__", "mlpframe")] == [
-        "tasks",
-        "__init__",
+    assert imports("from ..api import Array", "mlpframe.runs", is_package=True) == {"mlpframe.api.Array"}
+    assert imports("from .x import y", "mlpframe.runs", is_package=True) == {"mlpframe.runs.x.y"}
+    names = ("mlpframe.runs.train.train", "mlpframe.__version__", "mlpframe")
+    assert [unit(name) for name in names] == ["runs", "__init__", "__init__"]
+    assert [unit(name, "runs") for name in ("mlpframe.runs.train.train", "mlpframe.runs")] == [
+        "train",
         "__init__",
     ]
 
 
 def test_every_module_has_its_place() -> None:
     assert {own_unit(file) for file in FILES} == set(ORDER)
+    for folder, order in INSIDE.items():
+        inside = [file for file in FILES if own_unit(file) == folder]
+        assert {own_unit(file, folder) for file in inside} == set(order)
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_a_module_imports_only_from_those_below_it(file: Path) -> None:
     own = own_unit(file)
-    inside = {name for name in imports_of(file) if name.partition(".")[0] == "mlpframe"}
-    upwards = {name for name in inside if ORDER.index(unit(name)) >= ORDER.index(own) and unit(name) != own}
+    names = {name for name in imports_of(file) if name.partition(".")[0] == "mlpframe"}
+    upwards = {name for name in names if ORDER.index(unit(name)) >= ORDER.index(own) and unit(name) != own}
+    if own in INSIDE:
+        order, place = INSIDE[own], own_unit(file, own)
+        near = {name for name in names if unit(name) == own and unit(name, own) != place}
+        upwards |= {name for name in near if order.index(unit(name, own)) >= order.index(place)}
     assert upwards == set()
+
+
+def test_a_command_imports_no_other_command() -> None:
+    order = INSIDE["commands"]
+    commands = [
+        file for file in FILES if own_unit(file) == "commands" and own_unit(file, "commands") in order[1:-1]
+    ]
+    for file in commands:
+        near = {unit(name, "commands") for name in imports_of(file) if unit(name) == "commands"}
+        assert near <= {own_unit(file, "commands"), "terminal"}, file
+
+
+def test_the_page_on_the_architecture_has_the_same_order() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page[page.index("| module |") :].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines()[2:]]
+    shown = [name.strip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert shown == [name for name in reversed(ORDER) if name != "__init__"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
@@ -180,7 +243,7 @@ def test_what_a_plugin_needs_brings_numpy_at_most(statement: str, allowed: set[s
 
 
 def test_training_brings_neither_hydra_nor_mlflow() -> None:
-    statement = "import mlpframe.trainer, mlpframe.engines, mlpframe.predictor; mlpframe.registries"
+    statement = "import mlpframe.training; mlpframe.registries"
     brought = third_party(statement)
     assert "numpy" in brought
     assert brought & {"hydra", "omegaconf", "mlflow", "pandas", "matplotlib", "sklearn"} == set()

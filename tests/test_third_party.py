@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlpframe import checkpoint
 from mlpframe.api import Array
+from mlpframe.training import checkpoint
 from tests.running import ROOT, environment, the_run
 
 PACKAGE = Path(__file__).with_name("third_party")

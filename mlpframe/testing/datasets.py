@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..api import DataContext, Splits, Table, UsageError
-from ..data import data_folder, load_data
-from ..rng import Streams
+from ..training.data.prepare import data_folder, load_data
+from ..training.rng import Streams
 from .components import exercise
 from .kit import Skipped, Subject, check, require, require_finite
 

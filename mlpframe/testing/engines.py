@@ -10,10 +10,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..api import Block, Losses, Table
-from ..network import Network, build_layers
-from ..optim import Updater
 from ..registry import registries
-from ..rng import Streams
+from ..training.network import Network, build_layers
+from ..training.optim import Updater
+from ..training.rng import Streams
 from .components import exercise
 from .kit import Skipped, Subject, check, require, require_close
 from .running import N_IN, N_OUT, draw_data

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..api import Array, Layer, Loss, Means
 from ..discovery import load_plugins
-from ..network import build_layers, under
+from ..training.network import build_layers, under
 
 STEP = 1e-5
 """Half the distance of a central difference: its truncation error, of the order of STEP², and the

@@ -11,16 +11,7 @@ import numpy as np
 from ..api import Array, Layer, UsageError
 from .components import exercise
 from .gradients import BoundLayer, away_from_zero, differences, draw_parameters
-from .kit import (
-    UNITS,
-    Skipped,
-    Subject,
-    check,
-    raising,
-    require,
-    require_close,
-    require_finite,
-)
+from .kit import UNITS, Skipped, Subject, check, raising, require, require_close, require_finite
 
 SHAPES = ((5, 4, 3), (1, 4, 3), (5, 1, 3), (5, 4, 1), (1, 1, 1), (3, 6, 2), (2, 16, 4))
 """Batch, features, units: odd ones too. A layer may refuse some numbers of features."""

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..api import Array, Callback, Layer, Loss, Optimizer, Schedule, Splits, Table, Task
-from ..data import Data, Pipeline
-from ..lockstep import Lockstep
-from ..network import Network
-from ..optim import Updater
 from ..registry import registries
-from ..rng import Streams
-from ..trainer import Settings, Trainer
+from ..training.data.pipeline import Pipeline
+from ..training.data.prepare import Data
+from ..training.lockstep import Lockstep
+from ..training.network import Network
+from ..training.optim import Updater
+from ..training.rng import Streams
+from ..training.trainer import Settings, Trainer
 
 ROWS, BATCH, EPOCHS = 23, 5, 3
 """Four batches of five rows and one of three to an epoch."""

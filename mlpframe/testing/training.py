@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import checkpoint
 from ..api import Array, UsageError
-from ..trainer import Trainer
+from ..training import checkpoint
+from ..training.trainer import Trainer
 from .components import exercise
 from .kit import Skipped, Subject, check, require, require_close
 from .running import Saving, fit, make_run

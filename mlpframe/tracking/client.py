@@ -21,7 +21,6 @@ from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
-OUTPUTS = Path("outputs")
 PENDING = 200
 """Metric values sent in one message, at most; fewer when half a second has passed."""
 PENDING_SECONDS = 0.5
@@ -29,11 +28,6 @@ PENDING_SECONDS = 0.5
 
 class TrackingError(Exception):
     """The tracking process could not record something; the run's folder has it all the same."""
-
-
-def store_uri(uri: str | None) -> str:
-    """The MLflow store: as given, else ``MLFLOW_TRACKING_URI``, else ``outputs/mlflow.db`` here."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(OUTPUTS / 'mlflow.db').resolve()}"
 
 
 class Worker:
@@ -174,7 +168,7 @@ class MLflowTracker:
         Raises:
             TrackingError: something could not be recorded.
         """
-        from .figures import draw_results
+        from ..figures.run import draw_results
 
         self._send_pending()
         draw_results(Path(self._run), results)

@@ -9,7 +9,7 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from mlpframe.predictor import Predictor
+from ..training.predictor import Predictor
 
 
 class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types

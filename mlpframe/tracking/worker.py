@@ -16,36 +16,20 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from .retry import persistently
+
 FLUSH_SECONDS = 1.0
 RETRY_SECONDS = 60.0
 """How long the end of a run goes on trying to record values that the store refused."""
-LOCKED_SECONDS = 600.0
-"""How long a database that others write to is waited for: on a busy machine they take their time."""
 BATCH = 1000  # MLflow's limit of metrics a call
 PARAMS = 100  # and of parameters
 PARAM_LENGTH = 6000
-PASSING = ("locked", "locking protocol", "disk I/O error")
-"""What SQLite says of a database that others write to at this moment."""
-
-
-def persistently(call: Callable[[], T]) -> T:
-    """Call the store; while others who write to its database are in the way, again and again."""
-    give_up = time.monotonic() + LOCKED_SECONDS
-    while True:
-        try:
-            return call()
-        except Exception as error:
-            passing = any(words in str(error) for words in PASSING)
-            if not passing or time.monotonic() > give_up:
-                raise
-            time.sleep(0.5)
 
 
 class RecordedRun:
@@ -249,7 +233,7 @@ class Recorder:
     def abandon(self) -> None:
         """The training process is gone: record what arrived, mark its runs."""
         for run in self._runs.values():
-            from .figures import draw_results
+            from ..figures.run import draw_results
 
             try:
                 draw_results(run.folder, {})

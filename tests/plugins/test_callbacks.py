@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlpframe import checkpoint, registries
+from mlpframe import registries
 from mlpframe.api import Array, Bound, Callback, Context, Layer, Splits, Table, UsageError
-from mlpframe.data import Data, Pipeline
-from mlpframe.network import Network
-from mlpframe.optim import Updater
-from mlpframe.rng import Streams
-from mlpframe.trainer import Settings, Trainer
+from mlpframe.training import checkpoint
+from mlpframe.training.data.pipeline import Pipeline
+from mlpframe.training.data.prepare import Data
+from mlpframe.training.network import Network
+from mlpframe.training.optim import Updater
+from mlpframe.training.rng import Streams
+from mlpframe.training.trainer import Settings, Trainer
 from tests.running import history, mlpframe, record, run_folders, the_run
-from tests.test_trainer import Kept, fit
+from tests.training.test_trainer import Kept, fit
 
 ROWS, CLASSES = 30, 3
 

@@ -25,8 +25,8 @@ import pytest
 
 from mlpframe import fit, registries
 from mlpframe.api import DataContext, Splits, Table, UsageError
-from mlpframe.predictor import Predictor
 from mlpframe.registry import REQUIRED
+from mlpframe.training.predictor import Predictor
 from tests.data import FILES, ROOT, data_dir, needs_fashion_mnist, needs_mnist
 from tests.running import history, mlpframe, record, run_folders, the_run
 

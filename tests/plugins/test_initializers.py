@@ -10,9 +10,9 @@ from scipy.stats import binomtest, kstest, norm, truncnorm
 
 from mlpframe import registries
 from mlpframe.api import Parameter, UsageError
-from mlpframe.network import Network, build_layers
 from mlpframe.registry import REQUIRED
-from mlpframe.rng import Streams
+from mlpframe.training.network import Network, build_layers
+from mlpframe.training.rng import Streams
 
 INITIALIZERS = registries["initializer"]
 PARAMETER = Parameter((400, 300), fan_in=400, fan_out=300)

@@ -13,9 +13,6 @@ from scipy.integrate import quad
 
 from mlpframe import registries
 from mlpframe.api import UsageError
-from mlpframe.network import Network, build_layers
-from mlpframe.optim import Updater
-from mlpframe.rng import Streams
 from mlpframe.testing import (
     BoundLayer,
     assert_gradient,
@@ -24,6 +21,9 @@ from mlpframe.testing import (
     create_layer,
     draw_parameters,
 )
+from mlpframe.training.network import Network, build_layers
+from mlpframe.training.optim import Updater
+from mlpframe.training.rng import Streams
 
 LAYERS = registries["layer"].names()
 SHAPES = [(5, 4, 3), (1, 4, 3), (5, 1, 3), (5, 4, 1), (1, 1, 1)]  # batch, features, units

@@ -18,8 +18,6 @@ from sklearn.metrics import (
 
 from mlpframe import registries
 from mlpframe.api import UsageError
-from mlpframe.network import Network, build_layers
-from mlpframe.rng import Streams
 from mlpframe.testing import (
     BoundLayer,
     BoundLoss,
@@ -29,6 +27,8 @@ from mlpframe.testing import (
     create_layer,
     create_loss,
 )
+from mlpframe.training.network import Network, build_layers
+from mlpframe.training.rng import Streams
 from tests.running import mlpframe
 
 CASES = [(name, task) for name in registries["loss"].names() for task in registries["loss"][name].tasks]

@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from mlpframe import registries
 from mlpframe.api import Array, Metric, UsageError
-from mlpframe.tracking.figures import draw_results
+from mlpframe.figures.run import draw_results
 from tests.running import mlpframe, the_run
 
 METRICS = registries["metric"].names()

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlpframe import optim, registries
+from mlpframe import registries
 from mlpframe.api import Array, Block, Optimizer, Table, UsageError
-from mlpframe.engines import create_engine
-from mlpframe.network import Network, build_layers
-from mlpframe.optim import Updater
-from mlpframe.rng import Streams
+from mlpframe.training import optim
+from mlpframe.training.engines import create_engine
+from mlpframe.training.network import Network, build_layers
+from mlpframe.training.optim import Updater
+from mlpframe.training.rng import Streams
 
 OPTIMIZERS = [
     name for name in registries["optimizer"].names() if registries["optimizer"].create(name).scope != "search"

@@ -11,9 +11,9 @@ import pytest
 
 from mlpframe import registries
 from mlpframe.api import Array
-from mlpframe.network import Network, build_layers
-from mlpframe.optim import Updater
-from mlpframe.rng import Streams
+from mlpframe.training.network import Network, build_layers
+from mlpframe.training.optim import Updater
+from mlpframe.training.rng import Streams
 
 torch = pytest.importorskip("torch")
 swa_utils = torch.optim.swa_utils

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mlpframe import checkpoint, registries
+from mlpframe import registries
 from mlpframe.api import Array, Transform
+from mlpframe.training import checkpoint
 from tests.running import history, mlpframe, record, run_folders, the_run
 
 warp = importlib.import_module("mlpframe.plugins.transform._warp")

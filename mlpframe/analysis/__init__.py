@@ -1,0 +1,1 @@
+"""Arithmetic on results; nothing is printed or drawn here."""

@@ -1,0 +1,67 @@
+"""What a plugin implements: one base class for each kind, and the few helpers a plugin needs.
+
+A component is a class in a file of its own, registered under a name::
+
+    from mlpframe.api import Optimizer, register
+
+    @register("sgd")
+    class SGD(Optimizer): ...
+
+Its options are the keyword-only, typed arguments of ``__init__``; its docstring (one line, the formula,
+``Options:``, ``Source:``) is its help. Shapes: a batch ``x`` is ``(batch, features)``, C-contiguous, of
+the run's dtype. NumPy and the standard library only.
+"""
+
+from __future__ import annotations
+
+from ..registry import UsageError, nearest, registries
+from .callback import Callback, Run
+from .component import Array, Spec, Task, check_range, register
+from .dataset import DataContext, Dataset, Preparation, Shapes, Splits, Table
+from .engine import Block, Engine, Losses, rates, split_losses
+from .initializer import Initializer
+from .layer import Bound, Context, Layer, Parameter
+from .loss import Loss, Means, means
+from .metric import Metric
+from .model import Model
+from .optimizer import Optimizer, UpdateRules
+from .schedule import Schedule
+from .transform import Transform
+
+__all__ = [
+    "Array",
+    "Block",
+    "Bound",
+    "Callback",
+    "Context",
+    "DataContext",
+    "Dataset",
+    "Engine",
+    "Initializer",
+    "Layer",
+    "Loss",
+    "Losses",
+    "Means",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Parameter",
+    "Preparation",
+    "Run",
+    "Schedule",
+    "Shapes",
+    "Spec",
+    "Splits",
+    "Table",
+    "Task",
+    "Transform",
+    "UpdateRules",
+    "UsageError",
+    "check_range",
+    "means",
+    "nearest",
+    "rates",
+    "register",
+    "registries",
+    "split_losses",
+]

@@ -1,0 +1,72 @@
+"""``mlpframe compare``: what the runs of a store say about each other, with the statistics for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ...outputs import OUTPUTS, store_uri
+
+if TYPE_CHECKING:
+    pass
+from .render import markdown, picture, print_comparisons, write_csv
+from .selection import read_groups, read_values, usual_metric
+
+
+@click.command("compare")
+@click.argument("groups", nargs=-1, required=True, metavar="GROUP...")
+@click.option("--metric", "metrics", multiple=True, help="What to compare; may be given several times.")
+@click.option(
+    "--level",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Of confidence.",
+)
+@click.option("--experiment", default=None, help="Look in this one only.")
+@click.option("--uri", default=None, help="The store; otherwise MLFLOW_TRACKING_URI, else outputs/mlflow.db.")
+@click.option("--out", default=None, type=Path, help="Where to write; otherwise outputs/comparisons/<time>.")
+def compare(
+    groups: Sequence[str],
+    metrics: Sequence[str],
+    level: float,
+    experiment: str | None,
+    uri: str | None,
+    out: Path | None,
+) -> None:
+    """Compare runs: means with intervals, tests for each pair, and what more seeds would decide.
+
+    A GROUP is the id of a run or sweep (or its beginning), the folder of one, or a filter in MLflow's syntax,
+    e.g. "params.`optimizer.name` = 'adam'". A sweep stands for its runs. One argument alone is divided into
+    groups that differ in more than the seed. NAME=GROUP gives it a name; groups of one name are joined.
+
+    Runs of equal seeds are paired. Only finished runs count.
+
+    Without --metric it is the first of test/accuracy, val/accuracy, val/r2 and val/loss that all runs have.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # its 7 take four minutes
+    from ...analysis.comparison import compare as compare_groups
+    from ...figures.comparison import draw_comparison
+    from ...tracking.reading import RunStore
+
+    notes: list[str] = []
+    runs = read_groups(RunStore(store_uri(uri), experiment), groups, notes)
+    comparisons = [
+        compare_groups(metric, read_values(runs, metric, notes), level)
+        for metric in dict.fromkeys(metrics or [usual_metric(runs)])
+    ]
+    folder = out or OUTPUTS / "comparisons" / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "groups.csv", [row for one in comparisons for row in one.group_rows()])
+    write_csv(folder / "pairs.csv", [row for one in comparisons for row in one.pair_rows()])
+    for comparison in comparisons:
+        draw_comparison(comparison, folder / picture(comparison))
+    (folder / "comparison.md").write_text(markdown(comparisons, runs, notes))
+    print_comparisons(comparisons, notes)
+    click.echo(f"files   {os.path.relpath(folder)}")

@@ -1,0 +1,229 @@
+"""Which runs are compared, under which labels."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import isfinite, nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...outputs import OUTPUTS
+from ...registry import UsageError, nearest
+from ...runs.folder import STATUS
+
+if TYPE_CHECKING:
+    from ...analysis.comparison import Group
+    from ...tracking.reading import RunStore, StoredRun
+
+
+METRICS = ("test/accuracy", "val/accuracy", "val/r2", "val/loss")
+"""What is compared if nothing is said: the first that all runs have."""
+
+LABELLED = re.compile(r"""(?P<label>[^=<>!'"`]*[^=<>!'"`\s])=(?P<argument>[^\s'"=].*)""")
+
+FIELD = re.compile(r"(params?|parameters?|metrics?|tags?|attributes?|attr|run|datasets?)\.")
+"""How a field begins in MLflow's filters: ``params.lr=…`` is no label."""
+
+OPERATOR = re.compile(r"[=<>]|\b(like|ilike|in|is)\b", re.IGNORECASE)
+
+LONGEST = 60
+"""Letters of a label made from settings; where it takes more, the argument is shown as it was given."""
+
+
+def read_groups(store: RunStore, arguments: Sequence[str], notes: list[str]) -> dict[str, list[StoredRun]]:
+    """The finished runs that arguments mean, by label; what was left out is added to the notes.
+
+    Raises:
+        UsageError: an argument means no run, a run is in two groups, or too few groups have finished runs.
+    """
+    found: dict[str, list[StoredRun]] = {}
+    named = set()
+    for given in arguments:
+        label, argument = _split_label(given)
+        if label:
+            named.add(label)
+        found.setdefault(label or given, []).extend(_find(store, argument))
+    groups = {label: list({run.id: run for run in runs}.values()) for label, runs in found.items()}
+    if len(groups) == 1 and not named:
+        (runs,) = groups.values()
+        parts = _by_settings(runs)
+        groups = {label or "all": part for label, part in zip(_labels(parts), parts, strict=True)}
+    else:
+        _refuse_shared(groups)
+        made = zip(groups, _labels(list(groups.values())), strict=True)
+        labels = [given if given in named else label for given, label in made]
+        if all(labels) and len(set(labels)) == len(labels) and max(map(len, labels)) <= LONGEST:
+            groups = dict(zip(labels, groups.values(), strict=True))
+        for label, runs in groups.items():
+            if varying := _varying(runs):
+                notes.append(f"{label}: its runs differ in more than the seed: {', '.join(varying)}")
+    finished = {}
+    for label, runs in groups.items():
+        others = Counter(run.status for run in runs if run.status != STATUS["finished"])
+        if others:
+            words = ", ".join(f"{number} {status}" for status, number in others.items())
+            notes.append(f"{label}: left out what did not finish: {words}")
+        if good := [run for run in runs if run.status == STATUS["finished"]]:
+            finished[label] = good
+    if len(finished) < min(2, len(groups)):
+        without = ", ".join(label for label in groups if label not in finished)
+        raise UsageError(f"only runs that have finished are compared; there is none of {without}")
+    return finished
+
+
+def read_values(groups: Mapping[str, Sequence[StoredRun]], metric: str, notes: list[str]) -> list[Group]:
+    """The groups with their values of a metric, by seed where that tells a group's runs apart.
+
+    A run of the same settings and seed as another is no independent repeat: the newest counts, except for
+    times, which are measured anew.
+
+    Raises:
+        UsageError: a group has no value of the metric.
+    """
+    from ...analysis.comparison import Group
+
+    made = []
+    for label, runs in groups.items():
+        having = [run for run in runs if isfinite(run.metrics.get(metric, nan))]
+        if not having:
+            known = {name for members in groups.values() for run in members for name in run.metrics}
+            raise UsageError(f"--metric {metric}: no run of {label} has it; {nearest(metric, known)}")
+        if len(having) < len(runs):
+            notes.append(f"{label}: {metric} is missing in {len(runs) - len(having)} of {len(runs)} runs")
+        once = having
+        if not metric.startswith("time/"):
+            once = list({_identity(run): run for run in having}.values())
+        if len(once) < len(having):
+            notes.append(
+                f"{label}: left out what repeats a newer run's settings and seed: {len(having) - len(once)}"
+            )
+        seeds = [run.params.get("seed") for run in once]
+        unique = None not in seeds and len(set(seeds)) == len(seeds)
+        made.append(
+            Group(label, {run.params["seed"] if unique else run.id: run.metrics[metric] for run in once})
+        )
+    return made
+
+
+def _split_label(given: str) -> tuple[str | None, str]:
+    """``label=argument``, or an argument alone: a folder or filter may hold ``=`` itself."""
+    match = LABELLED.fullmatch(given)
+    if match is None or FIELD.match(given) or Path(given).exists():
+        return None, given
+    return match["label"], match["argument"]
+
+
+def _find(store: RunStore, argument: str) -> list[StoredRun]:
+    """The runs that an argument without label means."""
+    if Path(argument).is_dir():
+        return _members(store, store.starting_with(_recorded_id(store, Path(argument))))
+    if re.fullmatch("[0-9a-f]{1,32}", argument):
+        return _members(store, store.starting_with(argument))
+    if OPERATOR.search(argument):
+        runs = [run for run in store.search(argument) if not run.is_sweep]
+        if not runs:
+            raise UsageError(f"no run in {store.uri} fits the filter {argument}{_misspelt(store, argument)}")
+        return runs
+    known = [str(path) for part in ("runs", "sweeps") for path in OUTPUTS.glob(f"{part}/*/*")]
+    raise UsageError(
+        f"{argument!r} is no run's id, folder or filter, such as \"params.lr = '0.1'\"; "
+        f"folders: {nearest(argument, known)}"
+    )
+
+
+def _members(store: RunStore, run: StoredRun) -> list[StoredRun]:
+    children = store.children(run)
+    if run.is_sweep and not children:
+        raise UsageError(f"{run.id}: no run of this sweep is in {store.uri}")
+    return children or [run]
+
+
+def _recorded_id(store: RunStore, folder: Path) -> str:
+    """The MLflow run of a folder."""
+    file = folder / "mlflow.json"
+    if not file.exists():
+        raise UsageError(
+            f"{folder} has no MLflow run; expected the folder of a recorded run or sweep under {OUTPUTS}/"
+        )
+    recorded: dict[str, str] = json.loads(file.read_text())
+    if recorded["uri"] != store.uri:
+        raise UsageError(f"{folder} was recorded in another store: --uri {recorded['uri']}")
+    return recorded["run_id"]
+
+
+def _misspelt(store: RunStore, argument: str) -> str:
+    """The end of a message about a filter that finds nothing: which of its names no run has."""
+    runs = store.search()
+    for kind in ("params", "metrics", "tags"):
+        known = {name for run in runs for name in getattr(run, kind)}
+        for quoted, plain in re.findall(rf"\b{kind}\.(?:[`\"]([^`\"]+)[`\"]|([^\s=<>!`\"]+))", argument):
+            name = quoted or plain
+            if name not in known:
+                return f"; no run has {name!r} among its {kind}, {nearest(name, known)}"
+    return ""
+
+
+def _refuse_shared(groups: Mapping[str, Sequence[StoredRun]]) -> None:
+    owner: dict[str, str] = {}
+    for label, runs in groups.items():
+        for run in runs:
+            if run.id in owner:
+                raise UsageError(
+                    f"run {run.id} is in two groups, {owner[run.id]} and {label}; expected it in one"
+                )
+            owner[run.id] = label
+
+
+def _identity(run: StoredRun) -> Any:
+    """What makes a run another experiment: its settings with the seed."""
+    return frozenset(run.params.items()) if "seed" in run.params else run.id
+
+
+def _by_settings(runs: Sequence[StoredRun]) -> list[list[StoredRun]]:
+    """Runs that differ in the seed alone, together."""
+    parts: dict[Any, list[StoredRun]] = {}
+    for run in runs:
+        settings = frozenset(item for item in run.params.items() if item[0] != "seed")
+        parts.setdefault(settings, []).append(run)
+    return list(parts.values())
+
+
+def _varying(runs: Sequence[StoredRun]) -> list[str]:
+    """The settings but the seed in which runs differ."""
+    names = dict.fromkeys(name for run in runs for name in run.params if name != "seed")
+    return [name for name in names if len({run.params.get(name) for run in runs}) > 1]
+
+
+def _labels(groups: Sequence[Sequence[StoredRun]]) -> list[str]:
+    """For each group the settings that its runs share and that tell it from the others.
+
+    Settings that all runs have are enough as a rule: not each option of each optimizer needs to be named.
+    """
+    runs = [run for group in groups for run in group]
+    varying = _varying(runs)
+    common = [name for name in varying if all(name in run.params for run in runs)]
+    labels: list[str] = []
+    for names in (common, varying):
+        labels = []
+        for group in groups:
+            values = {name: {run.params.get(name) for run in group} for name in names}
+            own = {name: value for name, (value, *more) in values.items() if value is not None and not more}
+            text = [v if name.endswith(".name") else f"{name}={v}" for name, v in own.items()]
+            labels.append(" ".join(text))
+        if len(set(labels)) == len(labels):
+            break
+    return labels
+
+
+def usual_metric(groups: Mapping[str, Sequence[StoredRun]]) -> str:
+    shared = set.intersection(*(set(run.metrics) for runs in groups.values() for run in runs))
+    for metric in METRICS:
+        if metric in shared:
+            return metric
+    raise UsageError(
+        f"the runs share none of {', '.join(METRICS)}: give --metric; "
+        f"all have: {', '.join(sorted(shared)) or 'none'}"
+    )

@@ -1,0 +1,244 @@
+"""``mlpframe report``: the report that mlpframe grew out of, run again, as one page."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ...outputs import OUTPUTS, store_uri
+from ...runs.folder import STATUS, RunFolder
+from ...tracking.client import MLflowTracker, TrackingError
+from .plan import Job, jobs
+
+if TYPE_CHECKING:
+    from ...runs.train import Outcome
+
+QUIET = "callbacks.progress=null"
+
+
+@click.command("report")
+@click.option("--quick", is_flag=True, help="A small version on bundled data, in less than a minute.")
+@click.option("--out", type=Path, default=None, help="Its folder; otherwise outputs/report/full, or quick.")
+@click.option(
+    "--jobs",
+    "at_once",
+    type=click.IntRange(1),
+    default=len(os.sched_getaffinity(0)),
+    show_default="the processors",
+    help="Runs side by side.",
+)
+@click.option("--data-dir", default=None, help="Where the files of MNIST are; otherwise MLPFRAME_DATA.")
+@click.option("--uri", default=None, help="The store; otherwise MLFLOW_TRACKING_URI, else outputs/mlflow.db.")
+def report(quick: bool, out: Path | None, at_once: int, data_dir: str | None, uri: str | None) -> int:
+    """Run all experiments of the report and write one page: printed numbers beside measured ones.
+
+    What has been done is kept: the same command goes on where it was interrupted; where all is done, it only
+    writes the page. Each run is a child of one MLflow run.
+    """
+    folder = (out or OUTPUTS / "report" / ("quick" if quick else "full")).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    own = [*([f"data_dir={data_dir}"] if data_dir else []), *([f"tracking.uri={uri}"] if uri else []), QUIET]
+    planned = [Task(job, folder / "runs" / job.name, own) for job in jobs(quick=quick)]
+    tracker = _start_parent(folder, store_uri(uri), quick=quick)
+    console = Console(highlight=False, soft_wrap=True)
+    status = "failed"
+    try:
+        code = _run_all(
+            [task for task in planned if not task.done()], planned, tracker.run_id(), at_once, console
+        )
+        if code == 0:
+            _write_page(folder, planned, judged=not quick)
+            status = "finished"
+        elif code > 128:
+            status = "interrupted"
+    finally:
+        recorded = _end_parent(tracker, status, console)
+    if status == "finished":
+        console.print(f"page    {os.path.relpath(folder / 'page' / 'report.html')}")
+    if recorded:
+        console.print(f"MLflow run {recorded['run_id']}; to look at it: python -m mlpframe ui")
+    return code
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job with the folder it works in, and what the command adds to its overrides."""
+
+    job: Job
+    path: Path
+    own: Sequence[str]
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.path)
+
+    @property
+    def overrides(self) -> list[str]:
+        return [*self.job.overrides, *self.own]
+
+    def done(self) -> bool:
+        record = self.folder.read()
+        return record.get("status") == "finished" and record.get("overrides") == self.overrides
+
+    def run(self, parent: str, at_once: int) -> Outcome:
+        """Train, or go on training, in this process."""
+        from ...runs.compose import compose
+        from ...runs.request import Request
+        from ...runs.train import train
+
+        overrides = [*self.overrides, f"tracking.parent={parent}"]
+        if self.path.exists() and self.folder.read().get("overrides") != self.overrides:
+            shutil.rmtree(self.path)
+        if self.folder.checkpoint.exists():
+            overrides.append(f"resume={self.path}")
+        (outcome,) = train([Request(compose(overrides), self.overrides, self.folder)], at_once)
+        return outcome
+
+
+def _run_task(task: Task, parent: str, at_once: int) -> tuple[str, str | None, int]:
+    """In a process of the pool: how the task ended, why, and the exit status that belongs to it."""
+    from ...registry import UsageError
+
+    try:
+        outcome = task.run(parent, at_once)
+    except UsageError as error:
+        return "failed", str(error), 2
+    return outcome.status, outcome.error, outcome.exit_code
+
+
+def _run_all(
+    tasks: Sequence[Task], planned: Sequence[Task], parent: str, at_once: int, console: Console
+) -> int:
+    """Run the tasks side by side; returns the exit status."""
+    if len(tasks) < len(planned):
+        console.print(f"{len(planned) - len(tasks)} of {len(planned)} runs are there already")
+    failed: list[tuple[Task, str, str | None, int]] = []
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(at_once, spawn, _attach, (os.getpid(),))
+    try:
+        with _passing_signals_on(), _progress(len(tasks), console) as progress:
+            futures: dict[Future[tuple[str, str | None, int]], Task] = {
+                pool.submit(_run_task, task, parent, at_once): task for task in tasks
+            }
+            for future in as_completed(futures):
+                task = futures[future]
+                status, reason, code = future.result()
+                if code:
+                    failed.append((task, status, reason, code))
+                    if status == "interrupted":
+                        raise SystemExit(code)
+                    if code == 2:  # it would be wrong for all
+                        break
+                progress(task.job.name)
+    except (SystemExit, BrokenProcessPool) as stopped:
+        console.print("interrupted; the same command goes on from here")
+        return int(stopped.code or 0) if isinstance(stopped, SystemExit) else 1
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for task, status, reason, _ in failed:
+        console.print(f"{task.job.name} ({' '.join(task.overrides)}) {status}: {reason}", markup=False)
+    return max((code for *_, code in failed), default=0)
+
+
+def _attach(parent: int) -> None:
+    """Let a process of the pool get its signals from the command alone, and end when that is gone."""
+    os.setsid()  # a terminal's Ctrl-C would come beside that of the command, and a second one ends it at once
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)  # saves the state of what is being trained
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _passing_signals_on() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the processes that train; they save their state."""
+
+    def stop(number: int, _: Any) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(total: int, console: Console) -> Iterator[Any]:
+    """A function to call with the name of every run that has ended."""
+    done = 0
+    if not console.is_terminal:
+
+        def line(name: str) -> None:
+            nonlocal done
+            done += 1
+            console.print(f"{done} of {total} runs: {name}")
+
+        yield line
+        return
+    columns = (BarColumn(), TextColumn("{task.completed} of {task.total} runs"), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.description}"), console=console) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda name: bar.update(task, advance=1, description=name)
+
+
+def _start_parent(folder: Path, uri: str, *, quick: bool) -> MLflowTracker:
+    tracker = MLflowTracker(folder)
+    tracker.start(
+        {
+            "uri": uri,
+            "experiment": "mlpframe",
+            "parent": None,
+            "run_id": RunFolder(folder).mlflow_run(),
+            "name": "report, small version" if quick else "report",
+            "tags": {"mlpframe.status": "running", "mlpframe.sweep": "true"},
+            "params": {},
+            "data": [],
+        }
+    )
+    return tracker
+
+
+def _end_parent(tracker: MLflowTracker, status: str, console: Console) -> dict[str, Any]:
+    try:
+        return tracker.end(STATUS[status], {"tags": {"mlpframe.status": status}, "files": ["page"]})
+    except TrackingError as error:
+        console.print(f"MLflow did not record the report: {error}")
+        return {}
+
+
+def _write_page(folder: Path, planned: Sequence[Task], *, judged: bool) -> None:
+    from .page import render
+    from .results import Results, Run
+
+    runs = [Run.read(task.job, task.path) for task in planned]
+    page = folder / "page" / "report.html"
+    page.parent.mkdir(exist_ok=True)
+    part = page.with_suffix(".part")
+    part.write_text(render(Results(runs), judged=judged), encoding="utf-8")
+    part.replace(page)

@@ -1,0 +1,81 @@
+"""What the runs came to, read from their folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ...training.history import History
+from .plan import Job
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        job: what was run.
+        folder: where it left its files.
+        history: its metrics.
+        recorded: its ids in MLflow; empty where it was not recorded.
+    """
+
+    job: Job
+    folder: Path
+    history: History
+    recorded: dict[str, Any]
+
+    @classmethod
+    def read(cls, job: Job, folder: Path) -> Run:
+        file = folder / "mlflow.json"
+        recorded = json.loads(file.read_text()) if file.exists() else {}
+        return cls(job, folder, History.read_csv(folder / "history" / "history.csv"), recorded)
+
+    def epochs(self, metric: str) -> list[float]:
+        """The values of a metric after every epoch."""
+        return self.history.series(metric)[1]
+
+    def windows(self, size: int) -> tuple[list[int], list[float]]:
+        """The loss in windows of ``size`` updates: steps at their ends, and means."""
+        steps, values = self.history.series("train/loss_window")
+        together = size // steps[0]
+        ends = range(together, len(values) + 1, together)
+        return [steps[end - 1] for end in ends], [fmean(values[end - together : end]) for end in ends]
+
+    def last_windows(self) -> list[float]:
+        """The mean loss of the last whole window of every epoch."""
+        by_step = dict(zip(*self.history.series("train/loss_window"), strict=True))
+        ends = self.history.series("train/loss")[0]
+        return [by_step[max(step for step in by_step if step <= end)] for end in ends]
+
+    @property
+    def last_lr(self) -> float:
+        """The rate after the last window: the last one used, times the last ratio of windows."""
+        _, windows = self.history.series("train/loss_window")
+        return self.history.latest["lr"] * windows[-1] / windows[-2]
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.epochs("time/epoch_seconds"))
+
+
+class Results:
+    """All runs, by part of the report."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.all = list(runs)
+
+    def part(self, part: str, label: str = "") -> list[Run]:
+        return [run for run in self.all if run.job.part == part and label in ("", run.job.label)]
+
+    def first(self, part: str) -> Run:
+        return self.part(part)[0]
+
+
+def mean_epochs(runs: Sequence[Run], metric: str) -> list[float]:
+    """The mean over runs of a metric after every epoch."""
+    return [fmean(values) for values in zip(*(run.epochs(metric) for run in runs), strict=True)]

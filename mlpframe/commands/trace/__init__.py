@@ -1,0 +1,1 @@
+"""``mlpframe trace``."""

@@ -1,0 +1,34 @@
+"""A trace on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .layout import Block, justify
+
+
+def print_blocks(parts: Iterable[Block]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 200  # nothing is folded for a file
+    for number, part in enumerate(parts):
+        if number:
+            console.print()
+        if part.title:
+            console.print(part.title, style="bold")
+        for line in part.lines:
+            console.print(f"  {line}", soft_wrap=True)
+        if part.rows:
+            table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+            for i, heading in enumerate(part.headings):
+                table.add_column(heading, justify=justify(i, heading), overflow="fold")
+            for row in part.rows:
+                table.add_row(*row)
+            if part.lines:
+                console.print()
+            console.print(Padding(table, (0, 0, 0, 2), expand=False))

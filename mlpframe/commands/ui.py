@@ -1,0 +1,40 @@
+"""``mlpframe ui``: MLflow's pages on the store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+import click
+
+from ..outputs import OUTPUTS, store_uri
+
+
+@click.command("ui")
+@click.option("--port", default=5000, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--uri", default=None, help="The store; otherwise MLFLOW_TRACKING_URI, else outputs/mlflow.db.")
+def ui(port: int, uri: str | None) -> int:
+    """Look at the runs in MLflow's pages, on this machine only, until Ctrl-C."""
+    store = store_uri(uri)
+    OUTPUTS.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", store]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    click.echo(f"{store}\nhttp://127.0.0.1:{port}  (Ctrl-C ends it)")
+    servers: list[subprocess.Popen[bytes]] = []
+
+    def stop(*_: object) -> None:  # MLflow's own processes do not pass signals on to each other
+        for server in servers:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    servers.append(server)
+    server.wait()
+    stop()
+    return 0 if server.returncode in (0, -signal.SIGTERM) else 1

@@ -1,0 +1,1 @@
+"""The pictures of runs, sweeps and comparisons, drawn from histories and arrays alone."""

@@ -1,0 +1,48 @@
+"""Finding the folder of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..api import UsageError
+from ..outputs import OUTPUTS
+from .folder import RECORD, RunFolder
+
+
+def find_folder(resume: str, overrides: Sequence[str]) -> RunFolder | None:
+    """The folder that ``resume`` means.
+
+    Args:
+        resume: a run's folder or checkpoint, an MLflow run id (or the beginning of one), or ``auto``: the
+            newest run of the same overrides that has not ended; ``None`` if there is none.
+        overrides: those of this command.
+
+    Raises:
+        UsageError: there is no such run, or nothing to continue from.
+    """
+    folders = [RunFolder(file.parent) for file in sorted(OUTPUTS.glob(f"runs/*/*/{RECORD}"))]
+    folders += [RunFolder(file.parent) for file in sorted(OUTPUTS.glob(f"sweeps/*/*/*/{RECORD}"))]
+    if resume == "auto":
+        for folder in sorted(folders, key=lambda folder: folder.path.stat().st_mtime, reverse=True):
+            record = folder.read()
+            unfinished = record.get("status") in ("running", "interrupted", "failed")
+            if (
+                unfinished
+                and record["overrides"] == list(overrides)
+                and folder.checkpoint.exists()
+                and not folder.busy()
+            ):
+                return folder
+        return None
+    path = Path(resume)
+    if path.suffix == ".npz":
+        path = path.parent.parent
+    found = [RunFolder(path)] if path.is_dir() else []
+    found = found or [folder for folder in folders if (folder.mlflow_run() or "").startswith(resume)]
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise UsageError(f"resume={resume}: {what} of that id or folder under {OUTPUTS}/")
+    if not found[0].checkpoint.exists():
+        raise UsageError(f"resume={resume}: {found[0].path} has no checkpoint to continue from")
+    return found[0]

@@ -1,0 +1,83 @@
+"""A run's folder: what it holds, who is working in it, and how a run is found again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..api import UsageError
+
+STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
+"""How a run ended, in our words and in MLflow's."""
+LOCK = "run.lock"
+RECORD = "run.json"
+"""Status, overrides and results of a run, as the command line shows them."""
+
+
+class RunFolder:
+    """The folder of one run, locked while somebody works in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._lock = FileLock(self.path / LOCK, timeout=0)
+
+    def acquire(self) -> None:
+        """Make the folder and lock it. The lock goes with the process, however that ends.
+
+        Raises:
+            UsageError: the folder cannot be written, or a run is going on in it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise UsageError(f"the run in {self.path} is still going on") from None
+        except OSError as error:
+            raise UsageError(f"the run's folder {self.path} cannot be written: {error.strerror}") from error
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def remove_if_unused(self, new: Sequence[Path]) -> None:
+        """Take away the folders ``new``, innermost first, if nothing was started in this one."""
+        if any(file.name != LOCK for file in self.path.glob("*")):
+            return
+        (self.path / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            for path in new:
+                path.rmdir()
+
+    def busy(self) -> bool:
+        """Whether a run is going on in it."""
+        try:
+            with FileLock(self.path / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def write(self, **values: Any) -> None:
+        """Set values of the run's record; the file is replaced as a whole."""
+        record = {**self.read(), **values}
+        part = self.path / f".{RECORD}.{os.getpid()}"
+        part.write_text(json.dumps(record, indent=1))
+        part.replace(self.path / RECORD)
+
+    def read(self) -> dict[str, Any]:
+        """The run's record; empty if there is none."""
+        file = self.path / RECORD
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def mlflow_run(self) -> str | None:
+        """The id of the run in MLflow, if it has one."""
+        file = self.path / "mlflow.json"
+        return json.loads(file.read_text())["run_id"] if file.exists() else None
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "last.npz"

@@ -1,0 +1,1 @@
+"""From a data set as loaded to the arrays of a run."""

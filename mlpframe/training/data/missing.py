@@ -1,0 +1,81 @@
+"""Missing values: found, refused, left out or filled in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...api import Array, Splits, Table, UsageError
+
+NAMED = 10
+"""How many columns an error message names at most."""
+
+
+def filled(x: Array, fill: Array | None) -> Array:
+    """Inputs with each missing value replaced by its column's in ``fill``; ``None``: as they are."""
+    return x if fill is None else np.where(np.isnan(x), fill, x)
+
+
+def without_gaps(splits: Splits, how: str, name: str) -> Splits:
+    """The parts without missing values, but for those of inputs that are to be imputed."""
+    tables = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    gaps = {}
+    for part, table in tables.items():
+        if table is not None and table.mapping is not None and how != "error":
+            raise UsageError(f"dataset={name} is mapped from a file: dataset.missing must be error")
+        found = None if table is None else _gaps(table, name)
+        if found is not None:
+            gaps[part] = found
+    if how == "drop":
+        kept = {part: getattr(splits, part).part(~(x.any(1) | y)) for part, (x, y) in gaps.items()}
+        for part, table in kept.items():
+            if not len(table):
+                raise UsageError(f"dataset={name}: every row of its {part} part has missing values")
+        return replace(splits, **kept)
+    targets = sum(int(y.sum()) for _, y in gaps.values())
+    if targets:
+        raise UsageError(
+            f"dataset={name}: {targets} targets are missing; dataset.missing=drop leaves out their rows"
+        )
+    inputs = sum((x.sum(0) for x, _ in gaps.values()), np.zeros(splits.train.x.shape[1], np.intp))
+    if how == "error" and inputs.any():
+        lacking = [f"{_feature(splits.feature_names, i)} ({inputs[i]})" for i in np.flatnonzero(inputs)]
+        more = ", …" if len(lacking) > NAMED else ""
+        raise UsageError(
+            f"dataset={name}: values are missing (how many): {', '.join(lacking[:NAMED])}{more}\n"
+            "dataset.missing=drop leaves out their rows, dataset.missing=impute fills in means"
+        )
+    return splits
+
+
+def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
+    """Which inputs ``(n, features)`` and whose targets ``(n,)`` are missing; ``None``: none.
+
+    A mapped file is not looked through: that would read all of it.
+    """
+    if table.mapping is not None:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(table.x.sum()) and np.isfinite(table.y.sum()):  # one quick pass
+            return None
+    if np.isinf(table.x).any() or np.isinf(table.y).any():
+        raise UsageError(f"dataset={name} has infinite values")
+    return np.isnan(table.x), np.any(np.isnan(table.y.reshape(len(table), -1)), axis=1)
+
+
+def column_means(x: Array, feature_names: tuple[str, ...], name: str) -> Array:
+    """The mean of every column's values that are not missing."""
+    gaps = np.isnan(x)
+    known = len(x) - gaps.sum(0)
+    if not known.all():
+        lacking = _feature(feature_names, known.argmin())
+        raise UsageError(
+            f"dataset={name}: {lacking} has no value in the training part that could be imputed; leave it out"
+        )
+    means: Array = np.where(gaps, 0, x).sum(0, np.float64) / known
+    return means
+
+
+def _feature(names: tuple[str, ...], number: int | np.intp) -> str:
+    return names[number] if names else f"input {number}"

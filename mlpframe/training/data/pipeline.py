@@ -1,0 +1,64 @@
+"""Transforms applied to training rows, block by block, in a thread beside the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...api import Splits, Table, Transform, UsageError
+from ..network import one_hot
+from ..rng import Streams
+
+
+class Pipeline:
+    """The transforms of a run, applied to one block of training rows after the other.
+
+    The numbers drawn for a block depend on the seed and the step it begins at alone. The next block is
+    prepared in a thread while this one is trained on.
+
+    Args:
+        transforms: by name, in their order.
+        splits: what the data are.
+        streams: of the run.
+
+    Raises:
+        UsageError: a transform needs images, and the data are none.
+    """
+
+    def __init__(self, transforms: Mapping[str, Transform], splits: Splits, streams: Streams) -> None:
+        self._transforms, self._splits, self._streams = transforms, splits, streams
+        for name, transform in transforms.items():
+            if transform.needs_images and splits.image_shape is None:
+                raise UsageError(f"transforms.{name} is for images, and the rows of this data set are none")
+        self.mixes = splits.task == "classification" and any(t.mixes for t in transforms.values())
+        self._pool = ThreadPoolExecutor(1, "transforms")
+        self._ahead: tuple[int, Future[Table]] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._transforms)
+
+    def table(self, table: Table, rows: NDArray[np.intp], step: int) -> Table:
+        """The transformed rows of the block that begins at ``step``."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == step:
+            return ahead[1].result()
+        return self._apply(table, rows, step)
+
+    def prepare(self, table: Table, rows: NDArray[np.intp], step: int) -> None:
+        """Begin with the block that comes next."""
+        self._ahead = step, self._pool.submit(self._apply, table, rows, step)
+
+    def _apply(self, table: Table, rows: NDArray[np.intp], step: int) -> Table:
+        chosen = table.part(rows)  # a copy
+        shape = self._splits.image_shape or (1, table.x.shape[1])
+        x, y = chosen.x.reshape(-1, *shape), chosen.y
+        if self.mixes:
+            y = one_hot(y, self._splits.n_outputs)
+        for name, transform in self._transforms.items():
+            x, y = transform.apply(x, y, self._streams.at(f"transform {name}", step))
+        flat = np.ascontiguousarray(x.reshape(len(rows), -1), table.x.dtype)
+        y = np.ascontiguousarray(y, table.x.dtype if y.ndim > 1 else np.intp)
+        return Table(flat, y, chosen.weights)

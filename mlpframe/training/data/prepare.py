@@ -1,0 +1,192 @@
+"""From a data set as loaded to the arrays of a run: parts held out, standardised, of the run's dtype."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...api import Array, DataContext, Dataset, Splits, Table, UsageError
+from ..rng import Streams
+from .missing import column_means, filled, without_gaps
+
+VARIABLE = "MLPFRAME_DATA"
+
+
+@dataclass(frozen=True)
+class Data:
+    """The arrays of a run.
+
+    ``splits`` says what the data are; ``train`` is what is trained on, ``validation`` and ``test`` may be
+    ``None``. ``shift`` and ``scale`` are what the inputs were standardised with: x = (raw − shift) / scale.
+    ``fill`` has what took the place of missing values of the raw inputs, if they were imputed.
+    """
+
+    name: str
+    splits: Splits
+    train: Table
+    validation: Table | None
+    test: Table | None
+    shift: Array | None
+    scale: Array | None
+    fill: Array | None = None
+
+
+def data_folder(configured: str | None) -> Path:
+    """Where data files are looked for: as configured, else ``MLPFRAME_DATA``, else the user's cache."""
+    folder = configured or os.environ.get(VARIABLE)
+    if folder:
+        return Path(folder).expanduser().resolve()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mlpframe")
+
+
+def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, final: bool) -> Data:
+    """Load a data set and prepare it as its options say.
+
+    Args:
+        dataset: with its ``Preparation`` in ``shared``.
+        folder: where data files are looked for.
+        dtype: of the inputs, and of the targets of a regression.
+        streams: ``dataset`` draws data, ``split`` draws the rows held out.
+        final: train on training and validation data together and keep the test part.
+    """
+    splits = dataset.load(DataContext(folder, streams["dataset"]))
+    _check(splits, dataset.name)
+    rules = dataset.shared
+    splits = without_gaps(splits, rules.missing, dataset.name)
+    train, validation, test = splits.train, splits.validation, splits.test
+    rng = streams["split"]
+
+    def rows(amount: float) -> int:
+        return round(amount * len(splits.train)) if amount < 1 else int(amount)
+
+    if test is None and rules.test:
+        train, test = _hold_out(train, rows(rules.test), rules.split, rng, splits.class_names, "test")
+    if validation is None and rules.validation:
+        whole = train
+        train, validation = _hold_out(
+            train, rows(rules.validation), rules.split, rng, splits.class_names, "validation"
+        )
+        if final:
+            train = whole  # in its own order
+    elif final and validation is not None:
+        train = _joined(train, validation)
+    if final:
+        validation = None
+        if test is None:
+            raise UsageError(
+                f"final=true needs a test part, and dataset={dataset.name} has none: set dataset.test"
+            )
+    else:
+        test = None
+
+    fill = shift = scale = None
+    if rules.missing == "impute":
+        fill = column_means(train.x, splits.feature_names, dataset.name)
+        train = replace(train, x=filled(train.x, fill))
+    if rules.standardize and train.mapping is not None:
+        raise UsageError(f"dataset={dataset.name} is mapped from a file and cannot be standardized")
+    if rules.standardize:
+        shift, scale = train.x.mean(0, np.float64), train.x.std(0, np.float64)
+        scale[scale <= 1e-12 * np.abs(shift)] = 1  # a constant feature stays constant
+        shift[list(splits.categorical)], scale[list(splits.categorical)] = 0, 1
+
+    def ready(table: Table) -> Table:
+        x, y = filled(table.x, fill), table.y
+        if table.mapping is not None and x.dtype != dtype:
+            raise UsageError(
+                f"dataset={dataset.name} is mapped from a file of {x.dtype}: set dtype={x.dtype}"
+            )
+        if shift is not None:
+            x = (x - shift) / scale
+        y = np.ascontiguousarray(y, np.intp if y.ndim == 1 else dtype)
+        weights = table.weights
+        if weights is not None:
+            weights = np.ascontiguousarray(weights / weights.mean(), dtype)
+        return Table(np.ascontiguousarray(x, dtype), y, weights)
+
+    return Data(
+        dataset.name,
+        splits,
+        ready(train),
+        None if validation is None else ready(validation),
+        None if test is None else ready(test),
+        shift,
+        scale,
+        fill,
+    )
+
+
+def _check(splits: Splits, name: str) -> None:
+    """Catch here what would index beyond an array, or broadcast, in a loss."""
+    classes = len(splits.class_names)
+    for part in (splits.train, splits.validation, splits.test):
+        if part is None:
+            continue
+        if part.x.ndim != 2 or len(part.x) != len(part.y) or part.y.ndim != (1 if classes else 2):
+            raise UsageError(
+                f"dataset={name}: x of shape {part.x.shape} and y of shape {part.y.shape} are not a table"
+            )
+        weights = part.weights
+        if weights is not None and not (
+            weights.shape == (len(part.x),) and weights.min() >= 0 < weights.sum()
+        ):
+            raise UsageError(f"dataset={name}: weights are a number from 0 on for each row, not all 0")
+        if classes and len(part.y) and not 0 <= part.y.min() <= part.y.max() < classes:
+            raise UsageError(
+                f"dataset={name}: class numbers from {part.y.min()} to {part.y.max()} for {classes} classes"
+            )
+
+
+def _hold_out(
+    table: Table, held: int, how: str, rng: np.random.Generator, class_names: tuple[str, ...], part: str
+) -> tuple[Table, Table]:
+    n = len(table)
+    if not 0 < held < n:
+        raise UsageError(f"dataset.{part} would hold out {held} of {n} rows; expected 1 to {n - 1}")
+    if how == "last":
+        return table.part(slice(None, -held)), table.part(slice(-held, None))
+    if table.mapping is not None:
+        raise UsageError(f"dataset.split={how} would copy a mapped file into memory; use dataset.split=last")
+    if how == "stratified" and class_names:
+        chosen = _stratified(table.y, held, rng)
+    else:
+        chosen = rng.permutation(n)[:held]
+    mask = np.zeros(n, bool)
+    mask[chosen] = True
+    return table.part(~mask), table.part(mask)
+
+
+def _joined(one: Table, other: Table) -> Table:
+    weights = None
+    if one.weights is not None and other.weights is not None:
+        weights = np.concatenate([one.weights, other.weights])
+    return Table(np.concatenate([one.x, other.x]), np.concatenate([one.y, other.y]), weights)
+
+
+def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """``held`` row numbers with every class in proportion, the largest remainders rounded up."""
+    classes, counts = np.unique(y, return_counts=True)
+    share = counts * held / len(y)
+    take = np.floor(share).astype(int)
+    for i in np.argsort(take - share, kind="stable")[: held - take.sum()]:
+        take[i] += 1
+    rows = [rng.permutation(np.flatnonzero(y == c))[:k] for c, k in zip(classes, take, strict=True)]
+    return np.concatenate(rows)
+
+
+def same(one: Data, other: Data) -> bool:
+    """Whether two runs have the same arrays in memory; a seed that draws no data leaves them so."""
+    if one.train.mapping is not None:
+        return False
+    parts = ((one.train, other.train), (one.validation, other.validation), (one.test, other.test))
+    return all(
+        (a is None and b is None)
+        or (a is not None and b is not None and np.array_equal(a.x, b.x) and np.array_equal(a.y, b.y))
+        for a, b in parts
+    )

@@ -1,0 +1,123 @@
+"""The engine ``fused``: plain SGD whose weight gradients are never stored.
+
+BLAS computes C ← α A B + β C in one pass over C. With C = W, A B = xᵀ ∂l/∂y, α = −η and β = 1 − η λ that is
+the gradient of a linear layer, its weight decay and its update at once; the engine ``numpy`` passes over
+memory four times for it. SciPy has the call, on BLAS threads of its own: two pools that wait for each other's
+processors are many times slower, so this engine is for one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from ...api import Array, Bound, Context, Layer, Means, register
+from ..network import Network, Plan
+from ..optim import Updater
+from .numpy import NumpyEngine
+
+SMALL = 16_384
+"""Weights below which passes over memory cost less than what BLAS does for an α and a β."""
+
+
+class Rate:
+    """The rate of the step that is being done."""
+
+    lr = 0.0
+
+
+class Descending(Layer):
+    """A linear layer whose backward pass changes its parameters instead of writing their gradients.
+
+    Args:
+        linear: the layer.
+        rate: holds η when ``backward`` is called.
+        decay: λ.
+    """
+
+    name = "linear"
+
+    def __init__(self, linear: Layer, rate: Rate, decay: float) -> None:
+        self._linear, self._rate, self._decay = linear, rate, decay
+
+    def bind(
+        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
+    ) -> Bound:
+        from scipy.linalg import get_blas_funcs
+
+        y, dy, forward, gradients = self._linear.bind(x, dx, p, g, ctx)
+        W, b, rate, decay = p["W"], p.get("b"), self._rate, self._decay
+        if W.size < SMALL:
+            pairs = [(p[name], g[name], decay if name == "W" else 0.0) for name in p]
+
+            def descend() -> None:
+                gradients()
+                lr = rate.lr
+                for parameter, gradient, share in pairs:
+                    if share:
+                        np.multiply(parameter, 1 - lr * share, parameter)
+                    np.multiply(gradient, lr, gradient)
+                    np.subtract(parameter, gradient, parameter)
+
+            return Bound(y, dy, forward, descend)
+
+        gemm: Any = get_blas_funcs("gemm", (W,))
+        WT, xT, dyT = W.T, x.T, dy.T  # BLAS has columns where NumPy has rows: Wᵀ is an array of its kind
+        ones, db = np.ones(len(x), x.dtype), np.empty(dy.shape[1], dy.dtype)
+
+        def backward() -> None:
+            if dx is not None:
+                np.dot(dy, WT, dx)
+            lr = rate.lr
+            gemm(-lr, dyT, xT, 1 - lr * decay, WT, 0, 1, 1)  # Wᵀ ← (1 − η λ) Wᵀ − η ∂l/∂yᵀ x, in place
+            if b is not None:
+                np.dot(ones, dy, db)
+                np.multiply(db, lr, db)
+                np.subtract(b, db, b)
+
+        return Bound(y, dy, forward, backward)
+
+
+@register("fused")
+class FusedEngine(NumpyEngine):
+    """Plain SGD, gradient and update of a weight matrix in one product; for one BLAS thread."""
+
+    def refuses(self, network: Network, updater: Updater) -> str | None:
+        if updater.optimizer.name != "sgd":
+            return f"it has no optimizer {updater.optimizer.name}, only sgd"
+        if special := ", ".join(updater.rules.special):
+            return f"it has neither clipping nor rules for single parameters ({special})"
+        if network.w.ndim > 1:
+            return "it runs one network at a time"
+        for layer, width in zip(network.layers, network.widths, strict=False):
+            if layer.name != "linear" and layer.parameters(width):
+                return f"it cannot train a layer {layer.name}"
+        if any(pool["num_threads"] > 1 for pool in threadpool_info() if pool["user_api"] == "blas"):
+            return "it runs on one BLAS thread (threads=1)"
+        return None
+
+    def suits(self, network: Network, batch_size: int) -> bool:
+        return any(slot.slice.stop - slot.slice.start >= SMALL for slot in network.slots)
+
+    def bind(self, network: Network, updater: Updater) -> None:
+        import scipy.linalg  # noqa: F401 - its BLAS is there from now on
+
+        threadpool_limits(1, user_api="blas")
+        self._rate = Rate()
+        decay = updater.rules.weight_decay
+        super().bind(
+            network.with_layers(
+                Descending(layer, self._rate, decay) if layer.name == "linear" else layer
+                for layer in network.layers
+            ),
+            updater,
+        )
+
+    def _train(self, plan: Plan, lr: float) -> Means:
+        self._rate.lr = lr
+        loss = plan.step()
+        self._updater.step += 1
+        return loss

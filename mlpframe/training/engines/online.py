@@ -1,0 +1,244 @@
+"""The engine ``online``: exact SGD for very small batches at the speed of matrix products.
+
+With batches of one, a step is a matrix-vector product and a rank-one update, and reading and writing the
+first weight matrix W bounds it. But the inputs X of the coming steps are known. Let Δ_s be ∂l_s/∂(first
+pre-activation) at step s. Where the optimizer is linear in the gradients, W and its state at step t are a
+known linear function of those at the start of the block and of the Δ_s so far, so
+
+    X_t W_t = Σ_i φ_{t,i} X_t Z_i + Σ_{s<t} k_{t,s} (X_t X_sᵀ) Δ_s,
+
+where Z_0 = W, Z_1, … are the weights and optimizer state at the start. For plain SGD this is
+X_t W − Σ_{s<t} η_s (X_t X_sᵀ) Δ_s. The products X Z_i and X Xᵀ are one matrix product each for a whole
+block; step by step only a small sum over the Δ_s so far is left, and the remaining, small layers. After
+the block, Z_j ← Σ_i Φ_{j,i} Z_i + Xᵀ (κ_j ∘ Δ). These are the iterates of step-by-step SGD, up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ...api import Array, Block, Engine, Losses, Means, rates, register, split_losses
+from ..network import Network, Plan
+from ..optim import Recurrence, Updater
+
+BLOCK_ROWS = 64
+"""Rows of a block: more make the products faster, and the sum over the steps so far slower."""
+MOST_ROWS = 16
+"""Rows of a batch up to which it is faster than the engine ``numpy`` (``benchmarks engines``)."""
+
+
+class Unrolled:
+    """A linear recurrence z ← A_t z + B_t g_t over a block of steps, solved for z's first component.
+
+    Args:
+        steps: A_t, ``(n, n)``, and B_t, ``(n,)``, of each step.
+        size: rows of a batch; what belongs to a step stands here once for each row.
+        dtype: of the arrays.
+
+    Attributes:
+        start: φ, ``(n, rows, 1)``: the share of each component of z at the start in the first component
+            before each step.
+        inputs: k, ``(rows, rows)``: the share of g_s in it, zero unless s < t.
+        end: Φ, ``(n, n, 1)``, and ``end_inputs``: κ, ``(n, rows, 1)``: z after the block.
+    """
+
+    def __init__(self, steps: Sequence[Recurrence], size: int, dtype: np.dtype[Any]) -> None:
+        n, count = len(steps[0][1]), len(steps)
+        start, inputs = np.empty((count, n)), np.zeros((count, count))
+        phi, impulses = np.eye(n), np.zeros((count, n))
+        if n == 1 and all(A[0, 0] == 1 for A, _ in steps):  # plain SGD: g_s counts the same ever after
+            start[:], impulses[:] = 1, [B for _, B in steps]
+            inputs[:] = np.tril(np.broadcast_to(impulses[:, 0], inputs.shape), -1)
+        else:
+            for t, (A, B) in enumerate(steps):
+                start[t], inputs[t] = phi[0], impulses[:, 0]
+                phi = A @ phi
+                impulses[:t] = impulses[:t] @ A.T
+                impulses[t] = B
+        self.start = start.T.repeat(size, 1).astype(dtype)[..., None]
+        self.inputs = inputs.repeat(size, 0).repeat(size, 1).astype(dtype)
+        self.end = phi.astype(dtype)[..., None]
+        self.end_inputs = impulses.T.repeat(size, 1).astype(dtype)[..., None]
+
+
+class FirstLayer:
+    """The first layer of one network over a block: what its steps start from, and where they end.
+
+    Args:
+        weights, biases: the layer's W and b, each followed by its optimizer state; none without a bias.
+        scratch: arrays like the weights, for what is computed on the way.
+    """
+
+    def __init__(self, weights: list[Array], biases: list[Array], scratch: list[Array]) -> None:
+        self.weights, self.biases, self._next = weights, biases, scratch
+        self._one = np.array(1, weights[0].dtype)
+
+    def start(
+        self, x: Array, z: Array, shares: Array, products: Array, matrix: Unrolled, vector: Unrolled
+    ) -> None:
+        """Fill ``z`` with what is known of the pre-activations, and ``shares`` with k ∘ X Xᵀ."""
+        n = len(x)
+        np.dot(x, self.weights[0], z)
+        if len(self.weights) > 1 or matrix is not vector:
+            np.multiply(z, matrix.start[0], z)
+        for array, start in zip(self.weights[1:], matrix.start[1:], strict=True):
+            np.dot(x, array, products)
+            np.multiply(products, start, products)
+            np.add(z, products, z)
+        np.matmul(x, x.T, shares)
+        if self.biases and matrix is vector:
+            np.add(shares, self._one, shares)  # a bias is the weight of a constant input
+        np.multiply(shares, matrix.inputs, shares)
+        if self.biases and matrix is not vector:
+            np.add(shares, vector.inputs, shares)
+        for array, start in zip(self.biases, vector.start, strict=bool(self.biases)):
+            np.add(z, start * array, z)
+        diagonal = np.arange(n)
+        shares[diagonal, diagonal] = 1  # a step's own row of z counts as it is
+
+    def end(self, x: Array, z: Array, scaled: Array, matrix: Unrolled, vector: Unrolled) -> None:
+        """Bring weights, biases and their state to the end of the block."""
+        biases = []
+        for j, out in enumerate(self._next):
+            np.multiply(z, matrix.end_inputs[j], scaled)
+            np.matmul(x.T, scaled, out)
+            if self.biases:
+                inputs = scaled if matrix is vector else z * vector.end_inputs[j]
+                kept = sum(share * array for share, array in zip(vector.end[j], self.biases, strict=True))
+                biases.append(kept + inputs.sum(0))
+        for array, bias in zip(self.biases, biases, strict=True):
+            array[...] = bias
+        if len(self._next) == 1 and matrix is vector:  # plain SGD: no copy
+            np.add(self.weights[0], self._next[0], self.weights[0])
+            return
+        for j, out in enumerate(self._next):
+            for share, array in zip(matrix.end[j], self.weights, strict=True):
+                np.add(out, array * share, out)
+        for array, out in zip(self.weights, self._next, strict=True):
+            array[...] = out
+
+
+class Batches:
+    """A block of ``count`` batches of one size, bound once: arrays, and a plan of the head for each step.
+
+    The row of a step holds, in ``z``, its first pre-activation as far as the block's start determines
+    it; the step adds the share of the steps before, and leaves its Δ there.
+    """
+
+    def __init__(self, network: Network, size: int, count: int) -> None:
+        rows, width, dtype = size * count, network.widths[1], network.dtype
+        stack = network.w.shape[:-1]
+        self.products = np.zeros((rows, width), dtype)
+        self.x = np.zeros((*stack, rows, network.n_in), dtype)
+        self.z = np.zeros((*stack, rows, width), dtype)
+        self.shares = np.zeros((*stack, rows, rows), dtype)
+        self.target = np.zeros((*stack, rows, *network.target_shape), network.target_dtype)
+        pre = np.zeros((*stack, size, width), dtype)
+        self.sums: list[tuple[Array, Array, Array]] = []
+        self.heads: list[Plan] = []
+        targets = self.target.swapaxes(0, 1) if stack else self.target  # rows first
+        for start in range(0, rows, size):
+            own = slice(start, start + size)
+            shares, z = self.shares[..., own, : own.stop], self.z[..., : own.stop, :]
+            if size == 1 and not stack:  # np.dot of vectors costs half of a product of matrices with one row
+                self.sums.append((shares[0], z, pre[0]))
+            else:
+                self.sums.append((shares, z, pre))
+            target = targets[own].swapaxes(0, 1) if stack else targets[own]
+            ctx = network.context(training=True)
+            self.heads.append(network.bind(pre, self.z[..., own, :], target, ctx, first=1))
+
+
+@register("online")
+class OnlineEngine(Engine):
+    """Exact SGD for very small batches, by blocks of known inputs; the first layer must be linear."""
+
+    def refuses(self, network: Network, updater: Updater) -> str | None:
+        if network.layers[0].name != "linear":
+            return f"its first layer is {network.layers[0].name}, not linear"
+        if network.weighted:
+            return "it has no weights of rows"
+        if special := ", ".join(updater.rules.special):
+            return f"it has neither clipping nor rules for single parameters ({special})"
+        if updater.recurrence(1.0, decay=True) is None:
+            return f"the update of {updater.optimizer.name} is not linear in the gradients"
+        return None
+
+    def suits(self, network: Network, batch_size: int) -> bool:
+        return batch_size <= MOST_ROWS
+
+    def bind(self, network: Network, updater: Updater) -> None:
+        self._network = network
+        first = [slot for slot in network.slots if slot.name.startswith(network.prefix(0))]
+        vectors = [network.w, *updater.slots.values()]
+        self._stacked = network.w.ndim > 1
+        scratch = [np.empty(first[0].parameter.shape, network.dtype) for _ in vectors]
+        self._first = []
+        for lane in zip(*vectors, strict=True) if self._stacked else [vectors]:
+            views = [network.views(vector) for vector in lane]
+            weights, *biases = ([view[slot.name] for view in views] for slot in first)
+            self._first.append(FirstLayer(weights, biases[0] if biases else [], scratch))
+        self._product: Callable[[Array, Array, Array], object] = np.matmul if self._stacked else np.dot
+        self._update_head = updater.tail(len(first))
+        self._bound: dict[int, Batches] = {}
+
+        @lru_cache(maxsize=64)  # a rate that stays, or changes slowly, is unrolled once
+        def unroll(lrs: tuple[float, ...], size: int) -> tuple[Unrolled, Unrolled]:
+            both = []
+            for decay in (True, False) if updater.rules.weight_decay else (False,):
+                steps = [step for lr in lrs if (step := updater.recurrence(lr, decay=decay)) is not None]
+                both.append(Unrolled(steps, size, network.dtype))
+            return both[0], both[-1]
+
+        self._unroll = unroll
+
+    def advance(self, blocks: Sequence[Block]) -> list[Losses]:
+        size, steps, n = blocks[0].batch_size, len(blocks[0].lrs), len(blocks[0].rows)
+        lrs = rates(blocks, self._network.dtype)
+        whole, count = n // size, max(1, BLOCK_ROWS // size)
+        values: list[Means] = []
+        correct = 0
+        for start in range(0, whole, count):
+            correct += self._advance(blocks, slice(start, min(start + count, whole)), size, lrs, values)
+        if whole < steps:  # the last batch of an epoch is shorter
+            correct += self._advance(blocks, slice(whole, steps), n - whole * size, lrs, values)
+        return split_losses(values, correct, len(blocks))
+
+    def _advance(
+        self, blocks: Sequence[Block], steps: slice, size: int, lrs: Sequence[Any], values: list[Means]
+    ) -> Any:
+        """Steps on batches of one size; adds their losses to ``values``, returns how many rows were right."""
+        if size not in self._bound:
+            self._bound[size] = Batches(self._network, size, max(1, BLOCK_ROWS // size))
+        batches = self._bound[size]
+        start = steps.start * blocks[0].batch_size
+        n = (steps.stop - steps.start) * size
+        products = batches.products[:n]
+        lanes = []
+        for i, (block, first) in enumerate(zip(blocks, self._first, strict=True)):
+            x, z, shares, target = (
+                (array[i] if self._stacked else array)[:n]
+                for array in (batches.x, batches.z, batches.shares, batches.target)
+            )
+            rows = block.rows[start : start + n]
+            block.table.x.take(rows, 0, x, "clip")
+            block.table.y.take(rows, 0, target, "clip")
+            unrolled = self._unroll(tuple(block.lrs[steps]), size)
+            first.start(x, z, shares[:, :n], products, *unrolled)
+            lanes.append((first, x, z, unrolled))
+
+        update, product = self._update_head, self._product
+        classes, correct = self._network.classifies, 0
+        for (shares, so_far, pre), head, lr in zip(batches.sums, batches.heads, lrs[steps], strict=False):
+            product(shares, so_far, pre)
+            values.append(head.step())
+            if classes:
+                correct += head.correct()
+            update(lr)
+        for first, x, z, unrolled in lanes:
+            first.end(x, z, products, *unrolled)
+        return correct

@@ -1,0 +1,77 @@
+"""Every metric of a run against the number of parameter updates."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..api import Array
+
+
+class History:
+    """Values by metric name, in the order they came."""
+
+    def __init__(self) -> None:
+        self._series: dict[str, tuple[list[int], list[float]]] = {}
+        self.latest: dict[str, float] = {}
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            steps, numbers = self._series.setdefault(name, ([], []))
+            steps.append(step)
+            numbers.append(float(value))
+            self.latest[name] = numbers[-1]
+
+    def rows(self) -> Iterator[tuple[int, str, float]]:
+        """(step, name, value), by step."""
+        rows = [
+            (step, name, value)
+            for name, series in self._series.items()
+            for step, value in zip(*series, strict=True)
+        ]
+        return iter(sorted(rows, key=lambda row: row[0]))
+
+    def series(self, name: str) -> tuple[list[int], list[float]]:
+        """Steps and values of one metric; empty lists if it has none."""
+        return self._series.get(name, ([], []))
+
+    def names(self) -> list[str]:
+        return list(self._series)
+
+    def write_csv(self, path: Path) -> None:
+        """One line for each value: ``step,metric,value``; values in full precision."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["step", "metric", "value"])
+            writer.writerows((step, name, repr(value)) for step, name, value in self.rows())
+
+    @classmethod
+    def read_csv(cls, path: Path) -> History:
+        history = cls()
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                history.add(int(row["step"]), {row["metric"]: float(row["value"])})
+        return history
+
+    def arrays(self) -> dict[str, Array]:
+        """All of it as arrays, for a checkpoint."""
+        out: dict[str, Array] = {}
+        for name, (steps, values) in self._series.items():
+            out[f"{name}/steps"], out[f"{name}/values"] = np.array(steps, np.int64), np.array(values)
+        return out
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Array]) -> History:
+        history = cls()
+        for key, steps in arrays.items():
+            name, _, what = key.rpartition("/")
+            if what == "steps":
+                values = arrays[f"{name}/values"].tolist()
+                history._series[name] = (steps.tolist(), values)
+                if values:
+                    history.latest[name] = values[-1]
+        return history

@@ -1,0 +1,94 @@
+"""Runs in lockstep: one, or several of one configuration that are trained as one program.
+
+Several runs that differ in their seed and rate alone have the same shapes at every step. Their parameters
+are stacked, and a product of matrices becomes one call for all of them: where the calls cost more than the
+arithmetic, eight runs take little longer than one. Each is what it would be alone, up to rounding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..api import Block, Losses
+from .engines import create_engine
+from .network import Network
+from .optim import Updater
+from .trainer import Interrupted, Steps, Trainer
+
+Ended = tuple[Trainer, BaseException | None]
+
+
+class Lockstep:
+    """Drives runs step by step until the last of them has ended.
+
+    Args:
+        trainers: the runs; several must have the same configuration but for seed and rate, and have done
+            the same number of steps.
+        engine: the name of the engine that several run on; one runs on its own.
+
+    Raises:
+        UsageError: the engine cannot run several at once, or a layer draws random numbers while training.
+    """
+
+    def __init__(self, trainers: Sequence[Trainer], engine: str = "auto") -> None:
+        self._engine = engine
+        self._trainers = list(trainers)
+        self._updater = trainers[0].updater
+        if len(trainers) > 1:
+            self._stack()
+
+    def _stack(self) -> None:
+        """Make one network of those of the runs that go on; what they see of theirs are views into it."""
+        trainers = self._trainers
+        network = Network.stacked([trainer.network for trainer in trainers])
+        self._updater = Updater.stacked([trainer.updater for trainer in trainers], network)
+        engine = create_engine(self._engine, network, self._updater, trainers[0].settings.batch_size)
+        for trainer in trainers:
+            trainer.engine = engine
+
+    def run(self) -> Iterator[list[Ended]]:
+        """Train; yields the runs that have ended, each with the error that ended it if there was one."""
+        runs = {trainer: trainer.run() for trainer in self._trainers}
+        sent: dict[Trainer, tuple[Losses, float] | None] = dict.fromkeys(runs)
+        while runs:
+            blocks: list[Block] = []
+            ended: list[Ended] = []
+            for trainer, run in runs.items():
+                try:
+                    answer = sent[trainer]
+                    blocks.append(next(run) if answer is None else run.send(answer))
+                except (StopIteration, Exception, Interrupted) as error:
+                    ended.append((trainer, None if isinstance(error, StopIteration) else error))
+            if ended:
+                yield ended
+                for trainer, _ in ended:
+                    del runs[trainer]
+                self._trainers = list(runs)
+            if runs:
+                try:
+                    if ended:
+                        self._stack()
+                    sent.update(self._advance(blocks))
+                except BaseException as error:
+                    yield self._end_all(runs, error)
+                    return
+
+    def _advance(self, blocks: list[Block]) -> dict[Trainer, tuple[Losses, float]]:
+        began = time.perf_counter()
+        losses = self._trainers[0].engine.advance(blocks)
+        seconds = time.perf_counter() - began
+        for trainer in self._trainers:
+            trainer.updater.step = self._updater.step
+        return {trainer: (one, seconds) for trainer, one in zip(self._trainers, losses, strict=True)}
+
+    @staticmethod
+    def _end_all(runs: Mapping[Trainer, Steps], error: BaseException) -> list[Ended]:
+        """Let every run see the error that ends them all."""
+        ended: list[Ended] = []
+        for trainer, run in runs.items():
+            try:
+                run.throw(error)
+            except Exception as own:
+                ended.append((trainer, own))
+        return ended

@@ -1,0 +1,351 @@
+"""A network: layers over one flat parameter vector, and the plans that run it.
+
+All parameters are views into one vector ``w``, all gradients views into one vector ``g`` of the same
+layout, so an optimizer works on vectors and a checkpoint is a few arrays. A plan is the network bound
+for one batch size and one mode; a step of it is a list of calls without arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from itertools import count
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..api import Array, Layer, Loss, Means, Parameter, Shapes, Spec, Table, UsageError
+from ..registry import options_of, registries
+from .rng import Streams
+
+EVALUATION_ROWS = 1024
+"""Rows evaluated at a time: enough for fast products, small enough for the cache."""
+RELEASE_ROWS = 32 * EVALUATION_ROWS
+"""Rows after which an evaluation lets go of what it has read of a mapped file."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a parameter lies in the flat vector."""
+
+    name: str
+    slice: slice
+    parameter: Parameter
+
+
+class Arena:
+    """Working arrays that all plans of a network share: the k-th request gets the k-th buffer."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self._buffers: list[Array] = []
+
+    def array(self, index: int, shape: tuple[int, ...]) -> Array:
+        size = prod(shape)
+        if index == len(self._buffers):
+            self._buffers.append(np.zeros(size, self.dtype))
+        elif self._buffers[index].size < size:  # plans that are bound already keep the smaller one
+            self._buffers[index] = np.zeros(size, self.dtype)
+        return self._buffers[index][:size].reshape(shape)
+
+
+class PlanContext:
+    """What layers and the loss ask for while a plan is bound (see ``api.Context``)."""
+
+    def __init__(self, arena: Arena, training: bool) -> None:
+        self.training = training
+        self.generator: np.random.Generator | None = None
+        self.state: Mapping[str, Array] = {}
+        self.weights: Array | None = None
+        self._arena = arena
+        self._requests = count()
+
+    @property
+    def rng(self) -> np.random.Generator:
+        if self.generator is None:
+            raise UsageError(
+                "a layer that draws random numbers while training cannot be one of several replicas"
+            )
+        return self.generator
+
+    def array(self, *shape: int) -> Array:
+        return self._arena.array(next(self._requests), shape)
+
+    def within(self, prefix: str) -> PlanContext:
+        inner = copy(self)
+        inner.state = under(prefix, self.state)
+        return inner
+
+
+class Plan:
+    """A network bound for one batch size and one mode: ``fill`` it, then ``step``.
+
+    ``loss`` and ``step`` return the mean loss, of each where networks are stacked; ``correct`` says how many
+    rows have their class as the largest output, likewise. ``activations`` are the layers' outputs.
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        target: Array,
+        weights: Array | None,
+        activations: Sequence[Array],
+        forwards: Sequence[Callable[[], object]],
+        loss: Callable[[], Means],
+        backwards: Sequence[Callable[[], object]],
+    ) -> None:
+        self.x, self.target, self.weights, self.loss = x, target, weights, loss
+        self.activations = activations
+        self.output = activations[-1] if activations else x  # an engine may bind what follows the last layer
+
+        def forward() -> None:
+            for run in forwards:
+                run()
+
+        def step() -> Means:
+            for run in forwards:
+                run()
+            values = loss()
+            for run in backwards:
+                run()
+            return values
+
+        self.forward, self.step = forward, step
+
+    def fill(self, table: Table, rows: Array, lane: int | None = None) -> None:
+        """Gather rows of a table into the plan; of stacked networks into the one of number ``lane``."""
+        at: Any = ... if lane is None else lane
+        table.x.take(rows, 0, self.x[at], "clip")
+        table.y.take(rows, 0, self.target[at], "clip")
+        if self.weights is not None and table.weights is not None:
+            table.weights.take(rows, 0, self.weights[at], "clip")
+
+    def correct(self) -> Any:
+        if self.target.size == 1:
+            return int(self.output.argmax() == self.target.item())
+        true = self.target if self.target.ndim < self.output.ndim else self.target.argmax(-1)
+        hits = self.output.argmax(-1) == true
+        return np.count_nonzero(hits) if hits.ndim == 1 else np.add.reduce(hits, -1, np.intp)
+
+
+class Network:
+    """Layers, a loss, and their parameters.
+
+    Args:
+        layers: the layers, first to last.
+        loss: what is minimized.
+        n_in: number of input features.
+        target: an array like the targets: class numbers ``(n,)`` or values ``(n, n_outputs)``.
+        dtype: of parameters and arithmetic, float32 or float64.
+        streams: ``init`` fills the parameters; each layer that draws has a stream of its own.
+        weighted: whether rows have weights in the loss.
+        mixed: whether the targets of a classification are probabilities in training, as where rows are mixed.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        loss: Loss,
+        n_in: int,
+        target: Array,
+        dtype: str,
+        streams: Streams,
+        *,
+        weighted: bool = False,
+        mixed: bool = False,
+    ) -> None:
+        self.layers, self.loss, self.n_in, self.weighted = tuple(layers), loss, n_in, weighted
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.classifies = target.ndim == 1
+        self._streams = streams
+        self._arena = Arena(self.dtype)
+        self._plans: dict[tuple[int, bool], Plan] = {}
+
+        self.widths = [n_in]
+        self.slots: list[Slot] = []
+        self.state: dict[str, Array] = {}
+        end = 0
+        for i, layer in enumerate(self.layers):
+            width = self.widths[-1]
+            for name, parameter in layer.parameters(width).items():
+                start, end = end, end + prod(parameter.shape)
+                self.slots.append(Slot(self.prefix(i) + name, slice(start, end), parameter))
+            for name, value in layer.state(width).items():
+                self.state[self.prefix(i) + name] = value.astype(self.dtype)
+            self.widths.append(layer.n_out(width))
+        self.target_shape, self.target_dtype = target.shape[1:], target.dtype
+        if mixed:
+            self.target_shape, self.target_dtype = (self.widths[-1],), self.dtype
+        self.w, self.g = np.zeros(end, self.dtype), np.zeros(end, self.dtype)
+        self._initialize(streams["init"])
+
+    def prefix(self, i: int) -> str:
+        """How the names of the arrays of layer ``i`` begin."""
+        return f"{i}.{self.layers[i].name}."
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """The parameters' views into a vector of the layout of ``w``, by name."""
+        stack = vector.shape[:-1]
+        return {
+            slot.name: vector[..., slot.slice].reshape(*stack, *slot.parameter.shape) for slot in self.slots
+        }
+
+    @classmethod
+    def stacked(cls, networks: Sequence[Network]) -> Network:
+        """Several networks of one kind as one, whose arrays have an axis more in front.
+
+        The networks' own parameters and states become views into it: what trains it trains them.
+
+        Raises:
+            UsageError: a layer draws random numbers while training.
+        """
+        stack = copy(networks[0])
+        stack.w, stack.g = np.stack([network.w for network in networks]), np.stack([n.g for n in networks])
+        stack.state = {name: np.stack([n.state[name] for n in networks]) for name in stack.state}
+        stack._arena, stack._plans = Arena(stack.dtype), {}
+        for i, network in enumerate(networks):
+            network.w, network.g = stack.w[i], stack.g[i]
+            network.state = {name: array[i] for name, array in stack.state.items()}
+            network._plans = {}
+        stack.plan(1, training=True)  # a layer that draws says so here
+        return stack
+
+    def with_layers(self, layers: Iterable[Layer]) -> Network:
+        """The same parameters and state run by other layers of the same names and shapes."""
+        other = copy(self)
+        other.layers, other._plans = tuple(layers), {}
+        return other
+
+    def learn(self, x: Array) -> None:
+        """Let the first layer see the training inputs before training."""
+        self.layers[0].learn(x, under(self.prefix(0), self.state))
+
+    def _initialize(self, rng: np.random.Generator) -> None:
+        for slot, view in zip(self.slots, self.views(self.w).values(), strict=True):
+            values = np.empty(slot.parameter.shape)  # float64: the same values whatever the dtype
+            registries["initializer"].create(slot.parameter.init).fill(values, slot.parameter, rng)
+            view[...] = values
+
+    def plan(self, batch: int, *, training: bool) -> Plan:
+        """The plan for a batch size and mode, made when it is first asked for."""
+        key = batch, training
+        if key not in self._plans:
+            self._plans[key] = self._bind(batch, training)
+        return self._plans[key]
+
+    def _bind(self, batch: int, training: bool) -> Plan:
+        stack = self.w.shape[:-1]
+        target = np.zeros((*stack, batch, *self.target_shape), self.target_dtype)
+        ctx = self.context(training=training)
+        if self.weighted:
+            ctx.weights = np.ones((*stack, batch), self.dtype)
+        return self.bind(ctx.array(*stack, batch, self.n_in), None, target, ctx)
+
+    def bind(self, x: Array, dx: Array | None, target: Array, ctx: PlanContext, first: int = 0) -> Plan:
+        """Bind the layers from number ``first`` on, and the loss.
+
+        Args:
+            x, dx: input of the first of them, and where ∂loss/∂x goes (``None``: nowhere).
+            target: where the targets will be.
+            ctx: working memory and mode; its arena may be shared with other plans.
+        """
+        p, g = self.views(self.w), self.views(self.g)
+        y, dy = x, dx
+        activations, forwards, backwards = [], [], []
+        for i, layer in list(enumerate(self.layers))[first:]:
+            prefix = self.prefix(i)
+            ctx.generator = None if self.w.ndim > 1 else self._streams[f"layer {prefix}"]
+            ctx.state = under(prefix, self.state)
+            y, dy, forward, backward = layer.bind(y, dy, under(prefix, p), under(prefix, g), ctx)
+            activations.append(y)
+            forwards.append(forward)
+            backwards.append(backward)
+        assert dy is not None
+        loss = self.loss.bind(y, dy, target, ctx)
+        return Plan(x, target, ctx.weights, activations, forwards, loss, backwards[::-1])
+
+    def context(self, *, training: bool) -> PlanContext:
+        """A context whose arrays share memory with all other plans of this network."""
+        return PlanContext(self._arena, training)
+
+    def outputs(self, x: Array) -> Array:
+        """Outputs ``(n, n_outputs)`` for inputs ``(n, n_in)``, in evaluation mode."""
+        outputs = np.empty((len(x), self.widths[-1]), self.dtype)
+        for rows, plan in self._forwards(x):
+            outputs[rows] = plan.output
+        return outputs
+
+    def activations(self, x: Array) -> dict[str, Array]:
+        """Every layer's outputs ``(n, width)`` for inputs ``(n, n_in)``, in evaluation mode, by its name."""
+        made = {
+            self.prefix(i)[:-1]: np.empty((len(x), width), self.dtype)
+            for i, width in enumerate(self.widths[1:])
+        }
+        for rows, plan in self._forwards(x):
+            for all_rows, some in zip(made.values(), plan.activations, strict=True):
+                all_rows[rows] = some
+        return made
+
+    def evaluate(self, table: Table) -> tuple[float, Array]:
+        """Mean loss and outputs ``(n, n_outputs)`` over a table, in evaluation mode."""
+        outputs = np.empty((len(table), self.widths[-1]), self.dtype)
+        total = 0.0
+        for rows, plan in self._forwards(table.x):
+            y = table.y[rows]
+            plan.target[...] = y if y.ndim == plan.target.ndim else one_hot(y, plan.target.shape[-1])
+            if plan.weights is not None:
+                plan.weights[...] = 1 if table.weights is None else table.weights[rows]
+            loss = plan.loss()
+            assert isinstance(loss, float)
+            total += loss * len(plan.x)
+            outputs[rows] = plan.output
+            if rows.start % RELEASE_ROWS == 0:
+                table.release()
+        return total / len(table), outputs
+
+    def _forwards(self, x: Array) -> Iterator[tuple[slice, Plan]]:
+        """Part by part, the plan that has just been run forward."""
+        for start in range(0, len(x), EVALUATION_ROWS):
+            rows = slice(start, min(start + EVALUATION_ROWS, len(x)))
+            plan = self.plan(rows.stop - start, training=False)
+            plan.x[...] = x[rows]
+            plan.forward()
+            yield rows, plan
+
+
+def one_hot(y: Array, classes: int) -> Array:
+    """Class numbers ``(n,)`` as probabilities ``(n, classes)``."""
+    return np.eye(classes)[y]
+
+
+def under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays whose names begin with a prefix, by the rest of the name."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def create_layers(model: Spec, shapes: Shapes) -> list[Layer]:
+    """The layers that a model has for these inputs and outputs.
+
+    Args:
+        model: the model's name, or a mapping with ``name`` and options.
+        shapes: what the layers connect.
+    """
+    return build_layers(registries["model"].create(model).layers(shapes), shapes.outputs)
+
+
+def build_layers(specs: Sequence[Spec], n_outputs: int) -> list[Layer]:
+    """Layers from their specs; an option ``units`` that is left out becomes the number of outputs."""
+    layers = []
+    for spec in specs:
+        registry = registries["layer"]
+        options = spec if isinstance(spec, Mapping) else {}
+        name = options.get("name", spec)
+        if isinstance(name, str) and name in registry and options.get("units") is None:
+            known = [option.name for option in options_of(registry[name])]
+            spec = {**options, "name": name, **({"units": n_outputs} if "units" in known else {})}
+        layers.append(registry.create(spec))
+    if not layers:
+        raise UsageError("the model has no layers")
+    return layers

@@ -1,0 +1,428 @@
+"""The loop over epochs and blocks of batches. No Hydra, no MLflow: a tracker is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, field
+from math import ceil, isfinite
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..api import Array, Block, Callback, Engine, Losses, Metric, Schedule, Splits, Table
+from . import checkpoint
+from .data.mapped import SHUFFLE_BYTES, shuffled
+from .data.pipeline import Pipeline
+from .data.prepare import Data
+from .history import History
+from .network import Network, one_hot
+from .optim import Updater
+from .rng import Streams
+
+BLOCK_STEPS = 1024
+"""The longest block: between blocks, a signal is noticed and state can be saved."""
+
+
+Steps = Generator[Block, tuple[Losses, float], None]
+"""A run: it yields the batches to train on next, and is sent their losses and the seconds they took."""
+
+
+class Diverged(Exception):
+    """The training loss is no longer a finite number."""
+
+
+class Interrupted(BaseException):
+    """The run was asked to stop by a signal."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by signal {signum}")
+        self.signum = signum
+
+
+class Tracker(Protocol):
+    """Where a run is recorded."""
+
+    def start(self, about: Mapping[str, Any]) -> None: ...
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def end(self, status: str, results: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of the loop; each is a key of the configuration's root."""
+
+    lr: float
+    epochs: int
+    batch_size: int
+    log_every: int
+    shuffle: bool
+
+
+@dataclass
+class Mean:
+    """A mean in the making, kept as sum and count so that it can be saved."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, total: float, count: int) -> None:
+        self.total += total
+        self.count += count
+
+    def take(self) -> float:
+        """The mean so far; starts anew."""
+        mean = self.total / self.count
+        self.total, self.count = 0.0, 0
+        return mean
+
+
+@dataclass
+class Progress:
+    """Where a run stands: all of the loop's own state."""
+
+    step: int = 0
+    epoch: int = 0
+    epoch_seconds: float = 0.0
+    correct: int = 0
+    epoch_loss: Mean = field(default_factory=Mean)
+    log_window: Mean = field(default_factory=Mean)
+    rate_window: Mean = field(default_factory=Mean)
+
+
+class Trainer:
+    """Trains one network; what callbacks see as ``api.Run``.
+
+    Args:
+        network, updater, schedule, engine: what is trained, and how.
+        data: the arrays.
+        pipeline: changes training rows on their way.
+        metrics: computed after every epoch on the validation part, by name.
+        callbacks: told of start, windows, epochs and the end, in order.
+        tracker: gets every metric as it comes.
+        streams: the run's random streams; ``shuffle`` orders the epochs.
+        settings: the numbers of the loop.
+        folder: the run's folder; checkpoints go to ``checkpoints/`` in it.
+        title: the run's name for people.
+        about: saved with every checkpoint: the configuration and who the run is.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        updater: Updater,
+        schedule: Schedule,
+        engine: Engine,
+        data: Data,
+        pipeline: Pipeline,
+        metrics: Mapping[str, Metric],
+        callbacks: Mapping[str, Callback],
+        tracker: Tracker,
+        streams: Streams,
+        settings: Settings,
+        folder: Path,
+        title: str,
+        about: dict[str, Any],
+    ) -> None:
+        self.network, self.updater, self.schedule, self.engine = network, updater, schedule, engine
+        self.data, self.metrics, self.callbacks, self.tracker = data, metrics, callbacks, tracker
+        self.pipeline = pipeline
+        self.streams, self.settings, self.folder, self.title, self.about = (
+            streams,
+            settings,
+            folder,
+            title,
+            about,
+        )
+        self.history = History()
+        self.progress = Progress()
+        self.stop_reason: str | None = None
+        self.signum: int | None = None
+        self.epochs = settings.epochs
+        self.steps_per_epoch = ceil(len(data.train) / settings.batch_size)
+        self.total_steps = self.steps_per_epoch * settings.epochs
+        self.metric_names = self._metric_names()
+        self._unreleased = 0
+        self._to_save: set[str] = set()
+        self._order: np.ndarray[Any, np.dtype[np.intp]] | None = None
+
+    # what callbacks see -------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        return self.progress.epoch
+
+    @property
+    def step(self) -> int:
+        return self.progress.step
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next update, or of the last one when all are done."""
+        return self.settings.lr * self.schedule.factor(min(self.step, self.total_steps - 1), self.total_steps)
+
+    @property
+    def latest(self) -> Mapping[str, float]:
+        return self.history.latest
+
+    @property
+    def splits(self) -> Splits:
+        return self.data.splits
+
+    @property
+    def train(self) -> Table:
+        return self.data.train
+
+    def parameters(self) -> dict[str, Array]:
+        return _read_only(self.network.views(self.network.w))
+
+    def gradients(self, rows: int) -> dict[str, Array]:
+        table = self.data.train.part(slice(rows))
+        if self.pipeline.mixes:
+            table = Table(table.x, one_hot(table.y, self.data.splits.n_outputs), table.weights)
+        network = self.network
+        plan = network.plan(len(table), training=True)
+        streams = self.streams.state()
+        state = {name: array.copy() for name, array in network.state.items()}
+        plan.fill(table, np.arange(len(table)))
+        plan.step()
+        self.streams.restore(streams)  # it was no step of the run
+        for name, array in state.items():
+            network.state[name][...] = array
+        return _read_only(network.views(network.g.copy()))
+
+    def activations(self, x: Array) -> dict[str, Array]:
+        with self.updater.evaluated():
+            return self.network.activations(x)
+
+    def predict(self, x: Array) -> Array:
+        with self.updater.evaluated():
+            return self.network.loss.predict(self.network.outputs(x))
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Note values at this step, in the run's history and with its tracker."""
+        self.history.add(self.step, values)
+        self.tracker.log_metrics(self.step, values)
+
+    def stop(self, reason: str) -> None:
+        self.stop_reason = reason
+
+    def save(self, name: str) -> None:
+        self._to_save.add(name)  # done when every callback has had its turn: their state is saved too
+
+    # the loop -----------------------------------------------------------------------------------
+
+    def run(self) -> Steps:
+        """The run to its end, or until a callback stops it; whoever drives it has the engine advance.
+
+        Raises:
+            Diverged: a loss is not finite; the last checkpoint is from before.
+            Interrupted: ``interrupt`` was called; all state has been saved as ``last``.
+        """
+        for callback in self.callbacks.values():
+            callback.on_start(self)
+        try:
+            while self.epoch < self.epochs and self.stop_reason is None:
+                yield from self._advance()
+                if self.step % self.steps_per_epoch == 0:
+                    self._end_epoch()
+                if self.signum is not None:
+                    self.save("last")
+                self._write_checkpoints()
+                if self.signum is not None:
+                    raise Interrupted(self.signum)
+        except BaseException as error:
+            for callback in self.callbacks.values():
+                callback.on_failure(self, error)
+            raise
+        for callback in self.callbacks.values():
+            callback.on_end(self)
+        self._write_checkpoints()
+
+    def interrupt(self, signum: int) -> None:
+        """Ask the run to save its state and stop after this block of batches; safe in a signal handler."""
+        self.signum = signum
+
+    def _check_parameters(self) -> None:
+        if not np.isfinite(self.network.w).all():
+            raise Diverged(f"the parameters are no longer finite numbers at step {self.step}")
+
+    def _write_checkpoints(self) -> None:
+        if self._to_save:
+            self._check_parameters()
+            arrays, meta = self.state()
+            for name in sorted(self._to_save):
+                checkpoint.save(self.folder / "checkpoints" / f"{name}.npz", arrays, meta)
+            self._to_save.clear()
+
+    def _advance(self) -> Steps:
+        """One block of batches: up to the end of the epoch or of a window, whichever comes first."""
+        progress, settings, schedule = self.progress, self.settings, self.schedule
+        start = progress.step
+        stop, rows = self._block(start)
+        lrs = [settings.lr * factor for factor in schedule.factors(start, stop, self.total_steps)]
+
+        table, chosen = self.data.train, rows
+        if self.pipeline:
+            table, chosen = self.pipeline.table(table, rows, start), np.arange(len(rows))
+            if stop % self.steps_per_epoch:
+                self.pipeline.prepare(self.data.train, self._block(stop)[1], stop)
+        losses, seconds = yield Block(table, chosen, settings.batch_size, lrs)
+        progress.epoch_seconds += seconds
+        self._unreleased += len(rows) * self.data.train.x.strides[0]
+        if self._unreleased > SHUFFLE_BYTES:
+            self._unreleased = 0
+            self.data.train.release()
+
+        values = losses.values
+        total = sum(values)
+        if not isfinite(total):
+            bad = next(i for i, value in enumerate(values) if not isfinite(value))
+            raise Diverged(f"the training loss became {values[bad]} at step {start + bad + 1}")
+        short = len(rows) - len(values) * settings.batch_size  # minus what the epoch's last batch lacks
+        progress.step = stop
+        progress.correct += losses.correct
+        progress.epoch_loss.add(settings.batch_size * total + short * values[-1], len(rows))
+        progress.log_window.add(total, len(values))
+        if schedule.observes == "window":
+            progress.rate_window.add(total, len(values))
+            if stop % schedule.window == 0:
+                schedule.observe(progress.rate_window.take())
+        if stop % settings.log_every == 0:
+            self.log({"train/loss_window": progress.log_window.take(), "lr": lrs[-1]})
+            for callback in self.callbacks.values():
+                callback.on_window(self)
+
+    def _block(self, start: int) -> tuple[int, np.ndarray[Any, np.dtype[np.intp]]]:
+        """Where the block that begins at step ``start`` ends, and its rows."""
+        stop = min(
+            start + BLOCK_STEPS,
+            _next_multiple(start, self.steps_per_epoch),
+            _next_multiple(start, self.settings.log_every),
+        )
+        if self.schedule.observes == "window":
+            stop = min(stop, _next_multiple(start, self.schedule.window))
+        done, size = start % self.steps_per_epoch, self.settings.batch_size
+        return stop, self._epoch_order()[done * size : (done + stop - start) * size]
+
+    def _epoch_order(self) -> np.ndarray[Any, np.dtype[np.intp]]:
+        if self._order is None:
+            table = self.data.train
+            shuffle = self.settings.shuffle
+            self._order = shuffled(table, self.streams["shuffle"]) if shuffle else np.arange(len(table))
+        return self._order
+
+    def _end_epoch(self) -> None:
+        self._check_parameters()
+        progress = self.progress
+        rows = len(self.data.train)
+        values = {"train/loss": progress.epoch_loss.take()}
+        if "accuracy" in self.metrics:
+            values["train/accuracy"] = progress.correct / rows
+        if self.data.validation is not None:
+            values |= self.evaluate(self.data.validation, "val")
+            if not isfinite(values["val/loss"]):
+                raise Diverged(f"the validation loss became {values['val/loss']} at step {self.step}")
+        values["time/epoch_seconds"] = progress.epoch_seconds
+        values["time/samples_per_second"] = rows / progress.epoch_seconds
+        progress.epoch += 1
+        progress.correct, progress.epoch_seconds = 0, 0.0
+        self._order = None
+        if self.schedule.observes == "epoch":
+            self.schedule.observe(values.get("val/loss", values["train/loss"]))
+        self.log(values)
+        for callback in self.callbacks.values():
+            callback.on_epoch(self)
+
+    def _metric_names(self) -> list[str]:
+        names = ["train/loss"]
+        if "accuracy" in self.metrics:
+            names.append("train/accuracy")
+        if self.data.validation is not None:
+            names += ["val/loss", *(f"val/{name}" for name, metric in self.metrics.items() if metric.scalar)]
+        return names
+
+    def evaluate(self, table: Table, part: str) -> dict[str, float]:
+        """Loss and scalar metrics over a table, named ``<part>/<metric>``."""
+        with self.updater.evaluated():
+            loss, outputs = self.network.evaluate(table)
+        prediction = self.network.loss.predict(outputs)
+        scalars = {
+            f"{part}/{name}": float(metric.compute(prediction, table.y))
+            for name, metric in self.metrics.items()
+            if metric.scalar
+        }
+        return {f"{part}/loss": loss, **scalars}
+
+    def arrays_at_end(self, table: Table) -> dict[str, Array]:
+        """The metrics that are arrays (a confusion matrix), over a table, by name."""
+        arrays = {name: metric for name, metric in self.metrics.items() if not metric.scalar}
+        if not arrays:
+            return {}
+        with self.updater.evaluated():
+            prediction = self.network.loss.predict(self.network.evaluate(table)[1])
+        return {name: metric.compute(prediction, table.y) for name, metric in arrays.items()}
+
+    def finish(self) -> None:
+        """Evaluate the test part, where there is one, at the step reached."""
+        if self.data.test is not None:
+            self.log(self.evaluate(self.data.test, "test"))
+
+    # all state ----------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Everything that the continuation of the run depends on, as arrays and plain values."""
+        arrays: dict[str, Array] = {"w": self.network.w}
+        arrays |= {f"slot/{name}": vector for name, vector in self.updater.slots.items()}
+        arrays |= {f"state/{name}": array for name, array in self.network.state.items()}
+        arrays |= {f"history/{name}": array for name, array in self.history.arrays().items()}
+        if self._order is not None and self.step % self.steps_per_epoch:
+            arrays["order"] = self._order
+        meta = {
+            "progress": asdict(self.progress),
+            "updates": self.updater.step,
+            "schedule": self.schedule.state(),
+            "streams": self.streams.state(),
+            "callbacks": {name: callback.state() for name, callback in self.callbacks.items()},
+            "about": self.about,
+        }
+        return arrays, meta
+
+    def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
+        """Continue from what ``state()`` returned."""
+        self.network.w[...] = arrays["w"]
+        for name, vector in self.updater.slots.items():
+            vector[...] = arrays[f"slot/{name}"]
+        for name, array in self.network.state.items():
+            array[...] = arrays[f"state/{name}"]
+        self.history = History.from_arrays(
+            {
+                name.removeprefix("history/"): array
+                for name, array in arrays.items()
+                if name.startswith("history/")
+            }
+        )
+        self._order = arrays.get("order")
+        progress = dict(meta["progress"])
+        for name in ("epoch_loss", "log_window", "rate_window"):
+            progress[name] = Mean(**progress[name])
+        self.progress = Progress(**progress)
+        self.updater.step = meta["updates"]
+        self.schedule.restore(meta["schedule"])
+        self.streams.restore(meta["streams"])
+        for name, state in meta["callbacks"].items():
+            if name in self.callbacks:
+                self.callbacks[name].restore(state)
+
+
+def _read_only(arrays: dict[str, Array]) -> dict[str, Array]:
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+def _next_multiple(number: int, of: int) -> int:
+    return (number // of + 1) * of

@@ -1,0 +1,25 @@
+"""The model ``layers``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mlpframe.api import Model, Shapes, Spec, register
+
+
+@register("layers")
+class Layers(Model):
+    """An explicit list of layers.
+
+    Options:
+        layers: names, or mappings with name and options; a linear layer without units is the output.
+    """
+
+    examples = ({"layers": [{"name": "linear", "units": 3}, "tanh", "linear"]},)
+
+    def __init__(self, *, layers: list[Any]) -> None:
+        self._layers = layers
+
+    def layers(self, shapes: Shapes) -> Sequence[Spec]:
+        return list(self._layers)

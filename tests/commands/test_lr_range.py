@@ -1,0 +1,244 @@
+"""The command ``lr-range``: the learning rate range test."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlpframe.commands.lr_range import Curve, Growth
+from mlpframe.registry import UsageError
+from mlpframe.runs.compose import compose
+from tests.running import ROOT, mlpframe
+
+Done = subprocess.CompletedProcess[str]
+DIVERGES = ("seed=3", "--from", "1e-4", "--to", "100", "--steps", "300")
+"""Beyond a rate of 100 the digits are learnt by nobody."""
+
+
+def table(folder: Path) -> dict[str, list[float]]:
+    with (folder / "lr_range.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in ("step", "lr", "loss", "smoothed")}
+
+
+def rates(done: Done) -> list[float]:
+    """The suggested rates, as printed."""
+    lines = [line for line in done.stdout.splitlines() if line.startswith("lr=")]
+    return [float(line.removeprefix("lr=").split()[0]) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ranges")
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> dict[str, Done]:
+    """The commands of this module, two side by side; starting Python is most of their time."""
+    commands: dict[str, tuple[str, ...]] = {
+        "first": (*DIVERGES, "--out", "first"),
+        "again": (*DIVERGES, "--out", "again"),
+        "another seed": (*DIVERGES, "seed=4", "--out", "another"),
+        "default": ("--steps", "60"),
+        "too high": ("--from", "1e20", "--to", "1e30", "--steps", "50", "--out", "high"),
+        "a sweep": ("lr=0.1,0.2", "--out", "wrong"),
+        "a key": ("optimzer=adam", "--out", "wrong"),
+        "a value": ("optimizer=adam", "optimizer.beta1=2", "--out", "wrong"),
+        "a name": ("schedule=cosin", "--out", "wrong"),
+        "resume": ("resume=auto", "--out", "wrong"),
+        "backwards": ("--from", "1", "--to", "0.1", "--out", "wrong"),
+        "no number": ("--steps", "many", "--out", "wrong"),
+        "an option": ("--epochs", "3", "--out", "wrong"),
+    }
+
+    def run(arguments: tuple[str, ...]) -> Done:
+        return mlpframe(folder, "lr-range", *arguments)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(commands, pool.map(run, commands.values()), strict=True))
+
+
+# --- what it does ------------------------------------------------------------------------------------
+
+
+def test_writes_a_table_and_a_picture(folder: Path, done: dict[str, Done]) -> None:
+    assert done["first"].returncode == 0, done["first"].stderr
+    assert sorted(path.name for path in (folder / "first").iterdir()) == ["lr_range.csv", "lr_range.png"]
+    assert (folder / "first" / "lr_range.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+
+@pytest.mark.usefixtures("done")
+def test_the_rate_grows_by_one_ratio(folder: Path) -> None:
+    of = table(folder / "first")
+    n = len(of["lr"])
+    assert of["step"] == list(range(1, n + 1))
+    np.testing.assert_allclose(of["lr"], np.geomspace(1e-4, 100, 300)[:n], rtol=1e-12)
+
+
+@pytest.mark.usefixtures("done")
+def test_the_mean_is_exponential_and_corrected_for_its_beginning(folder: Path) -> None:
+    of = table(folder / "first")
+    for n, mean in enumerate(of["smoothed"], 1):
+        weights = 0.95 ** np.arange(n)[::-1]
+        assert mean == pytest.approx(np.average(of["loss"][:n], weights=weights), rel=1e-9)
+
+
+def test_stops_where_the_loss_is_four_times_its_lowest(folder: Path, done: dict[str, Done]) -> None:
+    means = np.array(table(folder / "first")["smoothed"])
+    assert len(means) < 300
+    lowest = np.minimum.accumulate(means)
+    assert (means[:-1] <= 4 * lowest[:-1]).all()
+    assert means[-1] > 4 * lowest[-1]
+    assert "stopped: the loss was more than 4 times its lowest at lr " in done["first"].stdout
+
+
+def test_suggests_rates_that_train(folder: Path, done: dict[str, Done]) -> None:
+    """Between the ends, below the divergence; digits with plain SGD learn with 0.01 to 1."""
+    of = table(folder / "first")
+    lowest = of["lr"][int(np.argmin(of["smoothed"]))]
+    steepest, tenth = rates(done["first"])
+    for rate in (steepest, tenth):
+        assert 1e-4 < rate < lowest < of["lr"][-1]
+        assert 0.01 <= rate <= 1
+    assert tenth == pytest.approx(lowest / 10, rel=0.05)  # printed with two digits
+
+
+@pytest.mark.usefixtures("done")
+def test_the_first_loss_is_that_of_the_new_network(folder: Path) -> None:
+    """Ten classes that are equally likely at first: a cross entropy of about log 10."""
+    assert table(folder / "first")["loss"][0] == pytest.approx(np.log(10), abs=0.7)
+
+
+def test_the_seed_decides_all(folder: Path, done: dict[str, Done]) -> None:
+    first, again, another = (folder / name / "lr_range.csv" for name in ("first", "again", "another"))
+    assert first.read_bytes() == again.read_bytes()
+    assert rates(done["first"]) == rates(done["again"])
+    assert first.read_bytes() != another.read_bytes()
+
+
+def test_leaves_its_files_under_outputs_and_records_nothing(folder: Path, done: dict[str, Done]) -> None:
+    assert done["default"].returncode == 0, done["default"].stderr
+    (made,) = folder.glob("outputs/lr_range/*/*")
+    assert len(table(made)["lr"]) == 60
+    assert table(made)["lr"][0] == 1e-5
+    assert f"files   {made.relative_to(folder)}" in done["default"].stdout
+    assert [path.name for path in (folder / "outputs").iterdir()] == ["lr_range"]
+
+
+def test_rates_that_are_all_too_high(folder: Path, done: dict[str, Done]) -> None:
+    of = done["too high"]
+    assert of.returncode == 0, of.stderr
+    assert "stopped: the loss" in of.stdout
+    assert "no rate is suggested" in of.stdout
+    assert np.isfinite(table(folder / "high")["loss"]).all()
+
+
+# --- wrong requests ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a sweep", "lr=0.1,0.2: expected one experiment, not several"),
+        ("a key", "there is no key 'optimzer'; nearest: optimizer"),
+        ("a value", "optimizer 'adam': beta1 must be at least 0 and less than 1, not 2.0"),
+        ("a name", "schedule=cosin: there is no schedule 'cosin'; nearest: cosine"),
+        ("resume", "resume=auto: the range test begins with new weights"),
+        ("backwards", "--from 1 --to 0.1: expected 0 < from < to"),
+        ("no number", "lr-range: Invalid value for '--steps': 'many' is not a valid integer range."),
+        ("an option", "lr-range: No such option"),
+    ],
+)
+def test_a_wrong_request_is_answered_in_one_line(
+    folder: Path, done: dict[str, Done], name: str, message: str
+) -> None:
+    assert done[name].returncode == 2
+    assert done[name].stdout == ""
+    assert done[name].stderr.count("\n") == 1
+    assert done[name].stderr.startswith(message)
+    assert not (folder / "wrong").exists()
+
+
+# --- the curve ---------------------------------------------------------------------------------------
+
+
+def curve_of(loss: Callable[[float], float], steps: int = 601, smoothing: float = 0.9) -> Curve:
+    """Of losses that are a function of the decimal logarithm of the rate, from -5 to 1."""
+    curve = Curve(smoothing, 4.0)
+    growth = Growth(1e-5, 10, steps)
+    for rate in growth.factors(0, steps, steps):
+        curve.add(rate, loss(float(np.log10(rate))))
+        if curve.stopped:
+            break
+    return curve
+
+
+def test_finds_the_steepest_fall_and_the_lowest_place() -> None:
+    """A smooth step down at a rate of 10⁻³, up again beyond 1; the mean is 9 updates behind."""
+    curve = curve_of(lambda x: 2 - np.tanh(3 * (x + 3)) + 4 * max(x, 0.0) ** 2)
+    suggested = list(curve.suggest().values())
+    behind = 9 * 6 / 600  # decades
+    assert np.log10(suggested[0]) == pytest.approx(-3 + behind, abs=0.02)
+    assert -1.1 < np.log10(suggested[1]) < -1 + behind + 0.05
+
+
+def test_suggests_nothing_where_the_loss_only_rises() -> None:
+    curve = curve_of(lambda x: 10.0**x)
+    assert curve.suggest() == {}
+    assert curve.notes({})[-1].startswith("no rate is suggested")
+
+
+def test_a_loss_that_still_falls_at_the_end() -> None:
+    curve = curve_of(lambda x: -x)
+    suggested = curve.suggest()
+    assert curve.stopped is None
+    assert curve.notes(suggested) == ["the loss was lowest at the end: try a larger --to"]
+
+
+@pytest.mark.parametrize("bad", [nan, inf, -inf])
+def test_a_loss_that_is_no_number_ends_it_and_is_left_out(bad: float) -> None:
+    curve = Curve(0.9, 4.0)
+    curve.add(0.1, 1.0)
+    curve.add(0.2, bad)
+    assert curve.stopped == f"the loss became {bad} at lr 0.2"
+    assert (curve.rates, curve.losses, curve.means) == ([0.1], [1.0], [1.0])
+
+
+def test_losses_below_zero_stop_it_only_where_they_rise() -> None:
+    curve = Curve(0.0, 4.0)
+    for loss in (-1.0, -2.0, -1.5, 3.9):
+        curve.add(0.1, loss)
+        assert curve.stopped is None
+    curve.add(0.1, 4.1)  # more than 3 · 2 above the lowest
+    assert curve.stopped is not None
+
+
+# --- the configuration -------------------------------------------------------------------------------
+
+
+def test_compose_adds_what_an_open_dictionary_does_not_have() -> None:
+    config = compose(["optimizer=adam", "callbacks.early_stopping.patience=3", "tags.who=me", "epochs=2"])
+    assert (config.optimizer.name, config.epochs, config.tags.who) == ("adam", 2, "me")
+    assert config.callbacks.early_stopping.patience == 3
+    assert "hydra" not in config
+    assert compose([]).optimizer.name == "sgd"  # each call begins anew
+
+
+def test_compose_takes_one_experiment() -> None:
+    for several in ("seed=range(0,3)", "optimizer=sgd,adam", "replicas=4"):
+        with pytest.raises(UsageError, match="expected one experiment, not several"):
+            compose([several])
+
+
+def test_compose_has_the_presets_beside_the_package() -> None:
+    presets = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+    assert presets
+    for preset in presets:
+        assert compose([f"experiment={preset}"]).dataset.name

@@ -1,0 +1,609 @@
+"""What a run leaves in MLflow, and the store it is left in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from mlpframe import __version__, registries
+from mlpframe.training import checkpoint
+from mlpframe.training.predictor import Predictor
+from tests.running import (
+    answers,
+    descendants,
+    end_group,
+    environment,
+    free_port,
+    history,
+    listening,
+    mlpframe,
+    record,
+    recorded,
+    run_python,
+    running,
+    sqlite_uri,
+    start,
+    the_run,
+    wait_until,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning")  # in MLflow
+
+OVERRIDES = [
+    "dataset=iris",
+    "seed=3",
+    "epochs=3",
+    "log_every=2",
+    "run_name=three flowers",
+    "+tags.purpose=test",
+]
+TRAIN, VALIDATION, STEPS = 90, 30, 3
+"""Iris: 150 rows, a fifth of them each for test and validation; 90 rows are three batches of up to 32."""
+
+
+@dataclass
+class Recorded:
+    """A run of the command line, in a checkout, and MLflow's own client of its store."""
+
+    folder: Path
+    run: Path
+    client: Any
+    run_id: str
+    commit: str
+
+    @property
+    def mlflow(self) -> Any:
+        return self.client.get_run(self.run_id)
+
+    def files(self, part: str = "") -> set[str]:
+        found = set()
+        for item in self.client.list_artifacts(self.run_id, part or None):
+            found |= self.files(item.path) if item.is_dir else {item.path}
+        return found
+
+    def download(self, part: str, to: Path) -> Path:
+        return Path(self.client.download_artifacts(self.run_id, part, str(to)))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    from mlflow import MlflowClient
+
+    folder = tmp_path_factory.mktemp("finished")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(folder)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "empty"], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+
+    ended = mlpframe(folder, *OVERRIDES)
+    assert ended.returncode == 0, ended.stderr
+    run = the_run(folder)
+    about = json.loads((run / "mlflow.json").read_text())
+    assert about["uri"] == sqlite_uri(folder)
+    assert f"MLflow run {about['run_id']}" in ended.stdout
+    return Recorded(folder, run, MlflowClient(tracking_uri=about["uri"]), about["run_id"], commit.strip())
+
+
+# --- what is recorded --------------------------------------------------------------------------------
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            out |= flatten(value, f"{prefix}{key}.")
+        else:
+            out[prefix + key] = value
+    return out
+
+
+def test_the_run_is_finished_and_has_its_name(finished: Recorded) -> None:
+    info = finished.mlflow.info
+    assert info.status == "FINISHED"
+    assert info.run_name == "three flowers"
+    assert info.start_time < info.end_time
+    assert finished.client.get_experiment(info.experiment_id).name == "mlpframe"
+    assert len(finished.client.search_runs([info.experiment_id])) == 1
+
+
+def test_parameters_are_the_flattened_configuration(finished: Recorded, tmp_path: Path) -> None:
+    file = finished.download("config/config.yaml", tmp_path)
+    configuration = yaml.safe_load(file.read_text())
+    for how_it_is_recorded in ("tracking", "tags", "resume", "run_name"):
+        del configuration[how_it_is_recorded]
+    params = finished.mlflow.data.params
+    assert params == {key: str(value) for key, value in flatten(configuration).items()}
+    expected = {
+        "seed": "3",
+        "epochs": "3",
+        "batch_size": "32",
+        "dtype": "float32",
+        "dataset.name": "iris",
+        "dataset.standardize": "True",
+        "model.name": "mlp",
+        "model.hidden": "[100]",
+        "loss.name": "cross_entropy",
+        "optimizer.name": "sgd",
+        "optimizer.weight_decay": "0.0",
+        "schedule.name": "constant",
+        "callbacks.checkpoint.monitor": "val/loss",
+    }
+    assert {key: params[key] for key in expected} == expected
+
+
+def test_metrics_are_recorded_against_the_number_of_updates(finished: Recorded) -> None:
+    steps: dict[str, list[int]] = {}
+    for step, name, _ in recorded(finished.client, finished.run_id):
+        steps.setdefault(name, []).append(step)
+    epochs = [STEPS, 2 * STEPS, 3 * STEPS]
+    assert steps == {
+        "train/loss": epochs,
+        "train/accuracy": epochs,
+        "val/loss": epochs,
+        "val/accuracy": epochs,
+        "train/loss_window": [2, 4, 6, 8],
+        "lr": [2, 4, 6, 8],
+        "time/epoch_seconds": epochs,
+        "time/samples_per_second": epochs,
+    }
+
+
+def test_metrics_are_those_of_the_history_to_the_bit(finished: Recorded) -> None:
+    assert recorded(finished.client, finished.run_id) == history(finished.run)
+    assert finished.mlflow.data.metrics == record(finished.run)["metrics"]
+
+
+def test_tags_say_what_made_the_run(finished: Recorded) -> None:
+    tags = finished.mlflow.data.tags
+    expected = {
+        "mlpframe.status": "finished",
+        "mlpframe.version": __version__,
+        "mlpframe.git": finished.commit,
+        "mlpframe.overrides": " ".join(OVERRIDES),
+        "mlpframe.numpy": np.__version__,
+        "mlpframe.threads": str(max(1, len(os.sched_getaffinity(0)) - 1)),
+        "purpose": "test",
+    }
+    assert {name: tags.get(name) for name in expected} == expected
+    assert tags["mlpframe.engine"]
+    assert "mlpframe.resumed_from" not in tags
+
+
+def test_the_data_are_inputs_with_their_contexts(finished: Recorded) -> None:
+    inputs = {
+        tag.value: item.dataset
+        for item in finished.mlflow.inputs.dataset_inputs
+        for tag in item.tags
+        if tag.key == "mlflow.data.context"
+    }
+    assert inputs.keys() == {"train", "validation"}
+    assert {data.name for data in inputs.values()} == {"iris"}
+    profiles = {context: json.loads(data.profile) for context, data in inputs.items()}
+    assert {context: profile["rows"] for context, profile in profiles.items()} == {
+        "train": TRAIN,
+        "validation": VALIDATION,
+    }
+    assert {(profile["features"], profile["outputs"]) for profile in profiles.values()} == {(4, 3)}
+    assert inputs["train"].digest != inputs["validation"].digest
+
+
+def test_artifacts_are_where_others_look_for_them(finished: Recorded) -> None:
+    assert finished.files() == {
+        "config/config.yaml",
+        "config/overrides.yaml",
+        "figures/loss.png",
+        "figures/accuracy.png",
+        "figures/learning_rate.png",
+        "figures/confusion_matrix.png",
+        "history/history.csv",
+        "checkpoints/last.npz",
+        "checkpoints/best.npz",
+    }
+    location = finished.client.get_experiment(finished.mlflow.info.experiment_id).artifact_location
+    assert location == (finished.folder / "outputs" / "mlartifacts").as_uri()
+
+
+def test_artifacts_are_those_of_the_runs_folder(finished: Recorded, tmp_path: Path) -> None:
+    for part in ("config", "history", "checkpoints"):
+        folder = finished.download(part, tmp_path)
+        for file in folder.iterdir():
+            assert file.read_bytes() == (finished.run / part / file.name).read_bytes()
+    assert yaml.safe_load((tmp_path / "config" / "overrides.yaml").read_text()) == OVERRIDES
+    assert checkpoint.load(tmp_path / "checkpoints" / "last.npz")[1]["progress"]["step"] == 3 * STEPS
+
+
+def test_figures_are_pictures(finished: Recorded, tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    for file in finished.download("figures", tmp_path).iterdir():
+        assert file.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+        height, width = imread(file).shape[:2]
+        assert 300 < height < 2000
+        assert 300 < width < 2000
+        assert imread(file)[..., :3].std() > 0.02  # something is drawn
+
+
+# --- the model ---------------------------------------------------------------------------------------
+
+LOAD = """
+import json, sys
+import mlflow, numpy as np
+from sklearn.datasets import load_iris
+model = mlflow.pyfunc.load_model(sys.argv[1])
+answers = {}
+for dtype in ("float32", "float64"):
+    try:
+        answers[dtype] = model.predict(load_iris().data.astype(dtype)).tolist()
+    except mlflow.MlflowException as error:
+        answers[dtype] = str(error)
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(finished: Recorded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the model in MLflow predicts, in a process that knows of it by its name alone."""
+    folder, uri = tmp_path_factory.mktemp("loaded"), f"runs:/{finished.run_id}/model"
+    ended = run_python(folder, "-c", LOAD, uri, MLFLOW_TRACKING_URI=sqlite_uri(finished.folder))
+    assert ended.returncode == 0, ended.stderr
+    answers: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return answers
+
+
+@pytest.fixture(scope="module")
+def predictor(finished: Recorded) -> Predictor:
+    assert "linear" in registries["layer"]  # asking for the registries loads the plugins
+    return Predictor(finished.run / "model" / "model.npz")
+
+
+def test_the_model_predicts_from_raw_inputs_what_the_predictor_predicts(
+    finished: Recorded, loaded: dict[str, Any], predictor: Predictor
+) -> None:
+    from sklearn.datasets import load_iris
+
+    x, y = load_iris(return_X_y=True)
+    predicted = predictor.predict(x.astype(np.float32))
+    assert predicted.shape == (150, 3)
+    np.testing.assert_allclose(loaded["float32"], predicted, rtol=1e-6)
+    np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
+    # all 150 rows, of which validation had 30; on inputs that are not standardised it is a third
+    right = float((predicted.argmax(1) == y).mean())
+    assert right == pytest.approx(finished.mlflow.data.metrics["val/accuracy"], abs=0.15)
+    assert right > 0.8
+
+
+def test_the_model_takes_the_data_as_their_library_has_them(
+    loaded: dict[str, Any], predictor: Predictor
+) -> None:
+    from sklearn.datasets import load_iris
+
+    assert isinstance(loaded["float64"], list), loaded["float64"]
+    np.testing.assert_allclose(loaded["float64"], predictor.predict(load_iris().data), rtol=1e-5)
+
+
+def test_the_predictor_is_softmax_of_the_layers_of_standardised_inputs(
+    finished: Recorded, predictor: Predictor
+) -> None:
+    from sklearn.datasets import load_iris
+
+    x = load_iris().data
+    arrays, _ = checkpoint.load(finished.run / "model" / "model.npz")
+    W1, b1, W2, b2 = np.split(arrays["w"].astype(float), [400, 500, 800])
+    hidden = np.maximum((x - arrays["shift"]) / arrays["scale"] @ W1.reshape(4, 100) + b1, 0)
+    logits = hidden @ W2.reshape(100, 3) + b2
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(predictor.predict(x), expected, rtol=1e-4, atol=1e-6)
+    # what training had seen: 90 of the 150 rows, as they are in the data set
+    np.testing.assert_allclose(arrays["shift"], x.mean(0), rtol=0.1)
+    np.testing.assert_allclose(arrays["scale"], x.std(0), rtol=0.2)
+
+
+def test_a_model_is_used_from_python_with_one_import(finished: Recorded) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from mlpframe.training.predictor import Predictor
+        print(Predictor(Path(sys.argv[1])).predict([[5.1, 3.5, 1.4, 0.2]]).shape)
+    """
+    ended = run_python(finished.folder, "-c", code, str(finished.run / "model" / "model.npz"))
+    assert (ended.stdout, ended.returncode) == ("(1, 3)\n", 0), ended.stderr
+
+
+def test_nothing_that_is_kept_is_a_pickle(finished: Recorded) -> None:
+    files = [file for file in (finished.folder / "outputs" / "mlartifacts").rglob("*") if file.is_file()]
+    files += [file for file in finished.run.rglob("*") if file.is_file()]
+    suffixes = {file.suffix for file in files}
+    assert ".npz" in suffixes
+    assert suffixes & {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin"} == set()
+    assert [file for file in files if re.match(rb"\x80[\x02-\x05]", file.read_bytes()[:2])] == []
+    for file in files:
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                assert [name for name in arrays.files if arrays[name].dtype.hasobject] == []
+    (model,) = (file for file in files if file.name == "MLmodel")
+    flavor = yaml.safe_load(model.read_text())["flavors"]
+    assert flavor.keys() == {"python_function"}
+    assert "python_model" not in flavor["python_function"]  # where MLflow names the pickled object
+    assert (model.parent / flavor["python_function"]["artifacts"]["model"]["path"]).suffix == ".npz"
+
+
+# --- what is not recorded ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", ["lr=fast", "model.hidden=[0]"])
+def test_a_wrong_request_leaves_nothing(finished: Recorded, wrong: str) -> None:
+    experiment = finished.mlflow.info.experiment_id
+    from mlflow.entities import ViewType
+
+    ended = mlpframe(finished.folder, "dataset=iris", wrong)
+    assert ended.returncode == 2
+    assert 1 <= len(ended.stderr.splitlines()) <= 3
+    assert "Traceback" not in ended.stderr
+    runs = finished.client.search_runs([experiment], run_view_type=ViewType.ALL)
+    assert [run.info.run_id for run in runs] == [finished.run_id]
+    assert list(finished.folder.glob("outputs/runs/*/*")) == [finished.run]
+
+
+def test_a_wrong_request_in_an_empty_folder_does_not_take_the_folder_away(tmp_path: Path) -> None:
+    (tmp_path / "something").touch()  # or pytest's own folders would go, too
+    folder = tmp_path / "mine" / "empty"
+    folder.mkdir(parents=True)
+    ended = mlpframe(folder, "model.hidden=[0]", "tracking=none")
+    assert ended.returncode == 2
+    assert folder.is_dir()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("override", ["tags.purpose=test", "tags={purpose: test}"])
+def test_a_tag_is_given_like_every_other_key(tmp_path: Path, override: str) -> None:
+    ended = mlpframe(tmp_path, override, "tracking=none", "dataset=synth", "dataset.num_train=50", "epochs=1")
+    assert ended.returncode == 0, ended.stderr
+    configuration = yaml.safe_load((the_run(tmp_path) / "config" / "config.yaml").read_text())
+    assert configuration["tags"] == {"purpose": "test"}
+
+
+# --- who imports mlflow ------------------------------------------------------------------------------
+
+MAIN = """
+import sys
+import threading
+from mlpframe.cli import main
+try:
+    main()
+finally:
+    print("IMPORTED", *sorted({"matplotlib", "mlflow", "sqlalchemy"} & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["lrr=1"], 2)])
+def test_what_does_not_train_does_not_import_mlflow(
+    tmp_path: Path, arguments: list[str], status: int
+) -> None:
+    ended = run_python(tmp_path, "-c", MAIN, *arguments)
+    assert ended.returncode == status, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "IMPORTED"
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the store ---------------------------------------------------------------------------------------
+
+CREATE = """
+import os, sys, time
+from pathlib import Path
+import mlflow.store.tracking.sqlalchemy_store
+from mlflow.entities import Metric
+from mlpframe.tracking import store
+
+def make(uri, number, processes):
+    client = store.client(uri)
+    Path(f"made{number}").touch()
+    while len(list(Path().glob("made*"))) < processes:  # the experiment, too, is made by all at once
+        assert time.time() < at + 100, "another process has failed"
+        time.sleep(0.001)
+    experiment = store.experiment_id(client, uri, "shared")
+    run = client.create_run(experiment, run_name=str(number)).info.run_id
+    client.log_batch(run, metrics=[Metric("m", step, 0, step) for step in range(100)])
+    client.set_terminated(run)
+
+uri, processes = sys.argv[1], int(sys.argv[2])
+at = time.time() + 0.5  # all at once, with everything imported
+for number in range(processes):
+    if os.fork() == 0:
+        time.sleep(max(at - time.time(), 0))
+        make(uri, number, processes)
+        os._exit(0)
+sys.exit(sum(os.wait()[1] != 0 for _ in range(processes)))
+"""
+MAKERS = 6
+
+
+def test_a_database_that_others_write_to_is_waited_for(tmp_path: Path) -> None:
+    from mlpframe.tracking.retry import persistently
+
+    file = tmp_path / "some.db"
+    first = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+    first.execute("CREATE TABLE numbers (n INTEGER)")
+    first.execute("BEGIN EXCLUSIVE")
+    tries = 0
+
+    def write() -> None:
+        nonlocal tries
+        tries += 1
+        with sqlite3.connect(file, timeout=0) as second:
+            second.execute("INSERT INTO numbers VALUES (1)")
+
+    threading.Timer(0.7, lambda: first.execute("COMMIT")).start()
+    persistently(write)
+    assert tries > 1
+    assert first.execute("SELECT n FROM numbers").fetchall() == [(1,)]
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        persistently(lambda: first.execute("SELECT n FROM others"))
+
+
+def test_processes_that_make_a_store_at_once_lose_nothing(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+    ended = run_python(tmp_path, "-c", CREATE, uri, str(MAKERS))
+    assert ended.returncode == 0, ended.stderr[-2000:]
+
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("shared")
+    assert experiment.artifact_location == (tmp_path / "new" / "mlartifacts").as_uri()
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.run_name for run in runs) == [str(number) for number in range(MAKERS)]
+    for run in runs:
+        assert recorded(client, run.info.run_id) == [(step, "m", float(step)) for step in range(100)]
+    assert [file.name for file in (tmp_path / "new").iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server on this machine, on a store made by mlpframe."""
+    from mlpframe.tracking import store
+
+    folder = tmp_path_factory.mktemp("server")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    store.client(uri)
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", uri]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
+            stdout=log,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: process.poll() is not None or answers(f"{address}/health"), "the server answers")
+        assert process.poll() is None, (folder / "log").read_text()[-2000:]
+        yield address
+    finally:
+        end_group(process)
+
+
+def assert_on_server(server: str, experiment: str, run: Path) -> Any:
+    """The one run of an experiment on the server, whole."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=server)
+    (found,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    assert found.info.status == "FINISHED"
+    assert recorded(client, found.info.run_id) == history(run)
+    parts = {item.path for item in client.list_artifacts(found.info.run_id)}
+    assert parts == {"config", "history", "figures", "checkpoints"}
+    (model,) = client.search_logged_models([found.info.experiment_id])
+    assert model.source_run_id == found.info.run_id
+    return found
+
+
+def test_a_server_named_in_the_configuration_gets_the_run(server: str, tmp_path: Path) -> None:
+    command = [
+        "dataset=iris",
+        "epochs=2",
+        "final=true",
+        f"tracking.uri={server}",
+        "tracking.experiment=option",
+    ]
+    ended = mlpframe(tmp_path, *command)
+    assert ended.returncode == 0, ended.stderr
+    run = assert_on_server(server, "option", the_run(tmp_path))
+    assert {"test/loss", "test/accuracy"} <= run.data.metrics.keys()
+    assert not any(name.startswith("val/") for name in run.data.metrics)
+    contexts = {tag.value for item in run.inputs.dataset_inputs for tag in item.tags}
+    assert contexts == {"train", "test"}
+    assert not (tmp_path / "outputs" / "mlflow.db").exists()
+
+
+def test_a_server_named_in_the_environment_gets_the_run_and_training_imports_no_mlflow(
+    server: str, tmp_path: Path
+) -> None:
+    command = ["dataset=synth", "dataset.num_train=64", "epochs=2", "tracking.experiment=variable"]
+    ended = run_python(tmp_path, "-c", MAIN, *command, MLFLOW_TRACKING_URI=server)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "IMPORTED matplotlib"  # for the figures, when all is done
+    assert_on_server(server, "variable", the_run(tmp_path))
+    assert not (tmp_path / "outputs" / "mlflow.db").exists()
+
+
+def test_a_run_without_its_server_keeps_all_it_has_in_its_folder(tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    command = ["dataset=synth", "dataset.num_train=64", "epochs=2", f"tracking.uri={nobody}"]
+    ended = mlpframe(tmp_path, *command, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    run = the_run(tmp_path)
+    assert ended.returncode == 1
+    assert "MLflow did not record the run" in ended.stderr
+    assert str(run) in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert record(run)["status"] == "finished"
+    assert [step for step, name, _ in history(run) if name == "val/loss"] == [2, 4]
+    assert checkpoint.load(run / "checkpoints" / "last.npz")[1]["progress"]["step"] == 4
+    assert (run / "model" / "model.npz").exists()
+
+
+# --- the pages ---------------------------------------------------------------------------------------
+
+needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks into Linux's /proc")
+
+
+@pytest.fixture
+def pages(finished: Recorded, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """``mlpframe ui`` on a copy of the store of a finished run."""
+    (tmp_path / "outputs").mkdir()
+    shutil.copy(finished.folder / "outputs" / "mlflow.db", tmp_path / "outputs")
+    port = free_port()
+    process = start(tmp_path, "ui", "--port", str(port))
+    try:
+        yield process, port
+    finally:
+        end_group(process)
+
+
+@needs_proc
+def test_the_pages_are_on_this_machine_only_and_end_with_ctrl_c(
+    pages: tuple[subprocess.Popen[str], int],
+) -> None:
+    process, port = pages
+    address = f"http://127.0.0.1:{port}/"
+    wait_until(lambda: process.poll() is not None or answers(address), "the pages are there")
+    assert process.poll() is None, process.communicate()[0]
+    everybody = descendants(process.pid)
+    assert listening(everybody) == {("127.0.0.1", port)}
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(timeout=30) == 0
+    wait_until(lambda: running(everybody) == [], "nobody is left")
+    assert not answers(address)
+
+
+@needs_proc
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=lambda signum: signum.name)
+def test_nobody_is_left_when_the_command_itself_is_told_to_end(
+    pages: tuple[subprocess.Popen[str], int], signum: int
+) -> None:
+    process, _ = pages
+    wait_until(lambda: len(descendants(process.pid)) > 2, "MLflow has started its server")
+    everybody = descendants(process.pid)
+    process.send_signal(signum)
+    process.wait(timeout=30)
+    wait_until(lambda: running(everybody) == [], "nobody is left", seconds=30)
