@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
@@ -48,6 +49,10 @@ class NoTracking:
     """Leave files in the run's folder only."""
 
     name: str = "none"
+
+
+TRACKING = {tracking.name: tracking for tracking in (MLflowTracking, NoTracking)}
+"""The group ``tracking``: how a run is recorded."""
 
 
 @dataclass
@@ -100,25 +105,23 @@ def schema(name: str, cls: type) -> type:
     return make_dataclass(cls.__name__, members)
 
 
-def chosen_groups() -> dict[str, list[str]]:
-    """The groups of which every experiment has one, and the names there are."""
-    names = {kind: registries[kind].names() for kind in GROUPS}
-    return {**names, "tracking": [tracking.name for tracking in (MLflowTracking, NoTracking)]}
-
-
-def store_configs() -> None:
-    """Make the root and every component selectable in Hydra; no YAML file is needed for any."""
+@cache
+def store_root() -> None:
+    """Let Hydra know the root and the kinds of tracking."""
     store = ConfigStore.instance()
     store.store(name="root", node=Root)
-    for kind in GROUPS:
-        for name in registries[kind].names():
-            node = OmegaConf.structured(schema(name, registries[kind][name]))
-            for option in node:  # the keys of a dictionary are the user's, who need not write + before it
-                if not OmegaConf.is_missing(node, option) and isinstance(node[option], DictConfig):
-                    OmegaConf.set_struct(node[option], False)
-            store.store(group=kind, name=name, node=node)
-    for tracking in (MLflowTracking, NoTracking):
-        store.store(group="tracking", name=tracking.name, node=tracking)
+    for name, cls in TRACKING.items():
+        store.store(group="tracking", name=name, node=cls)
+
+
+@cache
+def store_component(kind: str, name: str) -> None:
+    """Make a component selectable in Hydra; no YAML file is needed for it."""
+    node = OmegaConf.structured(schema(name, registries[kind][name]))
+    for option in node:  # the keys of a dictionary are the user's, who need not write + before it
+        if not OmegaConf.is_missing(node, option) and isinstance(node[option], DictConfig):
+            OmegaConf.set_struct(node[option], False)
+    ConfigStore.instance().store(group=kind, name=name, node=node)
 
 
 def read_root(config: DictConfig) -> Root:
@@ -134,7 +137,8 @@ def read_root(config: DictConfig) -> Root:
         if key not in known:
             raise UsageError(f"there is no key {key!r}; {nearest(str(key), known)}")
     root = Root(**{str(key): value for key, value in plain.items()})
-    for key, names in chosen_groups().items():
+    known_names = {**{kind: registries[kind].names() for kind in GROUPS}, "tracking": list(TRACKING)}
+    for key, names in known_names.items():
         value = getattr(root, key)
         if not isinstance(value, dict) or value.get("name") not in names:
             given = value.get("name") if isinstance(value, dict) else value
@@ -172,7 +176,7 @@ def typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
             f"{key}.{name} is a mapping of options, {{}} for the defaults or null for none, not {options!r}"
         )
     known = [option.name for option in options_of(cls)]
-    for option in options:
+    for option in map(str, options):
         if option not in known and option != "name":
             raise UsageError(f"{key}.{name} has no option {option!r}; {nearest(option, known)}")
     try:

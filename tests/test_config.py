@@ -17,9 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mlpframe import registries
 from mlpframe.api import Optimizer, Shapes, Spec, UsageError
-from mlpframe.config import DICTS, GROUPS, DType, Root, flat, read_root, schema, store_configs
+from mlpframe.config import DICTS, GROUPS, DType, Root, flat, read_root, schema
 from mlpframe.discovery import beside_or_inside
 from mlpframe.registry import REQUIRED, Option, options_of
+from mlpframe.runs.compose import prepare_hydra
 from mlpframe.training.network import create_layers
 
 CONF = beside_or_inside("conf")
@@ -29,7 +30,7 @@ PRESETS = sorted(file.relative_to(CONF).with_suffix("") for file in CONF.glob("*
 
 @pytest.fixture(scope="module", autouse=True)
 def _hydra() -> Iterator[None]:
-    store_configs()
+    prepare_hydra()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
 

@@ -76,6 +76,8 @@ class Callback(ABC):
 
     kind: ClassVar[str] = "callback"
     name: ClassVar[str]
+    only_shows: ClassVar[bool] = False
+    """Whether it only draws or prints: an error in it is then told, and does not end the run."""
 
     def check(self, run: Run) -> None:
         """Before anything is recorded: raise ``UsageError`` if it cannot work in this run."""

@@ -120,7 +120,7 @@ class Preparation:
     def __post_init__(self) -> None:
         for name in ("validation", "test"):
             value = getattr(self, name)
-            check_range(name, value, minimum=0)
+            check_range(name, value, minimum=0, below=float("inf"))
             if value >= 1 and value != int(value):
                 raise ValueError(f"{name} must be a fraction below 1 or a number of rows, not {value}")
         if self.split not in ("stratified", "random", "last"):

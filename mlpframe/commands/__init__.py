@@ -1,23 +1,48 @@
-"""One file for each command."""
+"""The commands: a file for each, or a folder where computing and showing are more than a file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from importlib import import_module
 
-if TYPE_CHECKING:
-    import click
+import click
+
+from ..registry import UsageError, nearest
+
+COMMANDS = {
+    "check": "check",
+    "compare": "compare.command",
+    "list": "listing",
+    "lr-range": "lr_range",
+    "new": "new",
+    "report": "report.command",
+    "trace": "trace.command",
+    "ui": "ui",
+}
+"""The module of each command; only the module of the command that is called is imported."""
 
 
-def commands() -> dict[str, click.Command]:
-    """The commands by name; training is the one without a name."""
-    from .check import check
-    from .compare.command import compare
-    from .listing import list_components
-    from .lr_range import lr_range
-    from .new import new
-    from .report.command import report
-    from .trace.command import trace
-    from .ui import ui
+def command(name: str) -> click.Command:
+    """The command of a name.
 
-    made = (check, compare, list_components, lr_range, new, report, trace, ui)
-    return {command.name or "": command for command in made}
+    Raises:
+        UsageError: there is no such command.
+    """
+    if name not in COMMANDS:
+        raise UsageError(f"{name!r} is neither a command nor key=value; {nearest(name, COMMANDS)}")
+    module = import_module(f".{COMMANDS[name]}", __name__)
+    (found,) = (one for one in vars(module).values() if isinstance(one, click.Command) and one.name == name)
+    return found
+
+
+def dispatch(arguments: Sequence[str]) -> int:
+    """Run the command that the first word names; returns the exit status.
+
+    Raises:
+        UsageError: the command does not exist, or its arguments are wrong.
+    """
+    name, *others = arguments
+    try:
+        return int(command(name).main(others, f"mlpframe {name}", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        raise UsageError(f"{name}: {error.format_message()}") from error

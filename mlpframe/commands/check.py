@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from ..runs.terminal import new_console
 
 STYLES = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -25,9 +26,7 @@ def check(requests: Sequence[str], only_failed: bool) -> int:
     from ..testing import cases, find_components
 
     components = dict.fromkeys(one for request in requests for one in find_components(request))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
+    console = new_console()
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("component", "check", "", "reason"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "reason")

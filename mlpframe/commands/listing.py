@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..registry import KINDS, REQUIRED, Info, registries, type_name
+from ..runs.terminal import new_console
 
 
 @click.command("list")
@@ -18,9 +19,7 @@ from ..registry import KINDS, REQUIRED, Info, registries, type_name
 @click.argument("name", required=False)
 def list_components(kind: str | None, name: str | None) -> None:
     """Show the components: all, those of one KIND, or one with its options."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # one line each also where lines are as long as they are
+    console = new_console()
     if kind is not None and name is not None:
         _show(console, registries[kind].info(name))
         return

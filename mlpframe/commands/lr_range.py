@@ -184,10 +184,11 @@ def _measure(overrides: Sequence[str], growth: Growth, curve: Curve, folder: Pat
     import numpy as np
 
     from ..config import read_root
+    from ..runs.build import blas_threads, build_trainer
     from ..runs.compose import compose
     from ..runs.folder import RunFolder
     from ..runs.request import Request
-    from ..runs.train import blas_threads, prepare
+    from ..tracking.client import NoTracker
 
     config = compose(overrides)
     root = read_root(config)
@@ -196,7 +197,6 @@ def _measure(overrides: Sequence[str], growth: Growth, curve: Curve, folder: Pat
     root = replace(
         root,
         lr=1.0,
-        schedule={"name": "constant"},
         epochs=growth.steps,  # an epoch has an update at least
         log_every=LOOK_EVERY,
         metrics={},
@@ -204,9 +204,8 @@ def _measure(overrides: Sequence[str], growth: Growth, curve: Curve, folder: Pat
         tracking={"name": "none"},
     )
     with blas_threads(root.threads, 1) as threads, np.errstate(all="ignore"):
-        trainer = prepare(root, Request(config, overrides, RunFolder(folder)), threads, None)
-        trainer.schedule = growth
-        trainer.data = replace(trainer.data, validation=None)  # nothing is evaluated
+        request = Request(config, overrides, RunFolder(folder))
+        trainer = build_trainer(root, request, threads, tracker=NoTracker(), schedule=growth, validate=False)
         _train(trainer, growth.steps, curve)
     return curve, " ".join([trainer.data.name, root.optimizer["name"], *overrides])
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 import click
 
 from ..outputs import OUTPUTS, store_uri
+from ..runs.signals import on_signal
 
 
 @click.command("ui")
@@ -26,15 +27,14 @@ def ui(port: int, uri: str | None) -> int:
     click.echo(f"{store}\nhttp://127.0.0.1:{port}  (Ctrl-C ends it)")
     servers: list[subprocess.Popen[bytes]] = []
 
-    def stop(*_: object) -> None:  # MLflow's own processes do not pass signals on to each other
+    def stop(_: int = signal.SIGTERM) -> None:  # MLflow's own processes do not pass signals on to each other
         for server in servers:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGTERM)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
-    servers.append(server)
-    server.wait()
-    stop()
+    with on_signal(stop):
+        server = subprocess.Popen(command, env=environment, start_new_session=True)
+        servers.append(server)
+        server.wait()
+        stop()
     return 0 if server.returncode in (0, -signal.SIGTERM) else 1

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-from .style import new_figure
+from .style import curves, picture
 
 
 def draw_lr_range(
@@ -21,14 +18,13 @@ def draw_lr_range(
     file: Path,
 ) -> None:
     """Losses and their running mean over the rate, which grows, with a line at each suggested rate."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure, axes = new_figure(fill(title, 80), "learning rate", "training loss")
-    axes.plot(rates, losses, color="0.75", linewidth=0.8, label="of each update")
-    axes.plot(rates, means, color="C0", label="smoothed")
-    for i, (words, rate) in enumerate(suggested.items(), 1):
-        axes.axvline(rate, color=f"C{i}", linestyle="--", linewidth=1, label=f"{rate:.2g}: {words}")
-    low, high = min(means), max(means)
-    margin = 0.1 * (high - low) or 1.0  # single losses may be far beyond
-    axes.set(xscale="log", ylim=(low - margin, high + margin))
-    axes.legend(fontsize="small")
-    figure.savefig(file, dpi=120)
+    with picture(file) as figure:
+        axes = curves(figure, fill(title, 80), "learning rate", "training loss")
+        axes.plot(rates, losses, color="0.75", linewidth=0.8, label="of each update")
+        axes.plot(rates, means, color="C0", label="smoothed")
+        for i, (words, rate) in enumerate(suggested.items(), 1):
+            axes.axvline(rate, color=f"C{i}", linestyle="--", linewidth=1, label=f"{rate:.2g}: {words}")
+        low, high = min(means), max(means)
+        margin = 0.1 * (high - low) or 1.0  # single losses may be far beyond
+        axes.set(xscale="log", ylim=(low - margin, high + margin))
+        axes.legend(fontsize="small")

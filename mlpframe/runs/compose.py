@@ -1,46 +1,72 @@
-"""From overrides to the configuration of one experiment, for the command without a name and for others."""
+"""From overrides to the configuration of one experiment; what Hydra refuses is said in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from ..config import chosen_groups, store_configs
+from ..config import GROUPS, store_component, store_root
 from ..discovery import beside_or_inside, load_plugins, preset_folders
-from ..registry import UsageError
-from .overrides import as_override
+from ..registry import UsageError, nearest, registries
+from .keys import check, components
+from .overrides import Override
+
+CONF = beside_or_inside("conf")
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration that the command line composes from these overrides; not yet checked, see read_root.
 
     Raises:
-        UsageError: a group is given something that is no name, or more than one experiment is asked for.
-        HydraException: an override is wrong in another way; ``cli.explain`` has the message for it.
+        UsageError: an override is wrong, or asks for more than one experiment.
     """
-    prepare_hydra()
-    check_groups(overrides)
-    given = [as_override(one) for one in overrides]
-    for one in OverridesParser.create().parse_overrides(given):
-        if one.is_sweep_override() or one.key_or_group == "replicas":
-            raise UsageError(f"{one.input_line}: expected one experiment, not several")
-    with hydra.initialize_config_dir(str(beside_or_inside("conf")), version_base="1.3"):
-        return hydra.compose("config", given)
+    load_plugins()
+    parsed = [Override.parse(text) for text in overrides]
+    for override in parsed:
+        if override.key == "replicas":
+            raise UsageError(f"{override}: expected one experiment, not several")
+    check(parsed)
+    prepare_hydra(components(parsed))
+    with in_words(), hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra.compose("config", [override.for_hydra() for override in parsed])
+
+
+def as_yaml(config: DictConfig) -> str:
+    """A composed configuration as text."""
+    return OmegaConf.to_yaml(config)
+
+
+def prepare_hydra(chosen: Mapping[str, str] | None = None) -> None:
+    """Let Hydra know the components it needs, and the presets of plugin folders and packages.
+
+    Args:
+        chosen: the component of each group; ``None``: every component, as a sweep may need.
+    """
+    load_plugins()
+    _add_presets()
+    store_root()
+    for group in GROUPS:
+        names = registries[group].names()
+        for name in names if chosen is None else [chosen[group]] if group in chosen else names:
+            store_component(group, name)
 
 
 @cache
-def prepare_hydra() -> None:
-    """Let Hydra know every component, and the presets of plugin folders and packages."""
-    load_plugins()
-    store_configs()
-
+def _add_presets() -> None:
     class Presets(SearchPathPlugin):
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             for folder in preset_folders():
@@ -49,11 +75,40 @@ def prepare_hydra() -> None:
     Plugins.instance().register(Presets)
 
 
-def check_groups(overrides: Sequence[str]) -> None:
-    """Refuse what Hydra would take for a group's name without a word that helps."""
-    groups = chosen_groups()
-    for key, _, value in (override.partition("=") for override in overrides):
-        if key in groups and (value in ("", "null") or value.replace(".", "").isdigit()):
-            raise UsageError(f"{key}={value}: expected one of {', '.join(groups[key])}")
-        if key == "experiment" and value in ("", "null"):
-            raise UsageError(f"experiment={value}: expected the name of one; leave it out for none")
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Raise ``UsageError`` for what Hydra and OmegaConf refuse, in one to three lines."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(_words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} must be given"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and "/" in error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if group in registries and any(broken.name == name for broken in registries.broken):
+            return _message(lambda: registries[group][name])
+        return f"{group}={name}: there is no {group} {name!r}; {nearest(name, error.options or ())}"
+    cause = error.__cause__
+    if isinstance(error, ConfigCompositionException):
+        text = str(error).splitlines()[0]
+        if cause is not None and text.startswith("Error merging override"):
+            given = text.removeprefix("Error merging override ").removeprefix("++")
+            return f"{given}: {str(cause).splitlines()[0]}"
+        if text.startswith("Could not override"):
+            return f"there is no key {text.split(chr(39))[1]!r}"
+    if isinstance(error, OverrideParseException):
+        reason = next(line for line in str(error).splitlines() if "Error parsing" not in line)
+        return f"{error.override.removeprefix('++')!r} cannot be read as key=value: {reason}"
+    return "\n".join(str(error).splitlines()[:3])
+
+
+def _message(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except UsageError as error:
+        return str(error)
+    raise AssertionError("a broken plugin has a message")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from ..api import Dataset
 from ..registry import UsageError
 from .folder import RunFolder
-from .overrides import MULTIRUN
+from .overrides import MULTIRUN, CommandLine, Override
 
 KEY = "replicas"
 OWN = ("seed", "lr", "run_name", "tags")
@@ -36,39 +36,32 @@ class Request:
     dataset: Dataset | None = None
 
 
-def take_replicas(arguments: Sequence[str]) -> tuple[int, list[str]]:
+def take_replicas(line: CommandLine) -> tuple[int, CommandLine]:
     """How many runs are trained together, and the command line as a sweep over seeds.
 
-    ``replicas=R`` is a sweep over R seeds from the one given, or from 0; where the command sweeps over seeds
-    itself, R of its runs at a time are trained together.
+    ``replicas=R`` is a sweep over R seeds from the seed that is given, or from 0. Where the command sweeps
+    over seeds itself, R of its runs at a time are trained together.
 
     Raises:
         UsageError: ``replicas`` is not a number, or the runs are to be in processes of their own.
     """
-    given = [argument for argument in arguments if _key(argument) == KEY]
-    rest = [argument for argument in arguments if argument not in given]
-    if not given or any(argument.startswith("-") and argument not in MULTIRUN for argument in rest):
-        return 1, rest  # a flag shows something, it does not run
-    value = given[-1].partition("=")[2]
+    value = line.last(KEY)
+    others = line.without(KEY)
+    if value is None or line.only_shows:
+        return 1, replace(line, overrides=others)
     if not value.isdecimal() or int(value) < 1:
         raise UsageError(f"replicas={value}: expected a number of runs to train together, at least 1")
     for other in ("hydra/launcher", "resume"):
-        if other in map(_key, rest):
+        if line.last(other) is not None:
             raise UsageError(f"replicas={value} trains new runs in one process; it cannot go with {other}=")
-    seeds = [argument for argument in rest if _key(argument) == "seed"]
-    seed = seeds[-1].partition("=")[2] if seeds else "0"
+    seed = line.last("seed") or "0"
     if seed.isdecimal():
-        rest = [argument for argument in rest if argument not in seeds]
-        rest.append(f"seed=range({seed},{int(seed) + int(value)})")
+        seeds = Override("", "seed", f"range({seed},{int(seed) + int(value)})")
+        others = [*(override for override in others if override.key != "seed"), seeds]
     elif not set(seed) & set(",("):
         raise UsageError(f"seed={seed}: expected a whole number, at least 0, or several")
-    if not set(MULTIRUN) & set(rest):
-        rest.append(MULTIRUN[0])
-    return int(value), rest
-
-
-def _key(argument: str) -> str:
-    return argument.lstrip("+").partition("=")[0]
+    flags = line.flags if line.is_sweep else [MULTIRUN[0], *line.flags]
+    return int(value), CommandLine(flags, others)
 
 
 def in_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:

@@ -1,214 +1,255 @@
-"""Sweeps: one MLflow parent run, a table over the seeds, a figure of all curves."""
+"""A sweep, and the session in which Hydra runs one experiment or many."""
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
-from rich.console import Console
-from rich.table import Table
 
+from ..discovery import load_plugins
 from ..outputs import store_uri
+from ..registry import UsageError
 from ..tracking.client import MLflowTracker, TrackingError
+from ..tracking.messages import End, Start
+from .compose import CONF, in_words
 from .folder import STATUS, RunFolder
+from .overrides import PARENT, own_overrides
+from .request import Request, in_groups
+from .summary import group_by_seed, metric_columns, read_jobs, summary_rows, summary_table, write_summary
+from .terminal import new_console
+from .train import Outcome, train
 
-PARENT = "++tracking.parent="
-METRICS = ("train/loss", "val/loss", "val/accuracy", "val/r2", "test/loss", "test/accuracy", "test/r2")
-
-
-def own_overrides(overrides: Sequence[str]) -> list[str]:
-    """The overrides that say what is run, as a person gives them: the same for a run and its continuation."""
-    own = [o for o in overrides if not o.startswith((PARENT, "resume="))]
-    return [o.removeprefix("++") for o in own]
-
-
-@dataclass
-class Job:
-    """One run of a sweep, as its folder tells."""
-
-    number: int
-    folder: Path
-    overrides: list[str]
-    status: str
-    metrics: dict[str, float]
-    error: str | None
+CURVES = ("train/loss", "val/loss", "val/accuracy")
+"""The metrics whose curves are drawn for a sweep."""
 
 
-@dataclass
 class Sweep:
-    """The sweep this process has launched: its folder, and its run in MLflow."""
+    """The sweep that this process has launched: its folder, and its run in MLflow.
 
-    folder: Path
-    tracker: MLflowTracker | None = None
+    Args:
+        folder: holds a folder for each job.
+        tracker: of the MLflow run that is the jobs' parent; ``None`` with ``tracking=none``.
+    """
 
-    def read_jobs(self) -> list[Job]:
-        """What the jobs' folders say, by number."""
-        jobs = []
-        for number in sorted(int(path.name) for path in self.folder.glob("*") if path.name.isdigit()):
-            folder = RunFolder(self.folder / str(number))
-            record = folder.read()
-            status = record.get("status", "running")
-            jobs.append(
-                Job(
-                    number,
-                    folder.path,
-                    record.get("overrides", []),
-                    "died" if status == "running" else status,  # it had no time to say how it ended
-                    record.get("metrics", {}),
-                    record.get("error"),
-                )
-            )
-        return jobs
+    def __init__(self, folder: Path, tracker: MLflowTracker | None) -> None:
+        self.folder, self.tracker = folder, tracker
+
+    @classmethod
+    def start(cls, config: DictConfig) -> Sweep:
+        """Begin the sweep that Hydra is about to launch, and its MLflow run."""
+        folder, tracking = Path(config.hydra.sweep.dir).resolve(), config.tracking
+        if tracking.name != "mlflow":
+            return cls(folder, None)
+        folder.mkdir(parents=True, exist_ok=True)
+        tracker = MLflowTracker(folder)
+        overrides = " ".join(config.hydra.overrides.task)
+        tags = {"mlpframe.overrides": overrides, "mlpframe.sweep": "true"}
+        tracker.start(Start(store_uri(tracking.uri), tracking.experiment, f"sweep {overrides}", tags))
+        return cls(folder, tracker)
 
     def discard_if_unused(self) -> bool:
-        """Take the sweep back if none of its jobs was started; says whether that was so."""
-        if self.read_jobs():
+        """Delete the sweep if none of its jobs was started; returns whether it was deleted."""
+        if read_jobs(self.folder):
             return False
         if self.tracker is not None:
             self.tracker.discard()
         shutil.rmtree(self.folder, ignore_errors=True)
         return True
 
+    def end(self, *, interrupted: bool = False) -> int:
+        """Print the table, name what failed, end the MLflow run; returns the exit status."""
+        say = new_console(soft_wrap=True).print
+        jobs = read_jobs(self.folder)
+        finished = [job for job in jobs if job.status == "finished"]
+        groups = group_by_seed(finished)
+        columns = metric_columns(finished)
+        rows = summary_rows(groups, columns)
+        if rows:
+            say(summary_table(rows, columns))
+        failed = [job for job in jobs if job.status != "finished" or job.error]
+        for job in failed:
+            reason = f": {job.error}" if job.error else ""
+            say(f"job {job.number} ({' '.join(job.overrides)}) {job.status}{reason}")
+        if failed:
+            say(f"{len(failed)} of {len(jobs)} jobs did not finish")
+        say(f"files   {os.path.relpath(self.folder)}")
+        status = "interrupted" if interrupted else "failed" if failed else "finished"
+        code = 1 if failed else 0
+        if self.tracker is None:
+            return code
+        from ..figures.sweep import draw_sweep  # matplotlib, which a single run does not need here
 
-def group_by_seed(jobs: Sequence[Job]) -> dict[str, list[Job]]:
-    """Runs that differ in the seed alone, by the overrides that tell the groups apart."""
-    constant = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
-    groups: dict[str, list[Job]] = {}
-    for job in jobs:
-        own = [o for o in job.overrides if o not in constant and not o.startswith("seed=")]
-        groups.setdefault(" ".join(own) or "all", []).append(job)
-    return groups
+        write_summary(self.folder / "sweep" / "summary.csv", rows, columns)
+        curves = {label: [job.history for job in members] for label, members in groups.items()}
+        draw_sweep(curves, [name for name in CURVES if name in columns], self.folder / "figures")
+        try:
+            tags = {"mlpframe.status": status}
+            recorded = self.tracker.end(End(STATUS[status], tags, ["sweep", "figures"]))
+        except TrackingError as error:
+            say(f"MLflow did not record the sweep: {error}")
+            return 1
+        say(f"MLflow run {recorded['run_id']}; to look at it: python -m mlpframe ui")
+        return code
 
 
-launched: list[Sweep] = []
-"""The sweeps of this process; Hydra makes the callback below, the command line ends the sweep."""
+class SweepSession:
+    """One call of Hydra, for one experiment or a sweep, from its first folder to its exit status.
+
+    Args:
+        replicas: how many runs of a sweep are trained together.
+    """
+
+    def __init__(self, replicas: int = 1) -> None:
+        self.replicas = replicas
+        self.sweep: Sweep | None = None
+        self.new_folders: list[Path] = []
+        self._outcomes: list[Outcome] = []
+        self._waiting: list[Request] = []
+        self._refused: UsageError | None = None
+
+    def run(self, words: Sequence[str]) -> int:
+        """Run what a command line asks for; returns the exit status.
+
+        Args:
+            words: flags and overrides, as Hydra takes them.
+
+        Raises:
+            UsageError: the request is wrong; nothing was started, and no folder is left.
+        """
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
+        sys.argv = [sys.argv[0], *words]
+        command = hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(run_job)
+        try:
+            with in_words():
+                command()
+            for group in in_groups(self._waiting, self.replicas):
+                self._attempt(group, 1, RunMode.MULTIRUN)
+        except BaseException as error:
+            self._clean_up(interrupted=isinstance(error, SystemExit | KeyboardInterrupt))
+            raise
+        if self._refused is not None:
+            raise self._refused
+        if self.sweep is not None:
+            return self.sweep.end()
+        for outcome in self._outcomes:
+            if outcome.error:
+                print(f"{outcome.status}: {outcome.error}", file=sys.stderr)
+            return outcome.exit_code
+        return 0
+
+    def job(self, config: DictConfig) -> float | None:
+        """Run the experiment of one configuration; returns the validation loss for a sweeper."""
+        settings = HydraConfig.get()
+        mode = settings.mode or RunMode.RUN
+        folder = RunFolder(Path(settings.runtime.output_dir))
+        request = Request(config, own_overrides(settings.overrides.task), folder)
+        if self.replicas > 1:
+            self._waiting.append(request)
+            return None
+        try:
+            self._attempt([request], _jobs_at_once(settings), mode)
+        except KeyboardInterrupt:  # before the run has started
+            folder.remove_if_unused(self.new_folders)
+            raise
+        except UsageError as error:
+            folder.remove_if_unused(self.new_folders)
+            self._refused = error  # raised through Hydra, more than the reason would be printed
+            return None
+        return self._outcomes[-1].metrics.get("val/loss")
+
+    def _attempt(self, requests: Sequence[Request], jobs: int, mode: RunMode) -> None:
+        """Train. What is wrong with a job of a sweep becomes its outcome, and the other jobs go on."""
+        try:
+            outcomes = train(requests, jobs)
+        except Exception as error:
+            reason = usage_error(error)
+            if mode == RunMode.RUN:
+                raise (reason or error) from error
+            outcomes = [Outcome("failed", error=str(reason or repr(error))) for _ in requests]
+            for request, outcome in zip(requests, outcomes, strict=True):
+                request.folder.write(status="failed", overrides=request.overrides, error=outcome.error)
+        self._outcomes.extend(outcomes)
+        if mode == RunMode.MULTIRUN:
+            for outcome in outcomes:
+                if outcome.status == "interrupted":  # it is the sweep that was asked to stop
+                    raise SystemExit(outcome.exit_code)
+
+    def _clean_up(self, *, interrupted: bool) -> None:
+        for request in self._waiting:  # those that were not begun
+            request.folder.remove_if_unused([request.folder.path])
+        if self.sweep is not None and not self.sweep.discard_if_unused() and interrupted:
+            self.sweep.end(interrupted=True)
 
 
-new_folders: list[Path] = []
-"""The folders that Hydra makes for the run of this process, innermost first."""
+def usage_error(error: Exception) -> UsageError | None:
+    """What is wrong with the request in one to three lines; ``None`` if the error is not the request's."""
+    if isinstance(error, UsageError):
+        return error
+    if isinstance(error, MemoryError):
+        return UsageError(f"this does not fit into the memory: {error}")
+    if isinstance(error, OSError) and error.filename is not None:
+        return UsageError(f"{error.filename} cannot be used: {error.strerror}")
+    try:
+        with in_words():
+            raise error
+    except UsageError as words:
+        return words
+    except Exception:
+        return None
+
+
+_session: ContextVar[SweepSession] = ContextVar("session")
+
+
+def session() -> SweepSession:
+    """The session of this process; in a process that a launcher has started, a new one."""
+    if _session.get(None) is None:
+        _session.set(SweepSession())
+    return _session.get()
+
+
+@contextmanager
+def new_session(replicas: int) -> Iterator[SweepSession]:
+    """A session that is the session of this process while the block runs."""
+    token = _session.set(SweepSession(replicas))
+    try:
+        yield _session.get()
+    finally:
+        _session.reset(token)
+
+
+def run_job(config: DictConfig) -> float | None:
+    """What Hydra calls for each job, also in processes that a launcher has started."""
+    load_plugins()
+    return session().job(config)
 
 
 class HydraCallback(Callback):
-    """Notes which folders are new, and tells a sweep's jobs the MLflow run they are children of."""
+    """Tells the session which folders Hydra makes, and a sweep's jobs the MLflow run they are children of."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.run.dir).absolute()
-        new_folders[:] = [path for path in (folder, *folder.parents) if not path.exists()]
+        session().new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        sweep = Sweep(Path(config.hydra.sweep.dir).resolve())
-        launched.append(sweep)
-        tracking = config.tracking
-        if tracking.name != "mlflow":
-            return
-        sweep.folder.mkdir(parents=True, exist_ok=True)
-        sweep.tracker = MLflowTracker(sweep.folder)
-        sweep.tracker.start(
-            {
-                "uri": store_uri(tracking.uri),
-                "experiment": tracking.experiment,
-                "parent": None,
-                "run_id": None,
-                "name": "sweep " + " ".join(config.hydra.overrides.task),
-                "tags": {
-                    "mlpframe.overrides": " ".join(config.hydra.overrides.task),
-                    "mlpframe.sweep": "true",
-                },
-                "params": {},
-                "data": [],
-            }
-        )
-        with read_write(config.hydra), open_dict(config.hydra):
-            config.hydra.overrides.hydra.append(f"{PARENT}{sweep.tracker.run_id()}")
+        sweep = session().sweep = Sweep.start(config)
+        if sweep.tracker is not None:
+            with read_write(config.hydra), open_dict(config.hydra):
+                config.hydra.overrides.hydra.append(f"++{PARENT}={sweep.tracker.run_id()}")
 
 
-def end_sweep(sweep: Sweep, *, interrupted: bool = False) -> int:
-    """Print the table, name what failed, end the parent run; returns the exit status."""
-    console = Console(highlight=False, soft_wrap=True)
-    jobs = sweep.read_jobs()
-    good = [job for job in jobs if job.status == "finished"]
-    groups = group_by_seed(good)
-    columns = [name for name in METRICS if any(name in job.metrics for job in good)]
-    rows = _rows(groups, columns)
-    if rows:
-        console.print(_table(rows, columns))
-    failed = [job for job in jobs if job.status != "finished" or job.error]
-    for job in failed:
-        reason = f": {job.error}" if job.error else ""
-        console.print(f"job {job.number} ({' '.join(job.overrides)}) {job.status}{reason}", markup=False)
-    if failed:
-        console.print(f"{len(failed)} of {len(jobs)} jobs did not finish")
-    console.print(f"files   {os.path.relpath(sweep.folder)}")
-    code = 1 if failed else 0
-    status = "interrupted" if interrupted else "failed" if failed else "finished"
-    if sweep.tracker is not None:
-        _write_summary(sweep.folder / "sweep" / "summary.csv", rows, columns)
-        try:
-            recorded = sweep.tracker.end(
-                STATUS[status],
-                {
-                    "tags": {"mlpframe.status": status},
-                    "files": ["sweep", "figures"],
-                    "curves": {
-                        "metrics": [
-                            name for name in ("train/loss", "val/loss", "val/accuracy") if name in columns
-                        ],
-                        "groups": {
-                            label: [str(job.folder / "history" / "history.csv") for job in members]
-                            for label, members in groups.items()
-                        },
-                    },
-                },
-            )
-            console.print(f"MLflow run {recorded['run_id']}; to look at it: python -m mlpframe ui")
-        except TrackingError as error:
-            console.print(f"MLflow did not record the sweep: {error}")
-            code = 1
-    return code
-
-
-def _rows(groups: Mapping[str, Sequence[Job]], columns: Sequence[str]) -> list[dict[str, Any]]:
-    rows = []
-    for label, members in groups.items():
-        row: dict[str, Any] = {"configuration": label, "runs": len(members)}
-        for name in columns:
-            values = [job.metrics[name] for job in members if name in job.metrics]
-            row[name] = statistics.fmean(values) if values else None
-            row[f"{name} std"] = statistics.stdev(values) if len(values) > 1 else None
-        rows.append(row)
-    return rows
-
-
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
-    table = Table(title="mean ± standard deviation over seeds", title_justify="left")
-    table.add_column("configuration")
-    table.add_column("runs", justify="right")
-    for name in columns:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(row["configuration"], str(row["runs"]), *(_cell(row, name) for name in columns))
-    return table
-
-
-def _cell(row: Mapping[str, Any], name: str) -> str:
-    if row[name] is None:
-        return ""
-    deviation = row[f"{name} std"]
-    return f"{row[name]:.4f}" + (f" ± {deviation:.4f}" if deviation is not None else "")
-
-
-def _write_summary(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        names = ["configuration", "runs", *(part for name in columns for part in (name, f"{name} std"))]
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+def _jobs_at_once(settings: Any) -> int:
+    """How many jobs Hydra's launcher runs side by side on this machine."""
+    number = int(settings.launcher.get("n_jobs") or 1)
+    return number if number > 0 else os.cpu_count() or 1

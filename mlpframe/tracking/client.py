@@ -19,7 +19,9 @@ import time
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
+
+from .messages import AskId, Discard, End, Message, Metrics, Start, encode
 
 PENDING = 200
 """Metric values sent in one message, at most; fewer when half a second has passed."""
@@ -62,18 +64,18 @@ class Worker:
         except OSError:
             pass  # the worker is gone; ``ask`` says so
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Hand a message over; returns at once."""
+    def send(self, run: Path, message: Message) -> None:
+        """Hand over a message about the run in a folder; returns at once."""
         self._used = True
-        self._outbox.put(json.dumps(message).encode() + b"\n")
+        self._outbox.put(encode(run, message))
 
-    def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, run: Path, message: Message) -> dict[str, Any]:
         """Send a message and wait for its answer.
 
         Raises:
-            TrackingError: the worker could not do it, or is gone.
+            TrackingError: the worker could not carry it out, or the worker has ended.
         """
-        self.send(message)
+        self.send(run, message)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -106,14 +108,24 @@ def worker() -> Worker:
     return _worker
 
 
-class NoTracker:
-    """Records nothing: ``tracking=none``."""
+class RunTracker(Protocol):
+    """Where a run is recorded."""
 
-    def start(self, about: Mapping[str, Any]) -> None: ...
+    def start(self, message: Start) -> None: ...
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None: ...
 
-    def end(self, status: str, results: Mapping[str, Any]) -> dict[str, Any]:
+    def end(self, message: End) -> dict[str, Any]: ...
+
+
+class NoTracker:
+    """Records nothing: ``tracking=none``."""
+
+    def start(self, message: Start) -> None: ...
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def end(self, message: End) -> dict[str, Any]:
         return {}
 
 
@@ -125,25 +137,25 @@ class MLflowTracker:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._run = str(folder)
+        self._run = folder
         self._pending: list[tuple[str, float, int, int]] = []
         self._sent = time.monotonic()
 
-    def start(self, about: Mapping[str, Any]) -> None:
-        """Begin, or go on with, an MLflow run; ``about`` as ``worker.start`` takes it."""
-        worker().send({"do": "start", "run": self._run, **about})
+    def start(self, message: Start) -> None:
+        """Begin an MLflow run, or continue one."""
+        worker().send(self._run, message)
 
     def run_id(self) -> str:
-        """The id of the MLflow run; waits until it is there."""
-        answer: str = worker().ask({"do": "id", "run": self._run})["run_id"]
+        """The id of the MLflow run; waits until the run exists."""
+        answer: str = worker().ask(self._run, AskId())["run_id"]
         return answer
 
     def discard(self) -> None:
-        """Take a run back that turned out to have no work."""
-        worker().send({"do": "discard", "run": self._run})
+        """Delete the run, because the sweep that it stands for never started."""
+        worker().send(self._run, Discard())
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Record values at a number of updates; those that are not finite stay out (MLflow's pages break)."""
+        """Record values at a number of updates; NaN and infinity stay out (MLflow's pages break)."""
         now = time.time_ns() // 1_000_000
         self._pending += [(name, value, now, step) for name, value in values.items() if isfinite(value)]
         if len(self._pending) >= PENDING or time.monotonic() - self._sent > PENDING_SECONDS:
@@ -152,24 +164,14 @@ class MLflowTracker:
     def _send_pending(self) -> None:
         self._sent = time.monotonic()
         if self._pending:
-            worker().send({"do": "metrics", "run": self._run, "values": self._pending})
+            worker().send(self._run, Metrics(self._pending))
             self._pending = []
 
-    def end(self, status: str, results: Mapping[str, Any]) -> dict[str, Any]:
-        """Draw the figures, record the files and end the run; returns its id and where it can be seen.
-
-        The figures are drawn here: after a short run the tracking process is still busy importing MLflow.
-
-        Args:
-            status: MLflow's word: FINISHED, FAILED or KILLED.
-            results: what is drawn, as ``figures.draw_results`` takes it; tags, files and the model, as the
-                worker's ``RecordedRun.end`` does.
+    def end(self, message: End) -> dict[str, Any]:
+        """Record what is left and end the run; returns the run's id, its experiment's id and the store.
 
         Raises:
             TrackingError: something could not be recorded.
         """
-        from ..figures.run import draw_results
-
         self._send_pending()
-        draw_results(Path(self._run), results)
-        return worker().ask({"do": "end", "run": self._run, "status": status, **results})
+        return worker().ask(self._run, message)

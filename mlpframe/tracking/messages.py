@@ -1,16 +1,155 @@
-"""What a tracker is told."""
+"""What a tracker is told: one dataclass for each kind of message, and its form on the way to the worker.
+
+The training process builds the messages, the tracking process (``worker``) reads them. Between the two a
+message is one line of JSON.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..api import Table
-from ..training.data.prepare import Data
+if TYPE_CHECKING:
+    from ..api.dataset import Table
+    from ..training.data.prepare import Data
 
 DIGEST_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """One part of a run's data: training, validation or test rows.
+
+    Args:
+        name: the data set's name.
+        context: which part.
+        digest: eight hexadecimal digits that identify the rows.
+    """
+
+    name: str
+    context: str
+    digest: str
+    rows: int
+    features: int
+    outputs: int
+    task: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin an MLflow run, or continue one.
+
+    Args:
+        uri: the store.
+        experiment: the MLflow experiment's name.
+        name: the run's name for people.
+        tags, params: recorded at once.
+        data: the parts of the data.
+        parent: the id of the run that this run is a child of.
+        run_id: the id of the run to continue; ``None`` for a new run.
+    """
+
+    uri: str
+    experiment: str
+    name: str
+    tags: dict[str, str]
+    params: dict[str, Any] = field(default_factory=dict)
+    data: list[DataPart] = field(default_factory=list)
+    parent: str | None = None
+    run_id: str | None = None
+
+    def __post_init__(self) -> None:
+        parts = [part if isinstance(part, DataPart) else DataPart(**part) for part in self.data]
+        object.__setattr__(self, "data", parts)  # after the way through JSON they are mappings
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Values of metrics, each as (name, value, milliseconds since 1970, number of parameter updates)."""
+
+    values: Sequence[tuple[str, float, int, int]]
+
+
+@dataclass(frozen=True)
+class AskId:
+    """Answer with the id of the MLflow run."""
+
+
+@dataclass(frozen=True)
+class Discard:
+    """Delete the run, because the sweep that it stands for never started."""
+
+
+@dataclass(frozen=True)
+class ModelInterface:
+    """What goes into a model and comes out of it."""
+
+    inputs: int
+    outputs: int
+    dtype: str
+
+
+@dataclass(frozen=True)
+class End:
+    """End the run, and answer where it is recorded.
+
+    Args:
+        status: MLflow's word: FINISHED, FAILED or KILLED.
+        tags: recorded at the end.
+        files: subfolders of the run's folder to keep as artifacts.
+        model: what the model in ``model/model.npz`` takes and returns; ``None``: there is no model to log.
+    """
+
+    status: str
+    tags: dict[str, str] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    model: ModelInterface | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, dict):  # after the way through JSON
+            object.__setattr__(self, "model", ModelInterface(**self.model))
+
+
+Message = Start | Metrics | AskId | Discard | End
+KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Start, Metrics, AskId, Discard, End)}
+
+
+def encode(run: Path, message: Message) -> bytes:
+    """A message about the run in a folder as one line of JSON."""
+    content = {"kind": type(message).__name__, "run": str(run), "message": asdict(message)}
+    return json.dumps(content).encode() + b"\n"
+
+
+def decode(line: bytes) -> tuple[Path, Message]:
+    """The run's folder and the message that ``encode`` made a line of."""
+    content = json.loads(line)
+    return Path(content["run"]), KINDS[content["kind"]](**content["message"])
+
+
+def data_parts(data: Data) -> list[DataPart]:
+    """The parts of a run's data, as a tracker records them."""
+    tables = {"train": data.train, "validation": data.validation, "test": data.test}
+    return [
+        DataPart(
+            name=data.name,
+            context=context,
+            digest=digest(table),
+            rows=len(table),
+            features=table.x.shape[1],
+            outputs=data.splits.n_outputs,
+            task=data.splits.task,
+            dtype=str(table.x.dtype),
+        )
+        for context, table in tables.items()
+        if table is not None
+    ]
 
 
 def digest(table: Table) -> str:
@@ -20,22 +159,3 @@ def digest(table: Table) -> str:
         sha.update(f"{array.shape}{array.dtype}".encode())
         sha.update(np.ascontiguousarray(array[:DIGEST_ROWS]).data)
     return sha.hexdigest()[:8]
-
-
-def describe(data: Data) -> list[dict[str, Any]]:
-    """The parts of the data as plain values, for a tracker."""
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    return [
-        {
-            "name": data.name,
-            "context": context,
-            "digest": digest(table),
-            "rows": len(table),
-            "features": table.x.shape[1],
-            "outputs": data.splits.n_outputs,
-            "task": data.splits.task,
-            "dtype": str(table.x.dtype),
-        }
-        for context, table in parts.items()
-        if table is not None
-    ]

@@ -1,4 +1,7 @@
-"""A trained model as MLflow's pyfunc: MLflow runs this file to load it."""
+"""A trained model as MLflow's pyfunc: MLflow runs this file to load it.
+
+MLflow copies the file beside the model, and runs the copy for years: so it imports public names only.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from ..training.predictor import Predictor
+from mlpframe.training import Predictor
 
 
 class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .messages import AskId, DataPart, Discard, End, Message, Metrics, ModelInterface, Start, decode
 from .retry import persistently
 
 FLUSH_SECONDS = 1.0
@@ -33,55 +34,45 @@ PARAM_LENGTH = 6000
 
 
 class RecordedRun:
-    """One MLflow run.
+    """One MLflow run, of the run in a folder."""
 
-    Args:
-        about: ``uri``, ``experiment``, ``name``, ``tags``, ``params``, ``data`` (parts as ``data.describe``
-            returns them), ``parent`` or null, ``run_id`` of a run to go on with or null, and ``run``: its
-            folder.
-    """
-
-    def __init__(self, about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, start: Start) -> None:
         from filelock import FileLock
         from mlflow.entities import RunStatus
 
         from . import store
 
-        self.folder = Path(about["run"])
+        self.folder = folder
         self._lock = FileLock(self.folder / "mlflow.lock")
         self._lock.acquire()  # the process of a run that was killed may still be recording
-        self.uri: str = about["uri"]
+        self.uri = start.uri
         self.client = persistently(lambda: store.client(self.uri))
         self._pending: list[tuple[str, float, int, int]] = []
         self._known: set[tuple[str, int]] = set()
-        if about["run_id"]:
-            self.id: str = about["run_id"]
+        if start.run_id is not None:
+            self.id = start.run_id
             self.experiment = str(self.client.get_run(self.id).info.experiment_id)
             self._known = persistently(self._recorded)
             persistently(lambda: self.client.update_run(self.id, RunStatus.to_string(RunStatus.RUNNING)))
-            self._set_tags(about["tags"])
+            self._set_tags(start.tags)
             return
         tags = {
             "mlflow.user": getpass.getuser(),
             "mlflow.source.name": "mlpframe",
             "mlflow.source.type": "LOCAL",
             **_git_tags(),
-            **about["tags"],
+            **start.tags,
         }
-        if about["parent"]:
-            tags["mlflow.parentRunId"] = about["parent"]
-        self.experiment = persistently(
-            lambda: store.experiment_id(self.client, self.uri, about["experiment"])
-        )
-        made = persistently(
-            lambda: self.client.create_run(self.experiment, run_name=about["name"], tags=tags)
-        )
+        if start.parent is not None:
+            tags["mlflow.parentRunId"] = start.parent
+        self.experiment = persistently(lambda: store.experiment_id(self.client, self.uri, start.experiment))
+        made = persistently(lambda: self.client.create_run(self.experiment, run_name=start.name, tags=tags))
         self.id = str(made.info.run_id)
         (self.folder / "mlflow.json").write_text(
             json.dumps({"run_id": self.id, "uri": self.uri, "experiment_id": self.experiment})
         )
-        persistently(lambda: self._log_params(about["params"]))
-        persistently(lambda: self._log_data(about["data"]))
+        persistently(lambda: self._log_params(start.params))
+        persistently(lambda: self._log_data(start.data))
 
     def _set_tags(self, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
@@ -99,20 +90,20 @@ class RecordedRun:
         for start in range(0, len(items), PARAMS):
             self.client.log_batch(self.id, params=items[start : start + PARAMS])
 
-    def _log_data(self, parts: Sequence[Mapping[str, Any]]) -> None:
+    def _log_data(self, parts: Sequence[DataPart]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         inputs = []
         for part in parts:
-            profile = {key: part[key] for key in ("rows", "features", "outputs", "task", "dtype")}
+            profile = {key: getattr(part, key) for key in ("rows", "features", "outputs", "task", "dtype")}
             dataset = Dataset(
-                name=part["name"],
-                digest=part["digest"],
+                name=part.name,
+                digest=part.digest,
                 source_type="mlpframe",
-                source=json.dumps({"dataset": part["name"]}),
+                source=json.dumps({"dataset": part.name}),
                 profile=json.dumps(profile),
             )
-            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", part["context"])]))
+            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", part.context)]))
         if inputs:
             self.client.log_inputs(self.id, inputs)
 
@@ -131,13 +122,8 @@ class RecordedRun:
             self.client.log_batch(self.id, metrics=batch)
             del self._pending[:BATCH]
 
-    def end(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Record what is left and the files of the folder, end the run.
-
-        Args:
-            message: ``status``, and where it has them ``tags``, ``model`` (what ``predictor.save_model``
-                returned) and ``files``: parts of the run's folder to keep as artifacts.
-        """
+    def end(self, message: End) -> dict[str, Any]:
+        """Record what is left and the files of the folder, end the run; returns where it is recorded."""
         give_up = time.monotonic() + RETRY_SECONDS
         while True:
             try:
@@ -147,22 +133,22 @@ class RecordedRun:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(1)
-        for part in message.get("files", ()):
+        for part in message.files:
             if (self.folder / part).is_dir():
                 persistently(partial(self.client.log_artifacts, self.id, str(self.folder / part), part))
-        if message.get("model"):
-            persistently(lambda: self._log_model(message["model"]))
-        self._set_tags(message.get("tags", {}))
-        persistently(lambda: self.client.set_terminated(self.id, message["status"]))
+        if message.model is not None:
+            persistently(partial(self._log_model, message.model))
+        self._set_tags(message.tags)
+        persistently(lambda: self.client.set_terminated(self.id, message.status))
         self._lock.release()
         return {"run_id": self.id, "experiment_id": self.experiment, "uri": self.uri}
 
     def discard(self) -> None:
-        """Take the run back: what it was for did not start."""
+        """Delete the run, because the sweep that it stands for never started."""
         self.client.set_terminated(self.id, "FAILED")
         self.client.delete_run(self.id)
 
-    def _log_model(self, about: Mapping[str, Any]) -> None:
+    def _log_model(self, model: ModelInterface) -> None:
         import mlflow
         import numpy as np
         from mlflow.models import ModelSignature
@@ -170,10 +156,10 @@ class RecordedRun:
 
         import mlpframe
 
-        dtype = np.dtype(about["dtype"])
+        dtype = np.dtype(model.dtype)
         signature = ModelSignature(
-            Schema([ColSpec("double")] * about["n_in"]),  # unlike a tensor's type, also takes float32
-            Schema([TensorSpec(dtype, (-1, about["n_outputs"]))]),
+            Schema([ColSpec("double")] * model.inputs),  # unlike a tensor's type, also takes float32
+            Schema([TensorSpec(dtype, (-1, model.outputs))]),
         )
         mlflow.set_tracking_uri(self.uri)
         with mlflow.start_run(run_id=self.id):
@@ -190,38 +176,41 @@ class Recorder:
     """The open runs of one training process."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, RecordedRun] = {}
-        self._failed: dict[str, str] = {}
+        self._runs: dict[Path, RecordedRun] = {}
+        self._failed: dict[Path, str] = {}
 
-    def handle(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Carry out one message; an answer for ``end`` and ``start_parent``."""
-        run = message["run"]
-        match message["do"]:
-            case "start":
+    def handle(self, folder: Path, message: Message) -> dict[str, Any] | None:
+        """Carry out one message about the run in a folder; returns the answer to ``AskId`` and ``End``."""
+        match message:
+            case Start():
                 try:
-                    self._runs[run] = RecordedRun(message)
+                    self._runs[folder] = RecordedRun(folder, message)
                 except Exception as error:
-                    self._failed[run] = _reason(error)
-            case "metrics":
-                if run in self._runs:
-                    self._runs[run].add(message["values"])
-            case "discard":
-                if run in self._runs:
-                    self._runs.pop(run).discard()
-            case "id":
-                return {"error": self._failed[run]} if run in self._failed else {"run_id": self._runs[run].id}
-            case "end":
-                if run in self._failed:
-                    return {"error": self._failed.pop(run)}
-                try:
-                    return self._runs[run].end(message)
-                except Exception as error:
-                    with suppress(Exception):  # no run may seem to go on for ever
-                        self._runs[run].client.set_terminated(self._runs[run].id, "FAILED")
-                    return {"error": _reason(error)}
-                finally:
-                    self._runs.pop(run, None)
+                    self._failed[folder] = _reason(error)
+            case Metrics():
+                if folder in self._runs:
+                    self._runs[folder].add(message.values)
+            case Discard():
+                if folder in self._runs:
+                    self._runs.pop(folder).discard()
+            case AskId():
+                if folder in self._failed:
+                    return {"error": self._failed[folder]}
+                return {"run_id": self._runs[folder].id}
+            case End():
+                return self._end(folder, message)
         return None
+
+    def _end(self, folder: Path, message: End) -> dict[str, Any]:
+        if folder in self._failed:
+            return {"error": self._failed.pop(folder)}
+        run = self._runs.pop(folder)
+        try:
+            return run.end(message)
+        except Exception as error:
+            with suppress(Exception):  # no run may seem to go on for ever
+                run.client.set_terminated(run.id, "FAILED")
+            return {"error": _reason(error)}
 
     def flush(self) -> None:
         for run in self._runs.values():
@@ -233,11 +222,8 @@ class Recorder:
     def abandon(self) -> None:
         """The training process is gone: record what arrived, mark its runs."""
         for run in self._runs.values():
-            from ..figures.run import draw_results
-
             try:
-                draw_results(run.folder, {})
-                run.end({"status": "KILLED", "tags": {"mlpframe.status": "killed"}, "files": ["checkpoints"]})
+                run.end(End("KILLED", {"mlpframe.status": "killed"}, ["checkpoints"]))
             except Exception:
                 traceback.print_exc()
 
@@ -281,7 +267,7 @@ def main() -> None:
             line = messages.get(timeout=FLUSH_SECONDS if prefetched else 0.01)
             if line is None:
                 break
-            answer = recorder.handle(json.loads(line))
+            answer = recorder.handle(*decode(line))
             if answer is not None:
                 print(json.dumps(answer), file=answers, flush=True)
         except queue.Empty:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from math import ceil, isfinite
@@ -41,13 +42,9 @@ class Interrupted(BaseException):
 
 
 class Tracker(Protocol):
-    """Where a run is recorded."""
-
-    def start(self, about: Mapping[str, Any]) -> None: ...
+    """Where the metrics of a run go."""
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None: ...
-
-    def end(self, status: str, results: Mapping[str, Any]) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -222,8 +219,7 @@ class Trainer:
             Diverged: a loss is not finite; the last checkpoint is from before.
             Interrupted: ``interrupt`` was called; all state has been saved as ``last``.
         """
-        for callback in self.callbacks.values():
-            callback.on_start(self)
+        self._tell("on_start")
         try:
             while self.epoch < self.epochs and self.stop_reason is None:
                 yield from self._advance()
@@ -235,12 +231,21 @@ class Trainer:
                 if self.signum is not None:
                     raise Interrupted(self.signum)
         except BaseException as error:
-            for callback in self.callbacks.values():
-                callback.on_failure(self, error)
+            self._tell("on_failure", error)
             raise
-        for callback in self.callbacks.values():
-            callback.on_end(self)
+        self._tell("on_end")
         self._write_checkpoints()
+
+    def _tell(self, event: str, *more: object) -> None:
+        """Call a method of every callback; an error of a callback that only shows something ends no run."""
+        for name, callback in self.callbacks.items():
+            try:
+                getattr(callback, event)(self, *more)
+            except Exception as error:
+                if not callback.only_shows:
+                    raise
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                print(f"callbacks.{name} failed, and the run goes on: {reason}", file=sys.stderr)
 
     def interrupt(self, signum: int) -> None:
         """Ask the run to save its state and stop after this block of batches; safe in a signal handler."""
@@ -293,8 +298,7 @@ class Trainer:
                 schedule.observe(progress.rate_window.take())
         if stop % settings.log_every == 0:
             self.log({"train/loss_window": progress.log_window.take(), "lr": lrs[-1]})
-            for callback in self.callbacks.values():
-                callback.on_window(self)
+            self._tell("on_window")
 
     def _block(self, start: int) -> tuple[int, np.ndarray[Any, np.dtype[np.intp]]]:
         """Where the block that begins at step ``start`` ends, and its rows."""
@@ -334,8 +338,7 @@ class Trainer:
         if self.schedule.observes == "epoch":
             self.schedule.observe(values.get("val/loss", values["train/loss"]))
         self.log(values)
-        for callback in self.callbacks.values():
-            callback.on_epoch(self)
+        self._tell("on_epoch")
 
     def _metric_names(self) -> list[str]:
         names = ["train/loss"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec
 
 from mlpframe.api import Run
 
@@ -10,6 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 120
+P = ParamSpec("P")
+
+
+def plain_text(draw: Callable[P, None]) -> Callable[P, None]:
+    """Let a function that draws show texts as they are: ``$`` in the name of a class begins no formula."""
+
+    @wraps(draw)
+    def drawing(*args: P.args, **kwargs: P.kwargs) -> None:
+        from matplotlib import rc_context
+
+        with rc_context({"text.parse_math": False}):
+            draw(*args, **kwargs)
+
+    return drawing
 
 
 def due(every: int, run: Run) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from mlpframe.api import Array, Callback, Run, UsageError, check_range, register
 
-from ._figures import due, save
+from ._figures import due, plain_text, save
 
 POINTS = 2000
 """Training rows that are drawn at most."""
@@ -28,6 +28,8 @@ class DecisionBoundary(Callback):
         resolution: places along each side, at least 2.
     """
 
+    only_shows = True
+
     def __init__(self, *, every: int = 0, resolution: int = 300) -> None:
         check_range("every", every, minimum=0)
         check_range("resolution", resolution, minimum=2)
@@ -48,6 +50,7 @@ class DecisionBoundary(Callback):
     def on_end(self, run: Run) -> None:
         self._draw(run, at_end=True)
 
+    @plain_text
     def _draw(self, run: Run, *, at_end: bool) -> None:
         from matplotlib import colormaps  # here: training without pictures does not need it
         from matplotlib.figure import Figure

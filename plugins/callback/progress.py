@@ -22,12 +22,14 @@ class ProgressDisplay(Callback):
         every_seconds: a plain line at most this often, at least 0; first and last epoch always have one.
     """
 
+    only_shows = True
+
     def __init__(self, *, style: str = "auto", every_seconds: float = 1.0) -> None:
         if style not in ("auto", "bar", "lines"):
             raise ValueError(f"style must be auto, bar or lines, not {style!r}")
         check_range("every_seconds", every_seconds, minimum=0)
         self.style, self.every_seconds = style, every_seconds
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
         self._bar: Progress | None = None
         self._printed = 0.0
         self._started = 0.0
@@ -37,9 +39,9 @@ class ProgressDisplay(Callback):
         self._started, self._first_step = time.monotonic(), run.step
         if self.style == "bar" or (self.style == "auto" and self._console.is_terminal):
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[text]}"),
+                TextColumn("{task.fields[text]}", markup=False),
                 TimeRemainingColumn(),
                 console=self._console,
                 refresh_per_second=4,

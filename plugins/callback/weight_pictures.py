@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpframe.api import Array, Callback, Run, UsageError, check_range, register
 
-from ._figures import due, save
+from ._figures import due, plain_text, save
 
 
 @register("weight_pictures")
@@ -24,6 +24,8 @@ class WeightPictures(Callback):
         every: draw also after every so many epochs; 0: only after the run.
         units: draw the first of the units, at most so many, at least 1.
     """
+
+    only_shows = True
 
     def __init__(self, *, every: int = 0, units: int = 100) -> None:
         check_range("every", every, minimum=0)
@@ -43,6 +45,7 @@ class WeightPictures(Callback):
     def on_end(self, run: Run) -> None:
         self._draw(run, at_end=True)
 
+    @plain_text
     def _draw(self, run: Run, *, at_end: bool) -> None:
         from matplotlib.figure import Figure  # here: training without pictures does not need it
 

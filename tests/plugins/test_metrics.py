@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from mlpframe import registries
 from mlpframe.api import Array, Metric, UsageError
-from mlpframe.figures.run import draw_results
+from mlpframe.figures.run import draw_arrays
 from tests.running import mlpframe, the_run
 
 METRICS = registries["metric"].names()
@@ -352,16 +352,16 @@ PNG = b"\x89PNG"
 
 def test_arrays_of_any_shape_are_drawn(tmp_path: Path) -> None:
     shapes = {"square": (3, 3), "table": (3, 2), "bare": (4, 5), "line": (3,), "cube": (3, 2, 2), "dot": ()}
-    arrays = {name: np.ones(shape).tolist() for name, shape in shapes.items()}
+    arrays = {name: np.ones(shape) for name, shape in shapes.items()}
     columns = {name: ("low", "high") if name == "table" else () for name in shapes}
-    draw_results(tmp_path, {"arrays": arrays, "columns": columns, "class_names": ("a", "b", "c")})
+    draw_arrays(arrays, ("a", "b", "c"), columns, tmp_path / "figures")
     for name in shapes:
         assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(PNG)
 
 
 def test_values_have_arrays_too(tmp_path: Path) -> None:
-    arrays = {"pairs": [[1.0, 2.0], [3.0, math.nan]]}
-    draw_results(tmp_path, {"arrays": arrays, "columns": {"pairs": ()}, "class_names": ()})
+    arrays = {"pairs": np.array([[1.0, 2.0], [3.0, math.nan]])}
+    draw_arrays(arrays, (), {"pairs": ()}, tmp_path / "figures")
     assert (tmp_path / "figures" / "pairs.png").read_bytes().startswith(PNG)
 
 

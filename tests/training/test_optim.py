@@ -10,8 +10,9 @@ from hydra import compose, initialize_config_dir
 
 from mlpframe import registries
 from mlpframe.api import Array, Optimizer, UpdateRules, UsageError
-from mlpframe.config import flat, read_root, store_configs
+from mlpframe.config import flat, read_root
 from mlpframe.discovery import beside_or_inside
+from mlpframe.runs.compose import prepare_hydra
 from mlpframe.training import optim
 from mlpframe.training.engines import create_engine
 from mlpframe.training.network import Network, build_layers
@@ -347,7 +348,7 @@ def test_rules_out_of_range_are_refused(option: str, value: Any, message: str) -
 
 
 def test_rules_can_be_given_on_the_command_line() -> None:
-    store_configs()
+    prepare_hydra()
     with initialize_config_dir(str(beside_or_inside("conf")), version_base="1.3"):
         root = read_root(
             compose(
@@ -387,7 +388,7 @@ def test_rules_can_be_given_on_the_command_line() -> None:
     [("ema", "{name: adam, beta1: 0.8}"), ("lookahead", "muon"), ("swa", "{name: momentum}")],
 )
 def test_an_inner_optimizer_can_be_given_on_the_command_line(name: str, inner: str) -> None:
-    store_configs()
+    prepare_hydra()
     with initialize_config_dir(str(beside_or_inside("conf")), version_base="1.3"):
         root = read_root(compose("config", [f"optimizer={name}", f"optimizer.inner={inner}"]))
     made = registries["optimizer"].create(root.optimizer)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...runs.terminal import new_console
+
 if TYPE_CHECKING:
     from ...analysis.comparison import Comparison
     from ...tracking.reading import StoredRun
@@ -21,12 +23,9 @@ def picture(comparison: Comparison) -> str:
 
 
 def print_comparisons(comparisons: Sequence[Comparison], notes: Sequence[str]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 200
+    console = new_console()
     for comparison in comparisons:
         for title, rows in _tables(comparison):
             table = Table(title=title, title_justify="left")

@@ -22,7 +22,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ...outputs import OUTPUTS, store_uri
 from ...runs.folder import STATUS, RunFolder
+from ...runs.signals import STOPPING, on_signal
+from ...runs.terminal import new_console
 from ...tracking.client import MLflowTracker, TrackingError
+from ...tracking.messages import End, Start
 from .plan import Job, jobs
 
 if TYPE_CHECKING:
@@ -55,7 +58,7 @@ def report(quick: bool, out: Path | None, at_once: int, data_dir: str | None, ur
     own = [*([f"data_dir={data_dir}"] if data_dir else []), *([f"tracking.uri={uri}"] if uri else []), QUIET]
     planned = [Task(job, folder / "runs" / job.name, own) for job in jobs(quick=quick)]
     tracker = _start_parent(folder, store_uri(uri), quick=quick)
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console(soft_wrap=True)
     status = "failed"
     try:
         code = _run_all(
@@ -131,7 +134,7 @@ def _run_all(
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(at_once, spawn, _attach, (os.getpid(),))
     try:
-        with _passing_signals_on(), _progress(len(tasks), console) as progress:
+        with on_signal(_stop_children), _progress(len(tasks), console) as progress:
             futures: dict[Future[tuple[str, str | None, int]], Task] = {
                 pool.submit(_run_task, task, parent, at_once): task for task in tasks
             }
@@ -151,7 +154,7 @@ def _run_all(
     finally:
         pool.shutdown(cancel_futures=True)
     for task, status, reason, _ in failed:
-        console.print(f"{task.job.name} ({' '.join(task.overrides)}) {status}: {reason}", markup=False)
+        console.print(f"{task.job.name} ({' '.join(task.overrides)}) {status}: {reason}")
     return max((code for *_, code in failed), default=0)
 
 
@@ -167,25 +170,13 @@ def _attach(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-@contextmanager
-def _passing_signals_on() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the processes that train; they save their state."""
-
-    def stop(number: int, _: Any) -> None:
-        for other in before:
-            signal.signal(other, signal.SIG_IGN)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise SystemExit(128 + number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop_children(number: int) -> None:
+    """Let Ctrl-C and SIGTERM stop the processes that train, with their state saved; ignore later ones."""
+    for other in STOPPING:
+        signal.signal(other, signal.SIG_IGN)
+    for child in multiprocessing.active_children():
+        child.terminate()
+    raise SystemExit(128 + number)
 
 
 @contextmanager
@@ -210,23 +201,20 @@ def _progress(total: int, console: Console) -> Iterator[Any]:
 def _start_parent(folder: Path, uri: str, *, quick: bool) -> MLflowTracker:
     tracker = MLflowTracker(folder)
     tracker.start(
-        {
-            "uri": uri,
-            "experiment": "mlpframe",
-            "parent": None,
-            "run_id": RunFolder(folder).mlflow_run(),
-            "name": "report, small version" if quick else "report",
-            "tags": {"mlpframe.status": "running", "mlpframe.sweep": "true"},
-            "params": {},
-            "data": [],
-        }
+        Start(
+            uri=uri,
+            experiment="mlpframe",
+            name="report, small version" if quick else "report",
+            tags={"mlpframe.status": "running", "mlpframe.sweep": "true"},
+            run_id=RunFolder(folder).mlflow_run(),
+        )
     )
     return tracker
 
 
 def _end_parent(tracker: MLflowTracker, status: str, console: Console) -> dict[str, Any]:
     try:
-        return tracker.end(STATUS[status], {"tags": {"mlpframe.status": status}, "files": ["page"]})
+        return tracker.end(End(STATUS[status], {"mlpframe.status": status}, ["page"]))
     except TrackingError as error:
         console.print(f"MLflow did not record the report: {error}")
         return {}

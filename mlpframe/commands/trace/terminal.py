@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...runs.terminal import new_console
 from .layout import Block, justify
 
 
 def print_blocks(parts: Iterable[Block]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 200  # nothing is folded for a file
+    console = new_console()
     for number, part in enumerate(parts):
         if number:
             console.print()

@@ -1,0 +1,52 @@
+"""``mlpframe --help``: the commands, the groups and the whole configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from ..registry import UsageError
+from ..runs.compose import as_yaml, compose
+from ..runs.keys import CHOSEN, choices
+from ..runs.terminal import new_console
+
+HELP = ("--help", "-h")
+INTRODUCTION = """\
+mlpframe: train a multilayer perceptron in plain NumPy, one MLflow run for each command.
+
+  python -m mlpframe [key=value ...]                  train
+  python -m mlpframe -m lr=0.1,0.03 seed=0,1          a sweep: one run for each combination
+  python -m mlpframe replicas=8 [key=value ...]       eight seeds, trained together as one program
+  python -m mlpframe list [kind] [name]               what there is: options, types, defaults
+  python -m mlpframe lr-range [key=value ...]         find a learning rate
+  python -m mlpframe check, new                       is a component right; begin a new component
+  python -m mlpframe compare RUNS ...                 means, intervals and tests over recorded runs
+  python -m mlpframe trace                            one example by hand, every derivative
+  python -m mlpframe report                           the report's experiments, printed beside measured
+  python -m mlpframe ui                               look at the runs in MLflow's pages
+
+Knobs: seed, lr (null: the optimizer's own), epochs, batch_size, dtype (float32, float64), log_every
+(steps a loss window is averaged over), shuffle, final (train on training and validation data, then
+test), engine, threads, data_dir, run_name, tags, resume (a run's id or folder, or auto)."""
+
+
+def show_help(arguments: Sequence[str]) -> int:
+    """Print the help, with the configuration that the overrides among the arguments compose.
+
+    Raises:
+        UsageError: an override is wrong, or a flag does not go with ``--help``.
+    """
+    overrides = [argument for argument in arguments if argument not in HELP]
+    flags = [argument for argument in overrides if argument.startswith("-")]
+    if flags:
+        raise UsageError(f"--help goes with key=value only, not with {flags[0]}")
+    config = compose(overrides)
+    say = new_console().print
+    say(Text(INTRODUCTION))
+    say("\n== Groups: choose with group=name ==\n")
+    for group in sorted(CHOSEN):
+        say(Text(f"{group}: {', '.join(choices(group))}"))
+    say("\n== Configuration: set with key=value, e.g. model.hidden=[300] ==\n")
+    say(Text(as_yaml(config)), soft_wrap=True)
+    return 0

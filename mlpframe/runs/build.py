@@ -1,0 +1,164 @@
+"""From a checked configuration to a trainer that is ready to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from ..api import Loss, Schedule, UsageError
+from ..config import Root, flat
+from ..registry import registries
+from ..training import checkpoint
+from ..training.data.pipeline import Pipeline
+from ..training.data.prepare import Data, data_folder, load_data, same
+from ..training.engines import create_engine
+from ..training.network import Network, create_layers
+from ..training.optim import Updater
+from ..training.rng import Streams
+from ..training.trainer import Settings, Tracker, Trainer
+from .request import Request
+
+FREE = ("resume", "epochs", "threads", "data_dir", "run_name", "tags", "tracking")
+"""What may differ between a run and its continuation."""
+PROGRESS = "progress"
+"""The callback that shows how far a run is; without it, a command is silent but for errors."""
+
+
+@contextmanager
+def blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
+    """Limit BLAS to a number of threads, or to this job's share of the processors; yields the number.
+
+    One processor is left to the tracking process: BLAS threads that wait for each other stop whenever one
+    of them has to share its processor.
+    """
+    free = max(1, len(os.sched_getaffinity(0)) - 1)
+    number = max(1, free // jobs) if threads == "auto" else int(threads)
+    with threadpool_limits(number, user_api="blas"):
+        yield number
+
+
+def build_trainer(
+    root: Root,
+    request: Request,
+    threads: int,
+    *,
+    tracker: Tracker,
+    first: Trainer | None = None,
+    schedule: Schedule | None = None,
+    validate: bool = True,
+) -> Trainer:
+    """Build the run. All that can be wrong with a request is found here, before anything is recorded.
+
+    Args:
+        root, request: what is wanted.
+        threads: BLAS threads, for the record.
+        tracker: where metrics go.
+        first: the first of several trainers that run together: it alone shows progress, and equal data are
+            kept once.
+        schedule: used instead of the configuration's.
+        validate: whether the validation part is evaluated after each epoch.
+    """
+    folder = request.folder
+    loss: Loss = registries["loss"].create(root.loss)
+    optimizer = registries["optimizer"].create(root.optimizer)
+    schedule = schedule or registries["schedule"].create(root.schedule)
+    dataset = request.dataset or registries["dataset"].create(root.dataset)
+    metrics = {name: registries["metric"].create(options) for name, options in root.metrics.items()}
+    callbacks = {
+        name: registries["callback"].create(options)
+        for name, options in root.callbacks.items()
+        if first is None or name != PROGRESS
+    }
+    streams = Streams(root.seed)
+    dtype = str(root.dtype.value)
+    data = load_data(dataset, data_folder(root.data_dir), dtype, streams, final=root.final)
+    if first is not None and same(data, first.data):
+        data = first.data
+    if not validate:
+        data = replace(data, validation=None)
+    transforms = {name: registries["transform"].create(options) for name, options in root.transforms.items()}
+    pipeline = Pipeline(transforms, data.splits, streams)
+    network = _build_network(root, data, loss, dtype, streams, mixed=pipeline.mixes)
+    network.learn(data.train.x)
+    updater = Updater(optimizer, network)
+    trainer = Trainer(
+        network=network,
+        updater=updater,
+        schedule=schedule,
+        engine=create_engine(root.engine, network, updater, root.batch_size),
+        data=data,
+        pipeline=pipeline,
+        metrics={name: metric for name, metric in metrics.items() if data.splits.task in metric.tasks},
+        callbacks=callbacks,
+        tracker=tracker,
+        streams=streams,
+        settings=Settings(
+            optimizer.default_lr if root.lr is None else root.lr,
+            root.epochs,
+            root.batch_size,
+            root.log_every,
+            root.shuffle,
+        ),
+        folder=folder.path,
+        title=root.run_name or " ".join([data.name, optimizer.name, schedule.name]),
+        about={"config": plain(root), "overrides": list(request.overrides), "threads": threads},
+    )
+    if root.resume and folder.checkpoint.exists():
+        arrays, meta = checkpoint.load(folder.checkpoint)
+        check_same(meta["about"]["config"], plain(root))
+        trainer.restore(arrays, meta)
+    for callback in callbacks.values():
+        callback.check(trainer)
+    return trainer
+
+
+def _build_network(
+    root: Root, data: Data, loss: Loss, dtype: str, streams: Streams, *, mixed: bool
+) -> Network:
+    task, outputs = data.splits.task, data.splits.n_outputs
+    if task not in loss.tasks:
+        losses = registries["loss"]
+        fitting = [name for name in losses.names() if task in losses[name].tasks]  # type: ignore[attr-defined]
+        raise UsageError(
+            f"loss={loss.name} is for {' and '.join(loss.tasks)}, but dataset={data.name} is a {task}; "
+            f"losses for that: {', '.join(fitting)}"
+        )
+    if mixed and not loss.takes_probabilities:
+        losses = registries["loss"]
+        fitting = [name for name in losses.names() if losses[name].takes_probabilities]  # type: ignore[attr-defined]
+        raise UsageError(
+            f"a transform mixes rows, so targets are probabilities, which loss={loss.name} does not take; "
+            f"losses that do: {', '.join(fitting)}"
+        )
+    layers = create_layers(root.model, data.splits.shapes)
+    weighted = data.train.weights is not None
+    n_in, y = data.train.x.shape[1], data.train.y
+    network = Network(layers, loss, n_in, y, dtype, streams, weighted=weighted, mixed=mixed)
+    if network.widths[-1] != outputs:
+        raise UsageError(
+            f"the model has {network.widths[-1]} outputs, but dataset={data.name} needs {outputs}"
+        )
+    network.plan(1, training=False)  # a loss whose options do not fit the number of outputs says so here
+    return network
+
+
+def plain(root: Root) -> dict[str, Any]:
+    """The configuration as plain values."""
+    return {**asdict(root), "dtype": root.dtype.value}
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    old, new = (
+        flat({key: value for key, value in config.items() if key not in FREE}) for config in (before, now)
+    )
+    for key in {**old, **new}:
+        if old.get(key) != new.get(key):
+            raise UsageError(
+                f"a continued run keeps its configuration, but {key} was {old.get(key)} and is "
+                f"{new.get(key)}; what may change: {', '.join(FREE)}"
+            )

@@ -1,0 +1,181 @@
+"""What can be said of a command line before Hydra composes anything: its components, and its keys.
+
+Most mistakes are found here: in a tenth of the time that composing takes, and with a message that names the
+nearest key. What passes is composed by Hydra, which is the last to decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from ..config import DICTS, GROUPS, TRACKING, Root
+from ..discovery import beside_or_inside, preset_folders
+from ..registry import UsageError, nearest, options_of, registries
+from .overrides import Override
+
+NAME = re.compile(r"[A-Za-z_][\w/-]*")
+CHOSEN = (*GROUPS, "tracking", "experiment")
+"""The groups that ``group=name`` chooses from."""
+OWN = ("replicas",)
+"""Keys that the command line has and the configuration has not."""
+
+
+def choices(group: str) -> list[str]:
+    """The names that can be chosen in a group: components and presets."""
+    names = set(registries[group].names()) if group in GROUPS else set()
+    if group == "tracking":
+        names |= set(TRACKING)
+    for folder in _conf_folders():
+        files = (folder / group).rglob("*.yaml")
+        names |= {file.relative_to(folder / group).with_suffix("").as_posix() for file in files}
+    return sorted(names)
+
+
+def components(overrides: Sequence[Override]) -> dict[str, str]:
+    """For each group the component that these overrides choose, presets and defaults followed."""
+    given = {o.key: o.value for o in overrides if o.key in CHOSEN and o.value}
+    chosen: dict[str, str] = {}
+    for group, name in _defaults(beside_or_inside("conf") / "config.yaml", ""):
+        chosen |= _followed(group, name)
+    for group in ("experiment", *GROUPS, "tracking"):
+        chosen |= _followed(group, given.get(group) or "")
+    for group, name in given.items():  # beats what a preset of another group chooses
+        followed = _followed(group, name or "")
+        chosen |= {group: followed[group]} if group in followed else {}
+    return chosen
+
+
+def check(overrides: Sequence[Override], *, sweep: bool = False) -> None:
+    """Refuse what cannot be right.
+
+    Args:
+        overrides: of a command line.
+        sweep: whether values may be lists of choices.
+
+    Raises:
+        UsageError: an unknown name or key, or a value that is no name where a name is expected.
+    """
+    for override in overrides:
+        if override.value is None and override.prefix != "~":
+            raise UsageError(f"{str(override)!r} cannot be read as key=value: expected {override}=<value>")
+        if not sweep:
+            _refuse_choices(override)
+        if override.key in CHOSEN and override.prefix != "~":
+            for name in _names(override.value or "") if sweep else [override.value or ""]:
+                _check_name(override.key, name)
+    if not sweep or not any(o.key in CHOSEN for o in overrides):
+        chosen = components(overrides)
+        for override in overrides:
+            _check_key(override, chosen)
+
+
+def _names(value: str) -> list[str]:
+    """The names that a sweep lists; none where Hydra's functions make them."""
+    return [] if set(value) & set("()*") else [name.strip() for name in value.split(",")]
+
+
+def _refuse_choices(override: Override) -> None:
+    if "," not in (override.value or "") and "(" not in (override.value or ""):
+        return
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        parsed = OverridesParser.create().parse_override(str(override))
+    except OverrideParseException:
+        return  # Hydra says so
+    if parsed.is_sweep_override():
+        raise UsageError(f"{override} asks for several runs: add -m for a sweep")
+
+
+def _check_name(group: str, name: str) -> None:
+    known = choices(group)
+    if group == "experiment" and name in ("", "null"):
+        raise UsageError(f"{group}={name}: expected the name of one; leave it out for none")
+    if not NAME.fullmatch(name) or name == "null":
+        raise UsageError(f"{group}={name}: expected a name; {nearest(name, known)}")
+    if name in known:
+        return
+    if group in GROUPS and any(broken.name == name for broken in registries.broken):
+        registries[group][name]  # raises the reason
+    raise UsageError(f"{group}={name}: there is no {group} {name!r}; {nearest(name, known)}")
+
+
+def _check_key(override: Override, chosen: Mapping[str, str]) -> None:
+    key, root = override.key, override.root
+    if root.partition("/")[0] == "hydra" or "@" in key or key in OWN:
+        return
+    roots = [field.name for field in fields(Root)]
+    if root not in roots:
+        raise UsageError(f"there is no key {key!r}; {_nearest_key(key, chosen)}")
+    if root in DICTS and key == root and not (override.value or "").startswith(("{", "null")):
+        added = f"{root}.{override.value}={{}}"
+        raise UsageError(f"{override}: {root} is a dictionary keyed by name; {added} adds {override.value}")
+    option = key.removeprefix(f"{root}.").partition(".")[0]
+    if root in chosen and key != root and option not in _options(root, chosen[root]):
+        having = [name for name in _names_of(root) if option in _options(root, name)]
+        near = nearest(key, [f"{root}.{name}" for name in _options(root, chosen[root])])
+        hint = f"{root}s with {option}: {', '.join(having[:5])}" if having else near
+        raise UsageError(f"there is no key {key!r} with {root}={chosen[root]}; {hint}")
+
+
+def _nearest_key(key: str, chosen: Mapping[str, str]) -> str:
+    """The end of a message: the keys with the same last part, else those that look like it."""
+    keys = [field.name for field in fields(Root)]
+    keys += [f"{group}.{option}" for group, name in chosen.items() for option in _options(group, name)]
+    leaf = key.rpartition(".")[2]
+    same = sorted(name for name in keys if name.rpartition(".")[2] == leaf)
+    return f"nearest: {', '.join(same)}" if same else nearest(key, keys)
+
+
+def _names_of(group: str) -> Iterable[str]:
+    return registries[group].names() if group in GROUPS else TRACKING
+
+
+def _options(group: str, name: str) -> list[str]:
+    if group in GROUPS:
+        return ["name", *(option.name for option in options_of(registries[group][name]))]
+    return [field.name for field in fields(TRACKING[name])]
+
+
+def _conf_folders() -> list[Path]:
+    return [beside_or_inside("conf"), *preset_folders()]
+
+
+def _followed(group: str, name: str) -> dict[str, str]:
+    """The components that a choice leads to, by group."""
+    if name in (_names_of(group) if group in (*GROUPS, "tracking") else ()):
+        return {group: name}
+    for folder in _conf_folders():
+        file = folder / group / f"{name}.yaml"
+        if name and file.is_file():
+            chosen: dict[str, str] = {}
+            for other, choice in _defaults(file, group):
+                chosen |= _followed(other, choice)
+            return chosen
+    return {}
+
+
+@cache
+def _defaults(file: Path, group: str) -> tuple[tuple[str, str], ...]:
+    """The choices in a YAML file's defaults list, as (group, name)."""
+    return tuple(_entries(yaml.safe_load(file.read_text("utf-8")) or {}, group))
+
+
+def _entries(content: Mapping[str, Any], group: str) -> Iterator[tuple[str, str]]:
+    for entry in content.get("defaults", ()):
+        if isinstance(entry, str):
+            name, _, at = entry.partition("@")
+            yield at or group, name
+        else:
+            for key, name in entry.items():
+                other = str(key).removeprefix("override ").strip().removeprefix("/")
+                if name is not None and not other.startswith("hydra"):
+                    yield other, str(name)

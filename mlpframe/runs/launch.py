@@ -1,0 +1,43 @@
+"""The command without a name: one experiment, a sweep, or what a flag asks to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .compose import prepare_hydra
+from .finding import find_folder
+from .keys import check, components
+from .overrides import CommandLine, Override
+from .request import take_replicas
+from .sweep import new_session
+
+
+def launch(arguments: Sequence[str]) -> int:
+    """Carry out a command line of flags and overrides; returns the exit status.
+
+    Raises:
+        UsageError: the request is wrong; nothing was started, and nothing is left behind.
+    """
+    replicas, line = take_replicas(CommandLine.parse(arguments))
+    check(line.overrides, sweep=line.is_sweep)
+    line = _continued(line)
+    prepare_hydra(None if line.is_sweep else components(line.overrides))
+    with new_session(replicas) as session:
+        return session.run(line.for_hydra())
+
+
+def _continued(line: CommandLine) -> CommandLine:
+    """The command line with the overrides and the folder of the run that ``resume`` means."""
+    resume = line.last("resume")
+    if resume in (None, "", "null"):
+        return line
+    given = line.without("resume")
+    folder = find_folder(str(resume), [str(override) for override in given])
+    if folder is None:
+        return line
+    keys = {override.key for override in given}
+    before = [Override.parse(text) for text in folder.read()["overrides"]]
+    overrides = [*(override for override in before if override.key not in keys), *given]
+    where = [Override("", "resume", str(folder.path)), Override("", "hydra.run.dir", str(folder.path))]
+    return replace(line, overrides=[*overrides, *where])
