@@ -23,14 +23,27 @@ def main() -> None:
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
-    except UsageError as error:
+    except Exception as error:
+        message = _words(error)
+        if message is None:
+            raise
         if debug:
             traceback.print_exc()
-        print(error, file=sys.stderr)
+        print(message, file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
+
+
+def _words(error: Exception) -> str | None:
+    """One to three lines about a wrong request; ``None`` if the error is not the request's."""
+    if isinstance(error, UsageError):
+        return str(error)
+    from .runs.compose import usage_error  # brings Hydra
+
+    found = usage_error(error)
+    return None if found is None else str(found)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -70,7 +70,7 @@ WRONG: list[tuple[Request, tuple[str, ...]]] = [  # and what the answer has to m
     (("callbacks.progress.every_seconds=soon",), ("callbacks.progress.every_seconds", "'soon'")),
     (("optimizer=null",), ("optimizer",)),
     (("+new=1",), ("'new'",)),
-    ((NONE, *SMALL, "model.activation=5"), ("layer", "5")),
+    ((NONE, *SMALL, "model.activation=5"), ("model 'mlp'", "activation", "not 5")),
     ((NONE, *SMALL, "model.init=5"), ("init", "name", "5")),
     ((NONE, *SMALL, "model.init={name: normal, std: wide}"), ("initializer 'normal'", "std", "'wide'")),
     ((NONE, *SMALL, "schedule=warmup", "schedule.then=5"), ("schedule", "name", "not 5")),

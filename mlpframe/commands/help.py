@@ -42,11 +42,13 @@ def show_help(arguments: Sequence[str]) -> int:
     if flags:
         raise UsageError(f"--help goes with key=value only, not with {flags[0]}")
     config = compose(overrides)
-    say = new_console().print
+    console = new_console()
+    say = console.print
     say(Text(INTRODUCTION))
     say("\n== Groups: choose with group=name ==\n")
     for group in sorted(CHOSEN):
-        say(Text(f"{group}: {', '.join(choices(group))}"))
+        names = Text(f"{group}: {', '.join(choices(group))}")
+        say(names, soft_wrap=not console.is_terminal)  # a terminal's lines are broken between words
     say("\n== Configuration: set with key=value, e.g. model.hidden=[300] ==\n")
     say(Text(as_yaml(config)), soft_wrap=True)
     return 0

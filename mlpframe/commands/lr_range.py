@@ -96,6 +96,8 @@ class Growth(Schedule):
     factor = start · (end / start)^(step / (steps − 1))
     """
 
+    name = "growing"
+
     def __init__(self, start: float, end: float, steps: int) -> None:
         self.start, self.end, self.steps = start, end, steps
 

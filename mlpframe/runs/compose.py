@@ -84,6 +84,19 @@ def in_words() -> Iterator[None]:
         raise UsageError(_words(error)) from error
 
 
+def usage_error(error: Exception) -> UsageError | None:
+    """What is wrong with the request in one to three lines; ``None`` if the error is not the request's."""
+    if isinstance(error, UsageError):
+        return error
+    if isinstance(error, MemoryError):
+        return UsageError(f"this does not fit into the memory: {error}")
+    if isinstance(error, OSError) and error.filename is not None:
+        return UsageError(f"{error.filename} cannot be used: {error.strerror}")
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return UsageError(_words(error))
+    return None
+
+
 def _words(error: Exception) -> str:
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} must be given"

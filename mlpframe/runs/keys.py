@@ -121,8 +121,7 @@ def _check_key(override: Override, chosen: Mapping[str, str]) -> None:
     option = key.removeprefix(f"{root}.").partition(".")[0]
     if root in chosen and key != root and option not in _options(root, chosen[root]):
         having = [name for name in _names_of(root) if option in _options(root, name)]
-        near = nearest(key, [f"{root}.{name}" for name in _options(root, chosen[root])])
-        hint = f"{root}s with {option}: {', '.join(having[:5])}" if having else near
+        hint = f"{root}s with {option}: {', '.join(having[:5])}" if having else _nearest_key(key, chosen)
         raise UsageError(f"there is no key {key!r} with {root}={chosen[root]}; {hint}")
 
 

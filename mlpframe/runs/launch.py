@@ -8,7 +8,7 @@ from dataclasses import replace
 from .compose import prepare_hydra
 from .finding import find_folder
 from .keys import check, components
-from .overrides import CommandLine, Override
+from .overrides import COMPLETION, CommandLine, Override
 from .request import take_replicas
 from .sweep import new_session
 
@@ -20,9 +20,11 @@ def launch(arguments: Sequence[str]) -> int:
         UsageError: the request is wrong; nothing was started, and nothing is left behind.
     """
     replicas, line = take_replicas(CommandLine.parse(arguments))
-    check(line.overrides, sweep=line.is_sweep)
-    line = _continued(line)
-    prepare_hydra(None if line.is_sweep else components(line.overrides))
+    completes = any(flag in COMPLETION for flag in line.flags)  # half a command line is no mistake then
+    if not completes:
+        check(line.overrides, sweep=line.is_sweep)
+        line = _continued(line)
+    prepare_hydra(None if line.is_sweep or completes else components(line.overrides))
     with new_session(replicas) as session:
         return session.run(line.for_hydra())
 

@@ -33,7 +33,19 @@ PARENT = "tracking.parent"
 """The key by which a sweep tells its jobs the MLflow run that they are children of."""
 
 
-VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun", "--config-dir", "-cd")
+COMPLETION = ("--shell-completion", "-sc")
+VALUED = (
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+    "--info",
+    "-i",
+    "--experimental-rerun",
+    "--config-dir",
+    "-cd",
+    *COMPLETION,
+)
 """Flags that the next word belongs to."""
 PREFIX = re.compile(r"\+\+|\+|~|")
 
@@ -89,7 +101,7 @@ class CommandLine:
         flags: list[str] = []
         overrides: list[Override] = []
         for word in arguments:
-            if word.startswith("-") or (flags and flags[-1] in VALUED and "=" not in word):
+            if word.startswith("-") or (flags and flags[-1] in VALUED):
                 name = word.partition("=")[0]
                 if name.startswith("--") and name not in FLAGS:
                     raise UsageError(

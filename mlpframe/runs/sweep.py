@@ -22,7 +22,7 @@ from ..outputs import store_uri
 from ..registry import UsageError
 from ..tracking.client import MLflowTracker, TrackingError
 from ..tracking.messages import End, Start
-from .compose import CONF, in_words
+from .compose import CONF, usage_error
 from .folder import STATUS, RunFolder
 from .overrides import PARENT, own_overrides
 from .request import Request, in_groups
@@ -131,12 +131,14 @@ class SweepSession:
         sys.argv = [sys.argv[0], *words]
         command = hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(run_job)
         try:
-            with in_words():
-                command()
+            command()
             for group in in_groups(self._waiting, self.replicas):
                 self._attempt(group, 1, RunMode.MULTIRUN)
-        except BaseException as error:
-            self._clean_up(interrupted=isinstance(error, SystemExit | KeyboardInterrupt))
+        except Exception as error:
+            self._clean_up()
+            raise (usage_error(error) or error) from error
+        except BaseException:  # interrupted
+            self._clean_up(interrupted=True)
             raise
         if self._refused is not None:
             raise self._refused
@@ -185,28 +187,11 @@ class SweepSession:
                 if outcome.status == "interrupted":  # it is the sweep that was asked to stop
                     raise SystemExit(outcome.exit_code)
 
-    def _clean_up(self, *, interrupted: bool) -> None:
+    def _clean_up(self, *, interrupted: bool = False) -> None:
         for request in self._waiting:  # those that were not begun
             request.folder.remove_if_unused([request.folder.path])
         if self.sweep is not None and not self.sweep.discard_if_unused() and interrupted:
             self.sweep.end(interrupted=True)
-
-
-def usage_error(error: Exception) -> UsageError | None:
-    """What is wrong with the request in one to three lines; ``None`` if the error is not the request's."""
-    if isinstance(error, UsageError):
-        return error
-    if isinstance(error, MemoryError):
-        return UsageError(f"this does not fit into the memory: {error}")
-    if isinstance(error, OSError) and error.filename is not None:
-        return UsageError(f"{error.filename} cannot be used: {error.strerror}")
-    try:
-        with in_words():
-            raise error
-    except UsageError as words:
-        return words
-    except Exception:
-        return None
 
 
 _session: ContextVar[SweepSession] = ContextVar("session")

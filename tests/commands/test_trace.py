@@ -15,9 +15,8 @@ import pytest
 from mlpframe import registries
 from mlpframe.analysis.by_hand import ACTIVATIONS, LOSSES, Example, trace
 from mlpframe.cli import run
-from mlpframe.commands.trace.command import Block
 from mlpframe.commands.trace.html import page
-from mlpframe.commands.trace.layout import blocks
+from mlpframe.commands.trace.layout import Block, blocks
 from mlpframe.registry import UsageError
 from tests.running import mlpframe, run_python
 
