@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import command, engines, inference, memory, peers, scaling
+from . import against, command, engines, inference, memory, peers, scaling
 
 COMMANDS = [
     peers.peers,
@@ -13,6 +13,7 @@ COMMANDS = [
     command.command,
     memory.memory,
     engines.engines,
+    against.against,
 ]
 
 click.Group("benchmarks", COMMANDS)()

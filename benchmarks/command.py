@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -59,15 +60,28 @@ def command(rounds: int, epochs: int) -> None:
     write("command", "The whole command", text, [runs, starts], _bars(start_up))
 
 
-def run_python(folder: Path, *arguments: str, status: int = 0) -> float:
+def run_python(
+    folder: Path,
+    *arguments: str,
+    status: int = 0,
+    python: Path | str = sys.executable,
+    environment: Mapping[str, str] | None = None,
+) -> float:
     """Seconds that Python takes with these arguments, in a folder.
+
+    Args:
+        folder: the working directory.
+        arguments: what follows ``python``.
+        status: the exit status that is expected.
+        python: the interpreter.
+        environment: its environment variables; ``None``: those of this process.
 
     Raises:
         click.ClickException: it ended with another status.
     """
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     seconds = time.perf_counter() - began
     if done.returncode != status:

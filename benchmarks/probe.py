@@ -1,0 +1,48 @@
+"""What runs inside a revision for ``against``: answers requests, one line of JSON each, until its input ends.
+
+The revision may be older than this file. So the file imports nothing from its neighbors, and uses only names
+that every revision has: ``mlpframe.fit``, ``mlpframe.registries``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.metadata import distributions
+from typing import Any
+
+import numpy as np
+
+import mlpframe
+
+
+def describe() -> dict[str, Any]:
+    """The code and the libraries that run here, and every component with its class's examples of options."""
+    components = {
+        kind: {name: list(getattr(registry[name], "examples", ())) for name in registry.names()}
+        for kind, registry in mlpframe.registries.items()
+    }
+    libraries = {found.name.lower(): found.version for found in distributions()}
+    return {"code": mlpframe.__file__, "libraries": libraries, "components": components}
+
+
+def fit(data: str, overrides: list[str]) -> dict[str, str]:
+    """Train on the arrays ``x`` and ``y`` of a file; answers the run's folder, or why there is none."""
+    with np.load(data) as arrays:
+        x, y = arrays["x"], arrays["y"]
+    try:
+        return {"folder": str(mlpframe.fit(x, y, *overrides).folder.resolve())}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a run prints is not an answer
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(fit(**request) if request else describe()), file=answers, flush=True)
+
+
+main()
