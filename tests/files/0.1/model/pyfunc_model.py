@@ -1,0 +1,25 @@
+"""A trained model as MLflow's pyfunc: MLflow runs this file to load it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from mlpframe.predictor import Predictor
+
+
+class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types
+    """Class probabilities, or values, for rows of raw inputs."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        self._predictor = Predictor(Path(context.artifacts["model"]))
+
+    def predict(self, context: PythonModelContext, model_input: Any, params: Any = None) -> Any:
+        return self._predictor.predict(np.asarray(model_input))
+
+
+set_model(MLPModel())
