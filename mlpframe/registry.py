@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
+from textwrap import dedent
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -82,6 +83,8 @@ class Info:
     formula: str
     source: str
     options: tuple[Option, ...]
+    textbook: str
+    """The source text of the textbook form; empty where there is none."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,13 @@ def options_of(cls: type) -> tuple[Option, ...]:
     )
 
 
+def textbook_source(cls: Any) -> str:
+    """The source text of a component's textbook form, not indented; empty where there is none."""
+    if not hasattr(cls, "has_textbook_form") or not cls.has_textbook_form():
+        return ""
+    return dedent(inspect.getsource(cls.textbook))
+
+
 class Registry:
     """The components of one kind by name."""
 
@@ -253,7 +263,8 @@ class Registry:
         file = Path(inspect.getsourcefile(cls) or "?")
         line = inspect.getsourcelines(cls)[1]
         provider = self._providers[name]
-        return Info(self.kind, name, cls, file, line, provider, summary, formula, source, options_of(cls))
+        options, textbook = options_of(cls), textbook_source(cls)
+        return Info(self.kind, name, cls, file, line, provider, summary, formula, source, options, textbook)
 
 
 class Registries(Mapping[str, Registry]):

@@ -20,7 +20,7 @@ from .component import Array, Spec, Task, check_range, register
 from .dataset import DataContext, Dataset, Preparation, Shapes, Splits, Table
 from .engine import Block, Engine, Losses, rates, split_losses
 from .initializer import Initializer
-from .layer import Bound, Context, Layer, Parameter
+from .layer import Backward, Bound, Context, Layer, Parameter
 from .loss import Loss, Means, means
 from .metric import Metric
 from .model import Model
@@ -30,6 +30,7 @@ from .transform import Transform
 
 __all__ = [
     "Array",
+    "Backward",
     "Block",
     "Bound",
     "Callback",

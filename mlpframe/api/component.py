@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import ge, gt, le, lt
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from numpy.typing import NDArray
 
-from ..registry import registries
+from ..registry import UsageError, registries
 
 Array = NDArray[Any]
 
@@ -23,11 +23,65 @@ def register(name: str) -> Callable[[C], C]:
     """Register the decorated class under ``name``; its base class says of which kind it is."""
 
     def add(cls: C) -> C:
+        if issubclass(cls, TwoForms) and not cls.has_a_form():
+            raise UsageError(
+                f"{cls.kind} {name!r} computes nothing: the class {cls.__name__} must have the method textbook "
+                f"or {cls.fast[0]}"
+            )
         cls.name = name
         registries[cls.kind].add(name, cls, registries.provider)
         return cls
 
     return add
+
+
+class TwoForms:
+    """A component that may be written twice: as a textbook writes it, and once more for speed.
+
+    A component needs only one of the two forms. The base class of its kind makes the fast form from the
+    textbook form. A subclass that rewrites one form of a component does not inherit the other one, which
+    would compute something else: it gets the one that its base class makes.
+    """
+
+    kind: ClassVar[str]
+    fast: ClassVar[tuple[str, ...]]
+    """The methods of the fast form, the most important one first."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        base = cls._base()
+        if base is cls:
+            return
+        parent: Any = super(cls, cls)
+        inherits = [name for name in ("textbook", *cls.fast) if getattr(parent, name) is not vars(base)[name]]
+        inherits_both = "textbook" in inherits and len(inherits) > 1
+        writes_textbook, writes_fast = "textbook" in vars(cls), any(name in vars(cls) for name in cls.fast)
+        if inherits_both and writes_textbook != writes_fast:
+            for name in cls.fast if writes_textbook else ("textbook",):
+                setattr(cls, name, vars(base)[name])
+
+    @classmethod
+    def _base(cls) -> type[TwoForms]:
+        """The base class of the component's kind."""
+        return next(base for base in cls.__mro__ if TwoForms in base.__bases__)
+
+    @classmethod
+    def _writes(cls, *methods: str) -> bool:
+        """Whether one of the methods is not the base class's."""
+        base = vars(cls._base())
+        return any(getattr(cls, method) is not base[method] for method in methods)
+
+    @classmethod
+    def has_textbook_form(cls) -> bool:
+        return cls._writes("textbook")
+
+    @classmethod
+    def has_fast_form(cls) -> bool:
+        return cls._writes(*cls.fast)
+
+    @classmethod
+    def has_a_form(cls) -> bool:
+        return cls._writes("textbook", *cls.fast)
 
 
 def check_range(

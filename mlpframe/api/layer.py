@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from .component import Array, Spec
+from .component import Array, Spec, TwoForms
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,10 @@ class Bound(NamedTuple):
     backward: Callable[[], object]
 
 
+Backward = Callable[[Array], tuple[Array, Mapping[str, Array]]]
+"""From ∂loss/∂y to ∂loss/∂x and the gradients of the parameters, by name."""
+
+
 class Context(Protocol):
     """What a layer or a loss may ask for while it is bound; later it is that of another one."""
 
@@ -66,14 +69,21 @@ class Context(Protocol):
     def within(self, prefix: str) -> Context:
         """The context of a layer inside this one, whose state's names begin with ``prefix``."""
 
+    def single(self, index: tuple[int, ...]) -> Context:
+        """The context of one of the stacked networks: its state and its random stream.
 
-class Layer(ABC):
+        The index is ``()`` where networks are not stacked. The result stays as it is, and may be kept.
+        """
+
+
+class Layer(TwoForms):
     """A function of a batch, with parameters; both halves of its mathematics side by side.
 
-    Written over the last two axes, ``(…, batch, features)``.
+    ``textbook`` is the layer as a textbook writes it, ``bind`` the same for speed. One of them is enough.
     """
 
     kind: ClassVar[str] = "layer"
+    fast: ClassVar[tuple[str, ...]] = ("bind",)
     name: ClassVar[str]
 
     def n_out(self, n_in: int) -> int:
@@ -91,11 +101,28 @@ class Layer(ABC):
     def learn(self, x: Array, state: Mapping[str, Array]) -> None:
         """Set ``state`` from the training inputs ``(n, n_in)``, before training; for the first layer only."""
 
-    @abstractmethod
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        """The forward pass, and the backward pass that belongs to it, of one network.
+
+        Args:
+            x: the input, ``(batch, n_in)``; not to be changed, as ``p`` and ``dy``.
+            p: the parameters by name.
+            ctx: ``ctx.training`` is the mode, ``ctx.rng`` the random stream. Arrays of ``ctx.state`` are
+                changed in place.
+
+        Returns:
+            y, ``(batch, n_out)``, and ``backward``: from ∂loss/∂y, it returns ∂loss/∂x and a dictionary with
+            the gradient of every parameter.
+        """
+        raise NotImplementedError(f"the layer {self.name!r} has no textbook form")
+
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         """Bind the layer to its arrays, once; a step then calls ``forward()`` and ``backward()``.
+
+        Written over the last two axes, ``(…, batch, features)``, so that it serves stacked networks too.
+        Where a layer has no ``bind`` of its own, this one calls its textbook form for each network.
 
         Args:
             x: the input, ``(…, batch, n_in)``; not to be changed.
@@ -103,3 +130,25 @@ class Layer(ABC):
             p, g: parameters and their gradients (to be overwritten), by name.
             ctx: hands out arrays, the random stream, state and mode.
         """
+        width = self.n_out(x.shape[-1])
+        y, dy = ctx.array(*x.shape[:-1], width), ctx.array(*x.shape[:-1], width)
+        networks = list(np.ndindex(x.shape[:-2]))  # one, (), where they are not stacked
+        parameters = [{name: array[*i, ...] for name, array in p.items()} for i in networks]
+        contexts = [ctx.single(i) for i in networks]
+        backwards: list[Backward] = []
+
+        def forward() -> None:
+            backwards.clear()
+            for i, own_p, own_ctx in zip(networks, parameters, contexts, strict=True):
+                y[i], run_back = self.textbook(x[i], own_p, own_ctx)
+                backwards.append(run_back)
+
+        def backward() -> None:
+            for i, run_back in zip(networks, backwards, strict=True):
+                d_input, gradients = run_back(dy[i])
+                for name, gradient in g.items():
+                    gradient[*i, ...] = gradients[name]
+                if dx is not None:
+                    dx[i] = d_input
+
+        return Bound(y, dy, forward, backward)

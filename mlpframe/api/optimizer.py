@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from inspect import signature
+from typing import Any, ClassVar, Literal
 
-from .component import Array, check_range
+import numpy as np
+
+from ..registry import UsageError
+from .component import Array, TwoForms, check_range
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,13 @@ class UpdateRules:
         return [name for name in names if getattr(self, name) not in (None, [], {})]
 
 
-class Optimizer(ABC):
+class Optimizer(TwoForms):
     """An update rule on vectors.
 
-    ``slots`` names its state vectors, each as long as the parameters and zero at first. With scope
+    ``textbook`` is the rule as a textbook writes it, ``update`` the same for speed. One of them is enough.
+
+    ``slots`` names its state vectors, each as long as the parameters and zero at first: what ``textbook``
+    takes after ``t``, unless ``slots`` is set. With scope
     ``"element"`` every element's update depends on that element alone, so the driver may call it on
     any slice; with ``"tensor"`` it is called once for each parameter, with arrays of its shape. With
     ``"search"`` it evaluates the loss itself: ``search`` is called instead of ``update``, on one network.
@@ -63,6 +69,7 @@ class Optimizer(ABC):
     """
 
     kind: ClassVar[str] = "optimizer"
+    fast: ClassVar[tuple[str, ...]] = ("update",)
     name: ClassVar[str]
     default_lr: float
     slots: tuple[str, ...] = ()
@@ -71,14 +78,39 @@ class Optimizer(ABC):
     evaluated: str | None = None
     """The slot that is evaluated and kept as the model, where those are not the weights that are trained."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        names = textbook_slots(cls)
+        set_already = "slots" in vars(cls) or ("update" in vars(cls) and cls.slots)  # which update knows
+        if "textbook" in vars(cls) and names and not set_already:
+            cls.slots = names
+
+    @classmethod
+    def has_a_form(cls) -> bool:
+        return super().has_a_form() or cls._writes("search")
+
     def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
         """Give the slots, zero until now, their first values, from the first weights ``w``."""
 
-    @abstractmethod
+    def textbook(
+        self, w: Array, g: Array, lr: float, t: int, *slots: Any, **_: Any
+    ) -> Array | tuple[Array, ...]:
+        """The new weights; with them the new slots, as a tuple, where the rule has slots.
+
+        Args:
+            w, g: parameters and gradient, of one shape; not to be changed, as the slots.
+            lr: the rate η at this step; for replicas whose rates differ, an array that broadcasts.
+            t: the number of this update, from 1.
+            slots: the state vectors, in the order of ``slots``; a rule names each.
+        """
+        raise NotImplementedError(f"the optimizer {self.name!r} has no textbook form")
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         """Change ``w`` and ``slots`` in place; ``g`` stays as it is.
+
+        Where an optimizer has no ``update`` of its own, this one copies what its textbook form returns.
 
         Args:
             w, g, scratch: parameters, gradient, and room for one intermediate, all of one shape.
@@ -86,6 +118,19 @@ class Optimizer(ABC):
             lr: the rate at this step; for replicas whose rates differ, an array that broadcasts.
             step: the number of this update, from 1.
         """
+        if self.scope == "search":
+            raise UsageError(
+                f"optimizer={self.name} evaluates the loss itself, which only engine=numpy lets it do"
+            )
+        arrays = (w, *(slots[name] for name in self.slots))
+        new = self.textbook(w, g, lr, step, *arrays[1:])
+        # what is returned may be one of the arrays, which an earlier copy must not change
+        values = [
+            value.copy() if any(np.may_share_memory(value, array) for array in arrays) else value
+            for value in (new if isinstance(new, tuple) else (new,))
+        ]
+        for array, value in zip(arrays, values, strict=True):
+            np.copyto(array, value)
 
     def search(self, w: Array, g: Array, lr: float, evaluate: Callable[[], float]) -> None:
         """Change ``w`` in place to where the loss is lower; for the scope ``"search"``.
@@ -104,3 +149,10 @@ class Optimizer(ABC):
         Returns ``(A, B)``, or ``None`` if the update is not linear in the gradient with these options.
         """
         return None
+
+
+def textbook_slots(optimizer: type[Optimizer]) -> tuple[str, ...]:
+    """What a textbook form calls its slots: the arguments after ``t`` that have no default."""
+    arguments = list(signature(optimizer.textbook).parameters.values())[len(("self", "w", "g", "lr", "t")) :]
+    plain = (one for one in arguments if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty)
+    return tuple(argument.name for argument in plain)

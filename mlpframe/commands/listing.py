@@ -43,6 +43,8 @@ def _show(console: Console, info: Info) -> None:
     console.print(Text(f"{info.kind} {info.name}: {info.summary}\n"), soft_wrap=True)
     if info.formula:
         console.print(Text(info.formula + "\n"), soft_wrap=True)
+    if info.textbook:
+        console.print(Text(info.textbook), soft_wrap=True)
     if info.options:
         table = Table(box=None, padding=(0, 2, 0, 0))
         for heading in ("option", "type", "default", ""):

@@ -88,6 +88,12 @@ class Context:
         inner.state = under(prefix, self.state)
         return inner
 
+    def single(self, index: tuple[int, ...]) -> Context:
+        one = copy(self)
+        own: Any = (*index, ...)
+        one.state = {name: array[own] for name, array in self.state.items()}
+        return one
+
     def rewind(self) -> None:
         """Back to before the first step: the next draws the same numbers and finds the same state."""
         self.rng.bit_generator.state = self._start

@@ -57,6 +57,7 @@ class PlanContext:
     def __init__(self, arena: Arena, training: bool) -> None:
         self.training = training
         self.generator: np.random.Generator | None = None
+        self.generators: Sequence[np.random.Generator] = ()  # of stacked networks, one for each
         self.state: Mapping[str, Array] = {}
         self.weights: Array | None = None
         self._arena = arena
@@ -77,6 +78,14 @@ class PlanContext:
         inner = copy(self)
         inner.state = under(prefix, self.state)
         return inner
+
+    def single(self, index: tuple[int, ...]) -> PlanContext:
+        one = copy(self)
+        own: Any = (*index, ...)
+        one.state = {name: array[own] for name, array in self.state.items()}
+        if index:
+            one.generator = self.generators[index[0]]
+        return one
 
 
 class Plan:
@@ -160,6 +169,7 @@ class Network:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.classifies = target.ndim == 1
         self._streams = streams
+        self._stacked_streams: list[Streams] = []
         self._arena = Arena(self.dtype)
         self._plans: dict[tuple[int, bool], Plan] = {}
 
@@ -202,6 +212,7 @@ class Network:
             UsageError: a layer draws random numbers while training.
         """
         stack = copy(networks[0])
+        stack._stacked_streams = [network._streams for network in networks]
         stack.w, stack.g = np.stack([network.w for network in networks]), np.stack([n.g for n in networks])
         stack.state = {name: np.stack([n.state[name] for n in networks]) for name in stack.state}
         stack._arena, stack._plans = Arena(stack.dtype), {}
@@ -256,7 +267,9 @@ class Network:
         activations, forwards, backwards = [], [], []
         for i, layer in list(enumerate(self.layers))[first:]:
             prefix = self.prefix(i)
-            ctx.generator = None if self.w.ndim > 1 else self._streams[f"layer {prefix}"]
+            stream = f"layer {prefix}"
+            ctx.generator = None if self.w.ndim > 1 else self._streams[stream]
+            ctx.generators = [streams[stream] for streams in self._stacked_streams]
             ctx.state = under(prefix, self.state)
             y, dy, forward, backward = layer.bind(y, dy, under(prefix, p), under(prefix, g), ctx)
             activations.append(y)

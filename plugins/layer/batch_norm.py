@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Parameter, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, check_range, register
 
 
 @register("batch_norm")
@@ -49,6 +49,26 @@ class BatchNorm(Layer):
 
     def state(self, n_in: int) -> dict[str, Array]:
         return {"mean": np.zeros(n_in), "variance": np.ones(n_in)}
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        mu, variance = ctx.state["mean"], ctx.state["variance"]
+        if ctx.training:
+            n, m, running_mean, running_variance = len(x), self.momentum, mu, variance
+            mu, variance = x.mean(0), x.var(0)
+            running_mean[:] = m * running_mean + (1 - m) * mu
+            if n > 1:
+                running_variance[:] = m * running_variance + (1 - m) * variance * n / (n - 1)
+        gamma, beta = (p["gamma"], p["beta"]) if self.affine else (1, 0)
+        deviation = np.sqrt(variance + self.epsilon)
+        xhat = (x - mu) / deviation
+
+        def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+            dx = gamma / deviation * dy
+            if ctx.training:
+                dx = gamma / deviation * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
+            return dx, {"gamma": (dy * xhat).sum(0), "beta": dy.sum(0)} if self.affine else {}
+
+        return gamma * xhat + beta, backward
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
 
 from ._random import identity, keep_mask
 
@@ -31,6 +31,12 @@ class Dropout(Layer):
     def __init__(self, *, rate: float = 0.5) -> None:
         check_range("rate", rate, minimum=0, below=1)
         self.rate = rate
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        if not ctx.training or self.rate == 0:
+            return x, lambda dy: (dy, {})
+        m = (ctx.rng.random(x.shape, x.dtype) >= self.rate) / (1 - self.rate)
+        return x * m, lambda dy: (dy * m, {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Parameter, Spec, UsageError, check_range, register
+from mlpframe.api import (
+    Array,
+    Backward,
+    Bound,
+    Context,
+    Layer,
+    Parameter,
+    Spec,
+    UsageError,
+    check_range,
+    register,
+)
 
 Halves = tuple[Callable[[], object], Callable[[], object]]
 
@@ -74,6 +85,22 @@ class Embedding(Layer):
             f"E{column}": Parameter((size, self.dim), self.init, size, self.dim)
             for column, size in zip(self.columns, self.categories, strict=True)
         }
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        others = np.delete(x, self.columns, 1)
+        codes = {
+            f"E{column}": (np.rint(x[:, [column]]) == np.arange(size)).astype(x.dtype)  # one-hot rows
+            for column, size in zip(self.columns, self.categories, strict=True)
+        }
+        y = np.hstack([others, *(onehot @ p[name] for name, onehot in codes.items())])
+
+        def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+            d_others, *d_vectors = np.split(dy, others.shape[1] + self.dim * np.arange(len(codes)), 1)
+            dx = np.zeros_like(x)
+            dx[:, np.delete(np.arange(x.shape[1]), self.columns)] = d_others
+            return dx, {name: codes[name].T @ d for name, d in zip(codes, d_vectors, strict=True)}
+
+        return y, backward
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Parameter, Spec, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, Spec, check_range, register
 
 SMALL = 16_384
 """Weights below which what a call costs counts for more than another pass over the gradient."""
@@ -40,6 +40,15 @@ class Linear(Layer):
     def parameters(self, n_in: int) -> dict[str, Parameter]:
         W = Parameter((n_in, self.units), self.init, n_in, self.units, decay=True)
         return {"W": W, "b": Parameter((self.units,))} if self.bias else {"W": W}
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        y = x @ p["W"] + p["b"] if self.bias else x @ p["W"]
+
+        def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+            gradients = {"W": x.T @ dy, "b": dy.sum(0)} if self.bias else {"W": x.T @ dy}
+            return dy @ p["W"].T, gradients
+
+        return y, backward
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("relu")
@@ -19,6 +19,9 @@ class ReLU(Layer):
 
     Source: Nair, Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        return np.maximum(x, 0), lambda dy: (dy * (x > 0), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

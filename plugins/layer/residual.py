@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Parameter, UsageError, register, registries
+from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, UsageError, register, registries
 
 
 @register("residual")
@@ -67,6 +67,21 @@ class Residual(Layer):
                 f"the layers of a residual must have as many outputs as inputs: "
                 f"{names} make {width} of {n_in} features"
             )
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        y, backwards = x, []
+        for prefix, layer, _ in self._inner(x.shape[-1]):
+            y, back = layer.textbook(y, _under(prefix, p), ctx.within(prefix))
+            backwards.append((prefix, back))
+
+        def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+            d, gradients = dy, dict[str, Array]()
+            for prefix, back in reversed(backwards):
+                d, inner = back(d)
+                gradients |= {prefix + name: gradient for name, gradient in inner.items()}
+            return dy + d, gradients
+
+        return x + y, backward
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

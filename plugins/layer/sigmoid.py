@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("sigmoid")
@@ -20,6 +20,10 @@ class Sigmoid(Layer):
 
     Source: Rumelhart, Hinton, Williams 1986, "Learning representations by back-propagating errors".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        y = 1 / (1 + np.exp(-x))
+        return y, lambda dy: (dy * y * (1 - y), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("silu")
@@ -20,6 +20,11 @@ class SiLU(Layer):
     Source: Elfwing, Uchibe, Doya 2018, "Sigmoid-weighted linear units for neural network function
     approximation in reinforcement learning".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        sigmoid = 1 / (1 + np.exp(-x))
+        y = x * sigmoid
+        return y, lambda dy: (dy * (sigmoid + y * (1 - sigmoid)), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

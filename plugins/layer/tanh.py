@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("tanh")
@@ -19,6 +19,10 @@ class Tanh(Layer):
 
     Source: LeCun, Bottou, Orr, Müller 1998, "Efficient BackProp".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        y = np.tanh(x)
+        return y, lambda dy: (dy * (1 - y**2), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

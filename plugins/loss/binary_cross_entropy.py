@@ -39,6 +39,13 @@ class BinaryCrossEntropy(Loss):
         check_range("positive_weight", positive_weight, above=0)
         self.positive_weight = positive_weight
 
+    def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
+        o, t, v = output, target, self.positive_weight
+        log_yes, log_no = -np.logaddexp(0, -o), -np.logaddexp(0, o)  # log σ(o) and log(1 − σ(o))
+        sigmoid = np.exp(log_yes)
+        losses = -(v * t * log_yes + (1 - t) * log_no).mean(-1)
+        return losses, (sigmoid * (1 - t + v * t) - v * t) / o.shape[-1]
+
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:

@@ -42,6 +42,14 @@ class CrossEntropy(Loss):
             check_range("class_weights", weight, minimum=0)
         self.label_smoothing, self.class_weights = label_smoothing, class_weights
 
+    def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
+        epsilon, classes = self.label_smoothing, output.shape[-1]
+        v = 1.0 if self.class_weights is None else np.array(self.class_weights, output.dtype)
+        t = ((1 - epsilon) * target + epsilon / classes) * v
+        o = output - output.max(-1, keepdims=True)
+        log_softmax = o - np.log(np.exp(o).sum(-1, keepdims=True))
+        return -(t * log_softmax).sum(-1), np.exp(log_softmax) * t.sum(-1, keepdims=True) - t
+
     def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
         plain = ctx.weights is None and target.ndim < output.ndim and not self._general
         if plain and output.ndim == 2 and len(output) == 1:

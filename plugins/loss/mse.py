@@ -27,6 +27,10 @@ class MeanSquaredError(Loss):
     tasks = ("classification", "regression")
     takes_probabilities = True
 
+    def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
+        error = output - target
+        return (error**2).mean(-1), 2 * error / error.shape[-1]
+
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:

@@ -38,6 +38,12 @@ class Adam(Optimizer):
         check_range("epsilon", epsilon, minimum=1e-30)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array, v: Array) -> tuple[Array, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g**2
+        m_hat, v_hat = m / (1 - self.beta1**t), v / (1 - self.beta2**t)
+        return w - lr * m_hat / (np.sqrt(v_hat) + self.epsilon), m, v
+
     def accumulate(
         self, g: Array, slots: Mapping[str, Array], step: int, scratch: Array
     ) -> tuple[Array, Array, float, float]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from mlpframe.api import Array, Optimizer, UsageError, check_range, register
+from mlpframe.api import Array, Optimizer, check_range, register
 
 
 @register("lbfgs")
@@ -36,11 +36,6 @@ class LBFGS(Optimizer):
         check_range("iterations", iterations, minimum=1)
         check_range("history", history, minimum=1)
         self.iterations, self.history = iterations, history
-
-    def update(
-        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
-    ) -> None:
-        raise UsageError("optimizer=lbfgs evaluates the loss itself, which only engine=numpy lets it do")
 
     def search(self, w: Array, g: Array, lr: float, evaluate: Callable[[], float]) -> None:
         from scipy.optimize import minimize

@@ -34,6 +34,10 @@ class Lion(Optimizer):
         check_range("beta2", beta2, minimum=0, below=1)
         self.beta1, self.beta2 = beta1, beta2
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array) -> tuple[Array, ...]:
+        direction = np.sign(self.beta1 * m + (1 - self.beta1) * g)
+        return w - lr * direction, self.beta2 * m + (1 - self.beta2) * g
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

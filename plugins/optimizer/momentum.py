@@ -26,11 +26,14 @@ class Momentum(Optimizer):
     """
 
     default_lr = 0.01
-    slots = ("v",)
 
     def __init__(self, *, momentum: float = 0.9) -> None:
         check_range("momentum", momentum, minimum=0, below=1)
         self.momentum = momentum
+
+    def textbook(self, w: Array, g: Array, lr: float, t: int, v: Array) -> tuple[Array, ...]:
+        v = self.momentum * v + g
+        return w - lr * v, v
 
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array

@@ -33,6 +33,10 @@ class Nesterov(Optimizer):
         check_range("momentum", momentum, minimum=0, below=1)
         self.momentum = momentum
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, v: Array) -> tuple[Array, ...]:
+        v = self.momentum * v + g
+        return w - lr * (g + self.momentum * v), v
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

@@ -39,6 +39,16 @@ class RMSprop(Optimizer):
         self.decay, self.epsilon, self.centred = decay, epsilon, centred
         self.slots = ("m_sum", "variance_sum") if centred else ("v_sum",)
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, *slots: Array) -> tuple[Array, ...]:
+        rho, epsilon = self.decay, self.epsilon
+        if not self.centred:
+            v = rho * slots[0] + (1 - rho) * g**2
+            return w - lr * g / (np.sqrt(v) + epsilon), v
+        m, variance = slots
+        variance = rho * variance + rho * (1 - rho) * (g - m) ** 2
+        m = rho * m + (1 - rho) * g
+        return w - lr * g / (np.sqrt(variance) + epsilon), m, variance
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

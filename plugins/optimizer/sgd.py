@@ -20,6 +20,9 @@ class SGD(Optimizer):
 
     default_lr = 0.1
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int) -> Array:
+        return w - lr * g
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
