@@ -25,8 +25,8 @@ def register(name: str) -> Callable[[C], C]:
     def add(cls: C) -> C:
         if issubclass(cls, TwoForms) and not cls.has_a_form():
             raise UsageError(
-                f"{cls.kind} {name!r} computes nothing: the class {cls.__name__} must have the method textbook "
-                f"or {cls.fast[0]}"
+                f"{cls.kind} {name!r} computes nothing: "
+                f"the class {cls.__name__} must have the method textbook or {cls.fast[0]}"
             )
         cls.name = name
         registries[cls.kind].add(name, cls, registries.provider)

@@ -21,9 +21,11 @@ def check(requests: Sequence[str], only_failed: bool) -> int:
     """Check components against what holds for every one of their kind: the conformance kit.
 
     A PLUGIN is the file or folder of one, wherever it lies, the name of a component, kind/name, a kind, or
-    all. The exit status is 0 if no check fails, else 1.
+    all. Below the checks stands by what factor the textbook form of a component is slower than its fast form.
+    The exit status is 0 if no check fails, else 1.
     """
     from ..testing import cases, find_components
+    from ..testing.textbook import slowdown
 
     components = dict.fromkeys(one for request in requests for one in find_components(request))
     console = new_console()
@@ -45,6 +47,9 @@ def check(requests: Sequence[str], only_failed: bool) -> int:
         shown = component
     if table.row_count:
         console.print(table)
+    for kind, name in components if not only_failed else ():
+        if factor := slowdown(kind, name):
+            console.print(Text(f"{kind} {name}: {factor}"))
     total = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
     what = "1 component" if len(components) == 1 else f"{len(components)} components"
     console.print(Text(f"{what}: {total}"))

@@ -26,6 +26,7 @@ from . import (
     metrics,
     optimizers,
     schedules,
+    textbook,
     training,
     transforms,
 )
@@ -56,6 +57,7 @@ CHECKS = (
     transforms,
     training,
     engines,
+    textbook,
 )
 """The modules of the checks; importing one adds its checks."""
 

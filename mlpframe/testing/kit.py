@@ -147,21 +147,31 @@ class Case:
         return f"{frame.filename}:{frame.lineno}"
 
     def _subjects(self) -> list[Subject]:
-        """The component with its defaults and with the options of each of its ``examples``."""
-        plain = Subject(self.kind, self.name)
+        """What the check is run on."""
         if self.check.on_class:
-            return [plain]
-        examples = [Subject(self.kind, self.name, one) for one in getattr(plain.cls, "examples", ())]
-        required = {one.name: one for one in options_of(plain.cls) if one.default is REQUIRED}
-        if not required.keys() - {"units"}:
-            return [plain, *examples]
-        if examples:
-            return examples
-        if self.check.on_options and all(one.type in PLACEHOLDERS for one in required.values()):
-            return [Subject(self.kind, self.name, {k: PLACEHOLDERS[one.type] for k, one in required.items()})]
-        raise Skipped(
-            f"{', '.join(required)} must be given; a class attribute examples = ({{…}},) says what to try"
-        )
+            return [Subject(self.kind, self.name)]
+        return subjects(self.kind, self.name, placeholders=self.check.on_options)
+
+
+def subjects(kind: str, name: str, *, placeholders: bool = False) -> list[Subject]:
+    """A component with its defaults and with the options of each of its ``examples``.
+
+    Args:
+        kind, name: of the component.
+        placeholders: whether options that must be given may have any value of their type.
+    """
+    plain = Subject(kind, name)
+    examples = [Subject(kind, name, one) for one in getattr(plain.cls, "examples", ())]
+    required = {one.name: one for one in options_of(plain.cls) if one.default is REQUIRED}
+    if not required.keys() - {"units"}:
+        return [plain, *examples]
+    if examples:
+        return examples
+    if placeholders and all(one.type in PLACEHOLDERS for one in required.values()):
+        return [Subject(kind, name, {k: PLACEHOLDERS[one.type] for k, one in required.items()})]
+    raise Skipped(
+        f"{', '.join(required)} must be given; a class attribute examples = ({{…}},) says what to try"
+    )
 
 
 @dataclass(frozen=True)
@@ -222,6 +232,12 @@ def require(holds: object, message: str) -> None:
     """Raise ``AssertionError`` with the message unless it holds; also where Python runs with ``-O``."""
     if not holds:
         raise AssertionError(message)
+
+
+def require_fast_form(subject: Subject) -> None:
+    """Skip a check on memory where there is only a textbook form, which may allocate."""
+    if not subject.cls.has_fast_form():
+        raise Skipped("it has no fast form, and a textbook form may allocate")
 
 
 def require_close(

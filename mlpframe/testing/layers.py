@@ -11,7 +11,17 @@ import numpy as np
 from ..api import Array, Layer, UsageError
 from .components import exercise
 from .gradients import BoundLayer, away_from_zero, differences, draw_parameters
-from .kit import UNITS, Skipped, Subject, check, raising, require, require_close, require_finite
+from .kit import (
+    UNITS,
+    Skipped,
+    Subject,
+    check,
+    raising,
+    require,
+    require_close,
+    require_fast_form,
+    require_finite,
+)
 
 SHAPES = ((5, 4, 3), (1, 4, 3), (5, 1, 3), (5, 4, 1), (1, 1, 1), (3, 6, 2), (2, 16, 4))
 """Batch, features, units: odd ones too. A layer may refuse some numbers of features."""
@@ -47,14 +57,14 @@ def make(subject: Subject, units: int = UNITS) -> Layer:
 
 def shapes(subject: Subject) -> list[tuple[int, int, int]]:
     """The shapes whose number of features the layer takes."""
-    accepted = [shape for shape in SHAPES if _accepts(subject, shape)]
+    accepted = [shape for shape in SHAPES if accepts(subject, shape)]
     widths = sorted({n_in for _, n_in, _ in SHAPES})
     if not accepted:
         raise Skipped(f"it refuses {widths} features; name options for one of these in `examples`")
     return accepted
 
 
-def _accepts(subject: Subject, shape: tuple[int, int, int]) -> bool:
+def accepts(subject: Subject, shape: tuple[int, int, int]) -> bool:
     try:
         layer = make(subject, shape[2])
         layer.n_out(shape[1])
@@ -282,7 +292,8 @@ def large_inputs_stay_finite(subject: Subject) -> None:
 @check("layer")
 def a_step_allocates_no_arrays(subject: Subject) -> None:
     """A step takes less new memory than a byte for each input: it writes into arrays that it has."""
-    width = next((w for w in (512, 1024, 256, 64, 16, 4, 6, 1) if _accepts(subject, (1, w, UNITS))), None)
+    require_fast_form(subject)
+    width = next((w for w in (512, 1024, 256, 64, 16, 4, 6, 1) if accepts(subject, (1, w, UNITS))), None)
     if width is None:
         raise Skipped("it refuses the numbers of features that are tried")
     trial = Trial(subject, (2**18 // max(width, 64), width, UNITS))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..api import Array, Optimizer
 from .components import exercise
-from .kit import Skipped, Subject, check, require, require_close, require_finite
+from .kit import Skipped, Subject, check, require, require_close, require_fast_form, require_finite
 
 RATES = (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 """Multiples of ``default_lr``; the best counts where the question is whether a rule descends at all."""
@@ -265,6 +265,7 @@ def an_update_allocates_no_vectors(subject: Subject) -> None:
     """With scope "element", an update takes less new memory than a byte for each eight bytes of weights."""
     if subject.create().scope != "element":
         return
+    require_fast_form(subject)
     w = np.ones(300_000, np.float32)
     driven, g = Driven(subject.create(), w), np.ones_like(w)
     driven.update(g)

@@ -90,13 +90,15 @@ def make_run(
     optimizer: Optimizer | None = None,
     schedule: Schedule | None = None,
     callbacks: Mapping[str, Callback] | None = None,
+    dtype: str = "float32",
 ) -> Trainer:
-    """A run of three epochs in float32 with defaults for all that is not given."""
+    """A run of three epochs with defaults for all that is not given."""
     loss = loss or default("loss", "cross_entropy")
     task: Task = "classification" if "classification" in loss.tasks else "regression"
     data, streams = draw_data(task), Streams(0)
-    data = Data("drawn", data.splits, _single(data.train), _single(data.validation), None, None, None)
-    network = Network(layers_for(loss, task, layer), loss, N_IN, data.train.y, "float32", streams)
+    train, validation = _cast(data.train, dtype), _cast(data.validation, dtype)
+    data = Data("drawn", data.splits, train, validation, None, None, None)
+    network = Network(layers_for(loss, task, layer), loss, N_IN, data.train.y, dtype, streams)
     network.learn(data.train.x)
     optimizer = optimizer or default("optimizer", "sgd")
     updater = Updater(optimizer, network)
@@ -121,10 +123,10 @@ def make_run(
     )
 
 
-def _single(table: Table | None) -> Any:
+def _cast(table: Table | None, dtype: str) -> Any:
     if table is None:
         return None
-    return Table(table.x.astype("f4"), table.y.astype("f4") if table.y.ndim == 2 else table.y)
+    return Table(table.x.astype(dtype), table.y.astype(dtype) if table.y.ndim == 2 else table.y)
 
 
 def fit(run: Trainer) -> None:

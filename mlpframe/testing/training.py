@@ -19,10 +19,10 @@ from .kit import Skipped, Subject, check, require, require_close
 from .running import Saving, fit, make_run
 
 
-def start(subject: Subject, folder: Path) -> Trainer:
-    """A run with the component in it."""
+def start(subject: Subject, folder: Path, **given: Any) -> Trainer:
+    """A run with the component in it, and with what is given to ``make_run`` besides."""
     try:
-        return make_run(folder, **{subject.kind: subject.create()})
+        return make_run(folder, **{subject.kind: subject.create(), **given})
     except (ValueError, UsageError) as error:
         raise Skipped(f"it cannot be part of the kit's small network: {error}") from error
 
