@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Context, Layer, check_range, register
 
 
 @register("template")
@@ -25,20 +25,6 @@ class Template(Layer):
         check_range("slope", slope, minimum=0, below=1)
         self.slope = slope
 
-    def bind(
-        self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
-    ) -> Bound:
-        y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
-        negative, slope = np.empty(x.shape, bool), self.slope
-
-        def forward() -> None:
-            np.multiply(x, slope, y)
-            np.maximum(x, y, out=y)
-
-        def backward() -> None:
-            if dx is not None:
-                np.less_equal(x, 0, negative)
-                np.copyto(dx, dy)
-                np.multiply(dx, slope, dx, where=negative)
-
-        return Bound(y, dy, forward, backward)
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        y = np.where(x > 0, x, self.slope * x)
+        return y, lambda dy: (np.where(x > 0, dy, self.slope * dy), {})

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from mlpframe.api import Array, Optimizer, check_range, register
 
 
@@ -22,18 +18,11 @@ class Template(Optimizer):
     """
 
     default_lr = 0.1
-    slots = ("m",)
 
     def __init__(self, *, beta: float = 0.9) -> None:
         check_range("beta", beta, minimum=0, below=1)
         self.beta = beta
 
-    def update(
-        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
-    ) -> None:
-        m = slots["m"]
-        np.multiply(m, self.beta, m)
-        np.multiply(g, 1 - self.beta, scratch)
-        np.add(m, scratch, m)
-        np.multiply(m, lr, scratch)
-        np.subtract(w, scratch, w)
+    def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array) -> tuple[Array, ...]:
+        m = self.beta * m + (1 - self.beta) * g
+        return w - lr * m, m

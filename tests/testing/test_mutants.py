@@ -35,6 +35,9 @@ CONTINUES = "a_run_continues_to_the_same_bits"
 CONFIGURED = "configuration_composes_and_makes_an_instance"
 RANGES = "documented_ranges_are_kept"
 GLOBAL = "global_generators_are_left_alone"
+SAME = "both_forms_compute_the_same"
+SAME_RUN = "a_run_ends_alike_without_the_fast_form"
+EXPRESSIONS = "the_textbook_form_is_array_expressions"
 
 MUTANTS = [
     # --- layers
@@ -164,6 +167,40 @@ MUTANTS = [
     Mutant("scaled", "scratch carried over", "it_continues_from_weights_slots_and_step",
            "np.multiply(g, g, scratch)",
            "scratch[...] = g * g + (0 if step == 1 else 0.1 * np.nan_to_num(scratch))"),
+    # --- the two forms of layers, losses and optimizers
+    Mutant("centre", "the running mean forgets faster", SAME,
+           "np.multiply(running, 0.9, running)", "np.multiply(running, 0.8, running)"),
+    Mutant("share", "the derivative without its sum, in the textbook form", SAME,
+           "(y * (dy - (dy * y).sum(1, keepdims=True)), {})", "(y * dy, {})"),
+    Mutant("drop", "another mask, in the textbook form", SAME,
+           "ctx.rng.random(x.shape, x.dtype)", "ctx.rng.random(x.shape[::-1], x.dtype).T"),
+    Mutant("mix", "a gradient is missing, in the textbook form", SAME, ', "b": dy.sum(0)}', "}"),
+    Mutant("squares", "twice the loss, and its derivative", SAME,
+           "outputs = output.shape[-1]", "outputs = output.shape[-1] / 2"),
+    Mutant("likelihood", "a mean over the batch, in the textbook form", SAME,
+           "np.exp(output) / total[:, None] - onehot",
+           "(np.exp(output) / total[:, None] - onehot) / len(output)"),
+    Mutant("direct", "a sum over the rows, in the textbook form", SAME,
+           "(error**2).sum(1) / 2, error", "(error**2).sum() / 2, error"),
+    Mutant("scaled", "one more update is counted", SAME,
+           "np.divide(scratch, step, scratch)", "np.divide(scratch, step + 1, scratch)"),
+    Mutant("ball", "Nesterov's step, in the textbook form", SAME,
+           "return w - lr * v, v", "return w - lr * (g + self.momentum * v), v"),
+    Mutant("ball", "the slot is not returned", SAME, "return w - lr * v, v", "return w - lr * v"),
+    Mutant("mix", "the bias is forgotten, in the textbook form", SAME_RUN,
+           'k * x @ p["W"] + p["b"], lambda', 'k * x @ p["W"], lambda'),
+    Mutant("squares", "no mean over the outputs, in the textbook form", SAME_RUN,
+           "2 * error / error.shape[1]", "2 * error"),
+    Mutant("scaled", "the root of the wrong sum, in the textbook form", SAME_RUN,
+           "np.sqrt(s) +", "np.sqrt(s + 0.1) +"),
+    Mutant("share", "out=", EXPRESSIONS,
+           "y = np.exp(x) /", "y = np.exp(x, out=np.empty_like(x)) /"),
+    Mutant("squares", "an argument overwritten", EXPRESSIONS, "error = output - target",
+           "error = output; error -= target"),
+    Mutant("ball", "weights changed in place", EXPRESSIONS,
+           "return w - lr * v, v", "w -= lr * v\n        return w, v"),
+    Mutant("ball", "the fast form called", EXPRESSIONS,
+           "v = self.momentum * v + g", "self.update(w, g, {'v': v}, lr, t, np.empty_like(w))"),
     # --- schedules
     Mutant("ramp", "off by one in a block", "factors_of_a_block_are_those_of_its_steps",
            "for step in range(start, stop)]", "for step in range(start + 1, stop + 1)]"),
@@ -283,6 +320,18 @@ def test_the_wrong_one_is_found_by_its_check(mutant: Mutant, tmp_path: Path) -> 
         outcome = case.outcome()
     assert outcome.status == "failed"
     assert outcome.reason
+
+
+@pytest.mark.parametrize(
+    "mutant", [one for one in MUTANTS if one.check == SAME], ids=lambda one: f"{one.file}: {one.mistake}"
+)
+def test_no_other_check_finds_that_the_two_forms_differ(mutant: Mutant, tmp_path: Path) -> None:
+    text = (FOLDER / f"{mutant.file}.py").read_text()
+    file = tmp_path / f"{mutant.file}.py"
+    file.write_text(text.replace(mutant.old, mutant.new))
+    with loaded(file) as components:
+        failed = {case.check.name for case in cases(components) if case.outcome().status == "failed"}
+    assert failed - {SAME_RUN} == {SAME}
 
 
 def test_every_check_finds_a_mistake() -> None:

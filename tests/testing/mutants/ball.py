@@ -16,11 +16,14 @@ class Ball(Optimizer):
     """
 
     default_lr = 0.01
-    slots = ("v",)
 
     def __init__(self, *, momentum: float = 0.9) -> None:
         check_range("momentum", momentum, minimum=0, below=1)
         self.momentum = momentum
+
+    def textbook(self, w, g, lr, t, v):
+        v = self.momentum * v + g
+        return w - lr * v, v
 
     def update(self, w, g, slots, lr, step, scratch):
         v, mu = slots["v"], self.momentum

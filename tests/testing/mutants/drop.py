@@ -21,6 +21,12 @@ class Drop(Layer):
         check_range("rate", rate, minimum=0, below=1)
         self.rate = rate
 
+    def textbook(self, x, p, ctx):
+        if not ctx.training:
+            return x, lambda dy: (dy, {})
+        m = (ctx.rng.random(x.shape, x.dtype) >= self.rate) / (1 - self.rate)
+        return m * x, lambda dy: (m * dy, {})
+
     def bind(self, x, dx, p, g, ctx):
         y, dy, mask = (ctx.array(*x.shape) for _ in range(3))
         scale, rate, active = 1 / (1 - self.rate), self.rate, ctx.training

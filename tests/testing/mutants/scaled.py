@@ -16,11 +16,14 @@ class Scaled(Optimizer):
     """
 
     default_lr = 0.01
-    slots = ("s",)
 
     def __init__(self, *, epsilon: float = 1e-6) -> None:
         check_range("epsilon", epsilon, above=0)
         self.epsilon = epsilon
+
+    def textbook(self, w, g, lr, t, s):
+        s = s + (g**2 - s) / t
+        return w - lr * g / (np.sqrt(s) + self.epsilon), s
 
     def update(self, w, g, slots, lr, step, scratch):
         s = slots["s"]

@@ -12,6 +12,10 @@ class Share(Layer):
     y_i = exp x_i / Σ_j exp x_j,  ∂l/∂x_i = y_i (∂l/∂y_i − Σ_j ∂l/∂y_j y_j)
     """
 
+    def textbook(self, x, p, ctx):
+        y = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+        return y, lambda dy: (y * (dy - (dy * y).sum(1, keepdims=True)), {})
+
     def bind(self, x, dx, p, g, ctx):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         column = ctx.array(*x.shape[:-1], 1)
