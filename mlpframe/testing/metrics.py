@@ -112,3 +112,16 @@ def one_row_is_enough(subject: Subject) -> None:
             require(
                 np.ndim(value) == 0, f"for one row it gives an array of shape {np.shape(value)} ({words})"
             )
+
+
+@check("metric")
+def no_number_is_no_figure(subject: Subject) -> None:
+    """With one NaN among the predictions a scalar metric is NaN, and an array has NaN in every place."""
+    for words, prediction, target, _ in problems(subject):
+        shape = np.shape(subject.create().compute(prediction, target))
+        for dtype in ("float64", "float32"):
+            holed = prediction.astype(dtype)
+            holed[ROWS // 2, 0] = np.nan
+            value = np.asarray(subject.create().compute(holed, target))
+            require(value.shape == shape, f"with a NaN its shape is {value.shape}, without {shape} ({words})")
+            require(bool(np.isnan(value).all()), f"with a NaN among the predictions it is {value} ({words})")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import nan
-
 import numpy as np
 
 from mlpframe.api import Array, Metric, check_range, register
@@ -36,8 +34,6 @@ class CalibrationError(Metric):
 
     def compute(self, prediction: Array, target: Array) -> float:
         confidence = prediction.max(-1).astype(np.float64)
-        if np.isnan(confidence).any():
-            return nan
         right = prediction.argmax(-1) == target
         bins = np.ceil(np.clip(confidence, 0, 1) * self.bins).astype(np.intp)  # 0: of no confidence at all
         gaps = np.bincount(np.maximum(bins, 1), right - confidence)

@@ -324,12 +324,27 @@ def test_a_network_that_diverged_is_no_error(name: str) -> None:
                 metric.compute(np.full_like(prediction, value), target)
 
 
-@pytest.mark.parametrize("name", ["log_loss", "brier", "calibration_error", "roc_auc", "mae", "rmse", "r2"])
-def test_what_is_no_number_stays_none(name: str) -> None:
+@pytest.mark.parametrize("name", METRICS)
+def test_one_nan_and_nothing_is_known(name: str) -> None:
     metric = create(name)
-    prediction, target = classification(20, 3) if "classification" in metric.tasks else regression(20, 3)
-    prediction[7] = np.nan
-    assert math.isnan(metric.compute(prediction, target))
+    for task in metric.tasks:
+        prediction, target = classification(20, 3) if task == "classification" else regression(20, 3)
+        usual = np.shape(metric.compute(prediction, target))
+        prediction[7, 1] = np.nan
+        value = metric.compute(prediction, target)
+        assert isinstance(value, float if metric.scalar else np.ndarray)
+        assert np.shape(value) == usual
+        assert np.isnan(value).all()
+
+
+def test_nan_is_found_in_a_metric_made_of_another() -> None:
+    class Half(type(create("accuracy"))):
+        def compute(self, prediction: np.ndarray, target: np.ndarray) -> float:
+            return super().compute(prediction, target) / 2
+
+    prediction, target = np.eye(3), np.arange(3)
+    assert Half().compute(prediction, target) == 0.5
+    assert math.isnan(Half().compute(np.where(prediction == 0, np.nan, prediction), target))
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,11 @@ MUTANTS = [
            "float(chosen.mean(", "float((chosen * (1.2 - chosen)).mean("),
     Mutant("hits", "divided by one row less", "one_row_is_enough",
            "float(chosen.mean(dtype=np.float64))", "float(chosen.sum()) / (len(target) - 1)"),
+    Mutant("hits", "NaN taken for 0 before anybody sees it", "no_number_is_no_figure",
+           "    def compute(self, prediction, target):",
+           "    def __init__(self):\n        own = self.compute\n"
+           "        self.compute = lambda p, c: own(np.nan_to_num(p), c)\n\n"
+           "    def compute(self, prediction, target):"),
     Mutant("hits", "no number", "result_is_a_finite_number_or_array",
            "float(chosen.mean(dtype=np.float64))", "chosen"),
     Mutant("watch", "its state comes back empty", "its_state_is_plain_and_comes_back",
