@@ -17,6 +17,8 @@ from .writing import Table, write
 
 FEATURES = 1024
 PART = 65_536  # rows written at a time
+PROC = Path("/proc")
+"""Where Linux says how much memory a process has; elsewhere ``ps`` does."""
 
 
 @click.command()
@@ -74,8 +76,11 @@ def _train(folder: Path) -> tuple[float, float]:
 def _resident(pid: int) -> float:
     """Gigabytes a process has in memory, pages of mapped files included."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
+        if PROC.exists():
+            words = (PROC / str(pid) / "status").read_text().partition("VmRSS:")[2].split()
+        else:
+            ps = ["ps", "-o", "rss=", "-p", str(pid)]
+            words = subprocess.run(ps, capture_output=True, text=True, check=False).stdout.split()
+    except OSError:  # the process has just ended
         return 0.0
-    sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
-    return int(sizes[0]) * 1024 / 1e9 if sizes else 0.0
+    return int(words[0]) * 1024 / 1e9 if words else 0.0

@@ -13,7 +13,9 @@ from multiprocessing import get_context
 
 import click
 
-THREADS = click.IntRange(1, len(os.sched_getaffinity(0)))
+from mlpframe.machine import processors
+
+THREADS = click.IntRange(1, processors())
 """How many processors can be asked for."""
 
 
@@ -93,5 +95,6 @@ def apart(threads: int, function: Callable[..., None], *arguments: object) -> No
 
 
 def _limit(threads: int) -> None:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)

@@ -15,6 +15,7 @@ from tests.running import ROOT, run_python
 ORDER = (
     "registry",
     "api",
+    "machine",
     "outputs",
     "discovery",
     "__init__",

@@ -43,8 +43,10 @@ class Table:
 
     def release(self) -> None:
         """Let go of the memory that a mapped file takes; it is read again where it is needed."""
-        if self.mapping is not None:
-            self.mapping.madvise(mmap.MADV_DONTNEED)
+        mapping = self.mapping
+        # elsewhere the system takes the memory back by itself where it is short of it
+        if mapping is not None and hasattr(mapping, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+            mapping.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,10 @@ def ui(port: int, uri: str | None) -> int:
     def stop(_: int = signal.SIGTERM) -> None:  # MLflow's own processes do not pass signals on to each other
         for server in servers:
             with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGTERM)
+                if hasattr(os, "killpg"):
+                    os.killpg(server.pid, signal.SIGTERM)
+                else:
+                    server.terminate()
 
     with on_signal(stop):
         server = subprocess.Popen(command, env=environment, start_new_session=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -12,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ..api import Loss, Schedule, UsageError
 from ..config import Root, flat
+from ..machine import processors
 from ..registry import registries
 from ..training import checkpoint
 from ..training.data.pipeline import Pipeline
@@ -36,7 +36,7 @@ def blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
     One processor is left to the tracking process: BLAS threads that wait for each other stop whenever one
     of them has to share its processor.
     """
-    free = max(1, len(os.sched_getaffinity(0)) - 1)
+    free = max(1, processors() - 1)
     number = max(1, free // jobs) if threads == "auto" else int(threads)
     with threadpool_limits(number, user_api="blas"):
         yield number

@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 
 from ..discovery import load_plugins
+from ..machine import processors
 from ..outputs import store_uri
 from ..registry import UsageError
 from ..tracking.client import MLflowTracker, TrackingError
@@ -237,4 +238,4 @@ class HydraCallback(Callback):
 def _jobs_at_once(settings: Any) -> int:
     """How many jobs Hydra's launcher runs side by side on this machine."""
     number = int(settings.launcher.get("n_jobs") or 1)
-    return number if number > 0 else os.cpu_count() or 1
+    return number if number > 0 else processors()

@@ -247,7 +247,8 @@ def _prefetch() -> None:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    os.nice(10)  # training goes first
+    if hasattr(os, "nice"):
+        os.nice(10)  # training goes first
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # its 7 take four minutes
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")

@@ -20,6 +20,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ...machine import processors
 from ...outputs import OUTPUTS, store_uri
 from ...runs.folder import STATUS, RunFolder
 from ...runs.signals import STOPPING, on_signal
@@ -41,7 +42,7 @@ QUIET = "callbacks.progress=null"
     "--jobs",
     "at_once",
     type=click.IntRange(1),
-    default=len(os.sched_getaffinity(0)),
+    default=processors(),
     show_default="the processors",
     help="Runs side by side.",
 )
@@ -160,7 +161,8 @@ def _run_all(
 
 def _attach(parent: int) -> None:
     """Let a process of the pool get its signals from the command alone, and end when that is gone."""
-    os.setsid()  # a terminal's Ctrl-C would come beside that of the command, and a second one ends it at once
+    if hasattr(os, "setsid"):
+        os.setsid()  # a terminal's Ctrl-C would come beside that of the command; a second one ends it at once
 
     def watch() -> None:
         while os.getppid() == parent:

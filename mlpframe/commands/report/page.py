@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import jinja2
 
 from ... import __version__
+from ...machine import processors
 from .questions import sections
 from .results import Results, Run
 
@@ -47,7 +47,7 @@ def _environment() -> dict[str, str]:
         "mlpframe": __version__,
         "Python": platform.python_version(),
         "packages": ", ".join(f"{name} {version(name)}" for name in packages),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "machine": f"{platform.system()} {platform.machine()}, {processors()} processors",
     }
 
 
