@@ -248,10 +248,12 @@ class Registry:
                 )
         shared = getattr(cls, "shared", None)
         common = {field.name for field in fields(shared)} if shared is not None else set()
+        own = {name: value for name, value in options.items() if name not in common}
         try:
-            made = cls(**{name: value for name, value in options.items() if name not in common})
-            if shared is not None:
+            made: Any = object.__new__(cls)
+            if shared is not None:  # before __init__, so that __init__ can refuse a combination
                 made.shared = replace(shared, **{name: options[name] for name in options if name in common})
+            made.__init__(**own)
         except (ValueError, TypeError) as error:
             raise UsageError(f"{self.kind} {spec!r}: {error}") from error
         return made

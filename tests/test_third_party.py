@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -12,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from mlpframe.api import Array
 from mlpframe.training import checkpoint
-from tests.running import ROOT, environment, the_run
+from tests.running import ROOT, environment, sqlite_uri, the_run
 
 PACKAGE = Path(__file__).with_name("third_party")
 ONE_STEP = (
@@ -139,3 +142,87 @@ print(json.dumps(values))
     provider, pace, weight_decay, file, broken = json.loads(done.stdout)
     assert (provider, pace, weight_decay, broken) == ("mlpframe-example", 2, 0.5, 0)
     assert Path(file).is_relative_to(installed.python.parents[1])  # the installed copy, not the source
+
+
+# --- an optimizer that refuses a combination with the options that every optimizer has --------------
+
+
+def test_what_it_refuses_is_said_in_its_words(installed: Installed) -> None:
+    rules = ("optimizer=sign_descent", "optimizer.clip_norm=1")
+    done = installed.run("-m", "mlpframe", *rules, *ONE_STEP, *LINEAR)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "optimizer 'sign_descent': clip_norm changes no sign of the gradient: it has no effect without "
+        "weight_decay\n"
+    )
+    done = installed.run("-m", "mlpframe", *rules, "optimizer.weight_decay=0.1", *ONE_STEP, *LINEAR)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- engines -----------------------------------------------------------------------------------------
+
+
+def trained_by(installed: Installed, *overrides: str) -> tuple[str, Array]:
+    """The engine that the run says it has taken, and its weights."""
+    shutil.rmtree(installed.elsewhere / "outputs", ignore_errors=True)
+    done = installed.run("-m", "mlpframe", *ONE_STEP, *overrides)
+    assert (done.returncode, done.stderr) == (0, "")
+    (engine,) = re.findall(r", engine (\w+), ", done.stdout)
+    return engine, checkpoint.load(the_run(installed.elsewhere) / "checkpoints" / "last.npz")[0]["w"]
+
+
+def test_auto_takes_the_engine_where_it_suits(installed: Installed) -> None:
+    suited = ("dtype=float64", "model.hidden=[16]")
+    engine, w = trained_by(installed, *suited, "tracking=mlflow")
+    assert engine == "sixteen"
+    client = MlflowClient(sqlite_uri(installed.elsewhere))
+    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    assert run.data.tags["mlpframe.engine"] == "sixteen"
+    engine, expected = trained_by(installed, *suited, "engine=numpy")
+    assert engine == "numpy"
+    np.testing.assert_array_equal(w, expected)
+
+
+@pytest.mark.parametrize(
+    "unsuited",
+    [
+        ("dtype=float32", "model.hidden=[16]"),
+        ("dtype=float64", "model.hidden=[17]"),
+        ("dtype=float64", "model.hidden=[16]", "optimizer=lbfgs"),
+    ],
+    ids=" ".join,
+)
+def test_auto_takes_neither_an_unsuited_engine_nor_one_of_lower_priority(
+    installed: Installed, unsuited: tuple[str, ...]
+) -> None:
+    assert trained_by(installed, *unsuited)[0] == "numpy"
+
+
+def test_any_engine_can_be_asked_for_by_name(installed: Installed) -> None:
+    assert trained_by(installed, "engine=last_resort")[0] == "last_resort"
+
+
+# --- a model -----------------------------------------------------------------------------------------
+
+
+def test_the_model_trains_and_predicts_from_its_file(installed: Installed) -> None:
+    _, w = trained_by(installed, "model=taper", "model.first=4", "dtype=float64")
+    assert w.shape == (2 * 4 + 4 + 4 * 2 + 2 + 2 * 2 + 2,)
+    file = the_run(installed.elsewhere) / "model" / "model.npz"
+    program = """
+import json, sys
+from pathlib import Path
+from mlpframe.training import Predictor
+print(json.dumps(Predictor(Path(sys.argv[1])).predict([[0.5, -1.0], [2.0, 0.25]]).tolist()))
+"""
+    done = installed.run("-c", program, str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    y = np.array([[0.5, -1.0], [2.0, 0.25]])
+    widths, start = (2, 4, 2, 2), 0
+    for n_in, n_out in itertools.pairwise(widths):
+        W, b = np.split(w[start : start + (n_in + 1) * n_out], [n_in * n_out])
+        start += (n_in + 1) * n_out
+        logits = y @ W.reshape(n_in, n_out) + b
+        y = np.tanh(logits)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-12)

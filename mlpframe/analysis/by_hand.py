@@ -14,7 +14,8 @@ from math import exp, inf, isfinite, log, tanh
 
 import numpy as np
 
-from ..api import Shapes, Task
+from ..api import Shapes
+from ..api.component import Task
 from ..registry import UsageError, nearest, registries
 from ..training.network import Network, create_layers
 from ..training.rng import Streams

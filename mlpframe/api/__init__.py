@@ -16,12 +16,22 @@ from __future__ import annotations
 
 from ..registry import UsageError, nearest, registries
 from .callback import Callback, Run
-from .component import Array, Spec, Task, check_range, register
+from .component import Array, Spec, check_range, register
 from .dataset import DataContext, Dataset, Preparation, Shapes, Splits, Table
-from .engine import Block, Engine, Losses, rates, split_losses
+from .engine import (
+    Block,
+    Engine,
+    EngineNetwork,
+    EnginePlan,
+    EngineUpdater,
+    Losses,
+    Recurrence,
+    rates,
+    split_losses,
+)
 from .initializer import Initializer
 from .layer import Backward, Bound, Context, Layer, Parameter
-from .loss import Loss, Means, means
+from .loss import Loss, Means
 from .metric import Metric
 from .model import Model
 from .optimizer import Optimizer, UpdateRules
@@ -38,6 +48,9 @@ __all__ = [
     "DataContext",
     "Dataset",
     "Engine",
+    "EngineNetwork",
+    "EnginePlan",
+    "EngineUpdater",
     "Initializer",
     "Layer",
     "Loss",
@@ -48,18 +61,17 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Preparation",
+    "Recurrence",
     "Run",
     "Schedule",
     "Shapes",
     "Spec",
     "Splits",
     "Table",
-    "Task",
     "Transform",
     "UpdateRules",
     "UsageError",
     "check_range",
-    "means",
     "nearest",
     "rates",
     "register",

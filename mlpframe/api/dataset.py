@@ -145,6 +145,7 @@ class Dataset(ABC):
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str]
     shared: Preparation = Preparation()
+    """The shared options as they are given; set before ``__init__``, which may refuse a combination."""
 
     @abstractmethod
     def load(self, context: DataContext) -> Splits:

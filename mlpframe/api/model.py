@@ -18,4 +18,7 @@ class Model(ABC):
 
     @abstractmethod
     def layers(self, shapes: Shapes) -> Sequence[Spec]:
-        """The layers, first to last; an option ``units`` that a layer lacks becomes the number of outputs."""
+        """The layers, first to last; an option ``units`` that a layer lacks becomes the number of outputs.
+
+        The same options and shapes give equal lists: a saved model is made again from them.
+        """

@@ -75,6 +75,7 @@ class Optimizer(TwoForms):
     slots: tuple[str, ...] = ()
     scope: Literal["element", "tensor", "search"] = "element"
     shared: UpdateRules = UpdateRules()
+    """The shared options as they are given; set before ``__init__``, which may refuse a combination."""
     evaluated: str | None = None
     """The slot that is evaluated and kept as the model, where those are not the weights that are trained."""
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from mlpframe.api import Block, Engine, Losses, register
+from mlpframe.api import (
+    Block,
+    Engine,
+    EngineNetwork,
+    EngineUpdater,
+    Losses,
+    Means,
+    register,
+    split_losses,
+)
 
 
 @register("template")
@@ -15,25 +23,32 @@ class Template(Engine):
     Fills the plan of the batch, takes a step of it, and has the optimizer update the weights.
     """
 
-    def refuses(self, network: Any, updater: Any) -> str | None:
-        return "it runs one network at a time" if network.w.ndim > 1 else None
+    priority = 50  # engine=auto asks the engine of the highest priority first
 
-    def suits(self, network: Any, batch_size: int) -> bool:
-        return False
+    def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
+        if network.w.ndim > 1:
+            return "it runs one network at a time"
+        if updater.optimizer.scope == "search":
+            return f"it has no optimizer {updater.optimizer.name}, which evaluates the loss itself"
+        return None
 
-    def bind(self, network: Any, updater: Any) -> None:
+    def suits(self, network: EngineNetwork, batch_size: int) -> bool:
+        return False  # True where it is the fastest: engine=auto takes it there
+
+    def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
         self._network, self._updater = network, updater
 
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
         (block,) = blocks
-        losses = Losses()
+        values: list[Means] = []
+        correct = 0
         for number, lr in enumerate(block.lrs):
             start = number * block.batch_size
             rows = block.rows[start : start + block.batch_size]
             plan = self._network.plan(len(rows), training=True)
             plan.fill(block.table, rows)
-            losses.values.append(plan.step())
+            values.append(plan.step())
             self._updater.update(lr)
             if self._network.classifies:
-                losses.correct += int(plan.correct())
-        return [losses]
+                correct += plan.correct()
+        return split_losses(values, correct, len(blocks))

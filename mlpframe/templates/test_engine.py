@@ -9,6 +9,7 @@ import pytest
 
 from mlpframe.api import registries
 from mlpframe.testing import Case, plugin_cases
+from mlpframe.training import Network, Streams, Updater
 
 PLUGIN = Path(__file__).parent / "template.py"
 
@@ -19,12 +20,10 @@ def test_it_is_what_every_engine_is(case: Case) -> None:
 
 
 def test_it_takes_one_network_at_a_time() -> None:
-    class Stacked:
-        w = np.zeros((2, 5))
-
-    class Single:
-        w = np.zeros(5)
-
-    engine = registries["engine"].create("template")
-    assert engine.refuses(Stacked(), None) == "it runs one network at a time"
-    assert engine.refuses(Single(), None) is None
+    loss, target = registries["loss"].create("cross_entropy"), np.empty(0, np.intp)
+    layers = [registries["layer"].create("linear", units=3)]
+    networks = [Network(layers, loss, 4, target, "float64", Streams(seed)) for seed in range(2)]
+    single, stacked = networks[0], Network.stacked(networks)
+    sgd, engine = registries["optimizer"].create("sgd"), registries["engine"].create("template")
+    assert engine.refuses(single, Updater(sgd, single)) is None
+    assert engine.refuses(stacked, Updater(sgd, stacked)) == "it runs one network at a time"

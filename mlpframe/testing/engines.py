@@ -59,10 +59,8 @@ OPTIMIZERS: tuple[Any, ...] = (
 )
 
 
-def trained(
-    engine: str, layers: Any, loss: str, optimizer: Any, batch: int, weighted: bool
-) -> tuple[Any, Losses, str | None]:
-    """Parameters and losses after two blocks of steps, or why the engine refuses."""
+def build(layers: Any, loss: str, optimizer: Any, weighted: bool) -> tuple[Network, Updater, Table]:
+    """A network, its optimizer, and the rows to train it on."""
     data = draw_data("regression" if loss == "mse" else "classification")
     table = data.train
     if weighted:
@@ -72,7 +70,14 @@ def trained(
     network = Network(
         build_layers(layers, N_OUT), made, N_IN, table.y, "float64", Streams(0), weighted=weighted
     )
-    updater = Updater(registries["optimizer"].create(optimizer), network)
+    return network, Updater(registries["optimizer"].create(optimizer), network), table
+
+
+def trained(
+    engine: str, layers: Any, loss: str, optimizer: Any, batch: int, weighted: bool
+) -> tuple[Any, Losses, str | None]:
+    """Parameters and losses after two blocks of steps, or why the engine refuses."""
+    network, updater, table = build(layers, loss, optimizer, weighted)
     one = registries["engine"].create(engine)
     reason = one.refuses(network, updater)
     if reason is not None:
@@ -114,6 +119,22 @@ def accepted(engine: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
 def use(subject: Subject) -> None:
     with one_thread():
         next(accepted(subject.name))
+
+
+@check("engine")
+def its_answers_are_of_their_types(subject: Subject) -> None:
+    """``priority`` is a whole number; ``refuses`` returns a reason or ``None``, ``suits`` true or false."""
+    engine = subject.create()
+    require(type(engine.priority) is int, f"priority is {engine.priority!r}, expected a whole number")
+    for words, layers, loss in NETWORKS:
+        network, updater, _ = build(layers, loss, "sgd", weighted=False)
+        with one_thread():
+            reason = engine.refuses(network, updater)
+            suits = [engine.suits(network, batch) for batch in BATCHES] if reason is None else []
+        right = reason is None or (isinstance(reason, str) and bool(reason))
+        require(right, f"refuses returns {reason!r} ({words}), expected a reason in words or None")
+        wrong = [answer for answer in suits if not isinstance(answer, bool | np.bool_)]
+        require(not wrong, f"suits returns {wrong[:1]} ({words}), expected True or False")
 
 
 @check("engine")

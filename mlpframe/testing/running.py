@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..api import Array, Callback, Layer, Loss, Optimizer, Schedule, Splits, Table, Task
+from ..api import Array, Callback, Layer, Loss, Optimizer, Schedule, Splits, Table
+from ..api.component import Task
 from ..registry import registries
 from ..training.data.pipeline import Pipeline
 from ..training.data.prepare import Data

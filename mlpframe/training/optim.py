@@ -9,19 +9,14 @@ from math import hypot, prod, sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..api import Array, Optimizer, UpdateRules, UsageError, nearest
+from ..api import Array, Optimizer, Recurrence, UpdateRules, UsageError, nearest
 from .network import Network, Slot
 
 SLICE_BYTES = 1 << 18
 """What an element-wise optimizer is called on: w, g, scratch and two slots of it stay in the L2 cache."""
 FLUSH_STEPS = 128
 """Updates between two looks for subnormal numbers in the optimizer's state."""
-
-
-Recurrence = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""A and B of z ← A z + B g, where z are a weight and its state."""
 
 Rate = Callable[[Any], Any]
 """From the rate of a step, or the column of those of stacked networks, the one that a call is given."""

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-from ...api import Engine
-from ...registry import UsageError, registries
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from ...api import Engine, UsageError
+from ...registry import registries
 from ..network import Network
 from ..optim import Updater
 
-PREFERENCE = ("scalar", "online", "fused", "numpy")
-"""``auto`` takes the first of these that is exact for the configuration and made for its size."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def create_engine(name: str, network: Network, updater: Updater, batch_size: int) -> Engine:
-    """The engine of that name, or with ``auto`` the fastest that is exact.
+    """The engine of that name; with ``auto`` the one of highest priority that is exact and suits.
 
     Raises:
-        UsageError: there is no such engine, or it is not exact for this network and optimizer.
+        UsageError: there is no such engine, it is not exact for this network and optimizer, or an engine
+            fails when it is asked.
     """
-    registry = registries["engine"]
     if name == "auto":
-        engines: list[Engine] = [registry.create(one) for one in PREFERENCE]
-        engine = next(
-            one for one in engines if one.refuses(network, updater) is None and one.suits(network, batch_size)
-        )
+        engine = _suitable(network, updater, batch_size)
     else:
-        engine = registry.create(name)
-        reason = engine.refuses(network, updater)
+        engine = registries["engine"].create(name)
+        reason = _ask(engine, engine.refuses, network, updater)
         if reason is not None:
             raise UsageError(f"engine={name} cannot run this configuration: {reason}; use engine=auto")
     engine.bind(network, updater)
     return engine
+
+
+def _suitable(network: Network, updater: Updater, batch_size: int) -> Engine:
+    """The engine that ``auto`` takes; ``numpy`` suits every network and refuses none."""
+    registry = registries["engine"]
+    engines: list[Engine] = [registry.create(name) for name in registry.names()]
+    engines.sort(key=lambda engine: -engine.priority)  # stable: those of equal priority stay in order of name
+    return next(
+        engine
+        for engine in engines
+        if _ask(engine, engine.refuses, network, updater) is None
+        and _ask(engine, engine.suits, network, batch_size)
+    )
+
+
+def _ask(engine: Engine, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What an engine answers. Raises ``UsageError`` that names the engine if it fails."""
+    try:
+        return question(*args, **kwargs)
+    except Exception as error:
+        raise UsageError(
+            f"engine {engine.name!r} failed in {question.__name__}: {type(error).__name__}: {error}\n"
+            f"it is in {inspect.getsourcefile(type(engine))}; "
+            f"correct it, or choose another engine, for example engine=numpy"
+        ) from error

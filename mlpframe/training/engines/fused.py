@@ -14,9 +14,17 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ...api import Array, Bound, Context, Layer, Means, register
-from ..network import Network, Plan
-from ..optim import Updater
+from ...api import (
+    Array,
+    Bound,
+    Context,
+    EngineNetwork,
+    EnginePlan,
+    EngineUpdater,
+    Layer,
+    Means,
+    register,
+)
 from .numpy import NumpyEngine
 
 SMALL = 16_384
@@ -85,7 +93,9 @@ class Descending(Layer):
 class FusedEngine(NumpyEngine):
     """Plain SGD, gradient and update of a weight matrix in one product; for one BLAS thread."""
 
-    def refuses(self, network: Network, updater: Updater) -> str | None:
+    priority = 20
+
+    def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         if updater.optimizer.name != "sgd":
             return f"it has no optimizer {updater.optimizer.name}, only sgd"
         if special := ", ".join(updater.rules.special):
@@ -99,10 +109,10 @@ class FusedEngine(NumpyEngine):
             return "it runs on one BLAS thread (threads=1)"
         return None
 
-    def suits(self, network: Network, batch_size: int) -> bool:
-        return any(slot.slice.stop - slot.slice.start >= SMALL for slot in network.slots)
+    def suits(self, network: EngineNetwork, batch_size: int) -> bool:
+        return any(array.size >= SMALL for array in network.views(network.w).values())
 
-    def bind(self, network: Network, updater: Updater) -> None:
+    def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
         import scipy.linalg  # noqa: F401 - its BLAS is there from now on
 
         threadpool_limits(1, user_api="blas")
@@ -116,7 +126,7 @@ class FusedEngine(NumpyEngine):
             updater,
         )
 
-    def _train(self, plan: Plan, lr: float) -> Means:
+    def _train(self, plan: EnginePlan, lr: float) -> Means:
         self._rate.lr = lr
         loss = plan.step()
         self._updater.step += 1

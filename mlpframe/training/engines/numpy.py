@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...api import Block, Engine, Losses, Means, rates, register, split_losses
-from ..network import Network, Plan
-from ..optim import Updater
+from ...api import (
+    Block,
+    Engine,
+    EngineNetwork,
+    EnginePlan,
+    EngineUpdater,
+    Losses,
+    Means,
+    rates,
+    register,
+    split_losses,
+)
 
 
 @register("numpy")
 class NumpyEngine(Engine):
     """Batch by batch: gather, forwards, loss, backwards, update. Any network, any optimizer."""
 
-    def refuses(self, network: Network, updater: Updater) -> str | None:
+    priority = 0
+
+    def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         return None
 
-    def bind(self, network: Network, updater: Updater) -> None:
+    def suits(self, network: EngineNetwork, batch_size: int) -> bool:
+        return True
+
+    def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
         self._network, self._updater = network, updater
         self._searches = updater.optimizer.scope == "search"
 
@@ -38,7 +52,7 @@ class NumpyEngine(Engine):
                 correct += plan.correct()
         return split_losses(values, correct, len(blocks))
 
-    def _train(self, plan: Plan, lr: Any) -> Means:
+    def _train(self, plan: EnginePlan, lr: Any) -> Means:
         """One step on the rows that ``plan`` holds."""
         if self._searches:
             return self._updater.search(lr, plan.step)

@@ -21,9 +21,20 @@ from typing import Any
 
 import numpy as np
 
-from ...api import Array, Block, Engine, Losses, Means, rates, register, split_losses
-from ..network import Network, Plan
-from ..optim import Recurrence, Updater
+from ...api import (
+    Array,
+    Block,
+    Engine,
+    EngineNetwork,
+    EnginePlan,
+    EngineUpdater,
+    Losses,
+    Means,
+    Recurrence,
+    rates,
+    register,
+    split_losses,
+)
 
 BLOCK_ROWS = 64
 """Rows of a block: more make the products faster, and the sum over the steps so far slower."""
@@ -129,7 +140,7 @@ class Batches:
     it; the step adds the share of the steps before, and leaves its Δ there.
     """
 
-    def __init__(self, network: Network, size: int, count: int) -> None:
+    def __init__(self, network: EngineNetwork, size: int, count: int) -> None:
         rows, width, dtype = size * count, network.widths[1], network.dtype
         stack = network.w.shape[:-1]
         self.products = np.zeros((rows, width), dtype)
@@ -139,7 +150,7 @@ class Batches:
         self.target = np.zeros((*stack, rows, *network.target_shape), network.target_dtype)
         pre = np.zeros((*stack, size, width), dtype)
         self.sums: list[tuple[Array, Array, Array]] = []
-        self.heads: list[Plan] = []
+        self.heads: list[EnginePlan] = []
         targets = self.target.swapaxes(0, 1) if stack else self.target  # rows first
         for start in range(0, rows, size):
             own = slice(start, start + size)
@@ -157,7 +168,9 @@ class Batches:
 class OnlineEngine(Engine):
     """Exact SGD for very small batches, by blocks of known inputs; the first layer must be linear."""
 
-    def refuses(self, network: Network, updater: Updater) -> str | None:
+    priority = 30
+
+    def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         if network.layers[0].name != "linear":
             return f"its first layer is {network.layers[0].name}, not linear"
         if network.weighted:
@@ -168,19 +181,19 @@ class OnlineEngine(Engine):
             return f"the update of {updater.optimizer.name} is not linear in the gradients"
         return None
 
-    def suits(self, network: Network, batch_size: int) -> bool:
+    def suits(self, network: EngineNetwork, batch_size: int) -> bool:
         return batch_size <= MOST_ROWS
 
-    def bind(self, network: Network, updater: Updater) -> None:
+    def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
         self._network = network
-        first = [slot for slot in network.slots if slot.name.startswith(network.prefix(0))]
+        first = [name for name in network.views(network.w) if name.startswith(network.prefix(0))]
         vectors = [network.w, *updater.slots.values()]
         self._stacked = network.w.ndim > 1
-        scratch = [np.empty(first[0].parameter.shape, network.dtype) for _ in vectors]
+        scratch = [np.empty(network.widths[:2], network.dtype) for _ in vectors]
         self._first = []
         for lane in zip(*vectors, strict=True) if self._stacked else [vectors]:
             views = [network.views(vector) for vector in lane]
-            weights, *biases = ([view[slot.name] for view in views] for slot in first)
+            weights, *biases = ([view[name] for view in views] for name in first)
             self._first.append(FirstLayer(weights, biases[0] if biases else [], scratch))
         self._product: Callable[[Array, Array, Array], object] = np.matmul if self._stacked else np.dot
         self._update_head = updater.tail(len(first))

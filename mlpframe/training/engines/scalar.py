@@ -12,9 +12,7 @@ from math import exp, log, tanh
 from operator import mul
 from typing import Any
 
-from ...api import Block, Engine, Layer, Losses, register
-from ..network import Network
-from ..optim import Updater
+from ...api import Block, Engine, EngineNetwork, EngineUpdater, Layer, Losses, register
 
 Vector = list[float]
 
@@ -159,7 +157,9 @@ LOSSES: dict[str, Callable[[Vector, Any], tuple[float, Vector]]] = {
 class ScalarEngine(Engine):
     """From scratch: plain Python numbers and lists, one example at a time; for very small networks."""
 
-    def refuses(self, network: Network, updater: Updater) -> str | None:
+    priority = 40
+
+    def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         for layer in network.layers:
             if layer.name != "linear" and layer.name not in UNITS:
                 return f"it has no layer {layer.name}"
@@ -177,10 +177,10 @@ class ScalarEngine(Engine):
             return "it has neither weight decay nor clipping nor rules for single parameters"
         return None
 
-    def suits(self, network: Network, batch_size: int) -> bool:
+    def suits(self, network: EngineNetwork, batch_size: int) -> bool:
         return network.w.size * batch_size <= FEW_PRODUCTS
 
-    def bind(self, network: Network, updater: Updater) -> None:
+    def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
         self._network, self._updater = network, updater
         self._loss = LOSSES[network.loss.name]
 

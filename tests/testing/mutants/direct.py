@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mlpframe.api import Loss, means, register
+from mlpframe.api import Loss, register
+from mlpframe.api.loss import means
 
 
 @register("kit_direct")

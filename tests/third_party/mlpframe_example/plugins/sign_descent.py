@@ -26,6 +26,10 @@ class SignDescent(Optimizer):
 
     def __init__(self, *, pace: float = 1.0) -> None:
         check_range("pace", pace, above=0)
+        if "clip_norm" in self.shared.special and not self.shared.weight_decay:
+            raise ValueError(
+                "clip_norm changes no sign of the gradient: it has no effect without weight_decay"
+            )
         self.pace = pace
 
     def update(

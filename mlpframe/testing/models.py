@@ -1,0 +1,94 @@
+"""What holds for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from ..api import Model, Shapes, Spec, Table, UsageError
+from ..registry import REQUIRED, registries
+from ..training.network import Network, build_layers
+from ..training.rng import Streams
+from .components import exercise, own_options
+from .kit import Skipped, Subject, check, require, require_finite
+
+SHAPES = (
+    Shapes(4, 3, "classification"),
+    Shapes(1, 1, "regression"),
+    Shapes(5, 2, "regression", codes={1: 6}),
+    Shapes(64, 10, "classification", image=(8, 8)),
+)
+ROWS = 6
+
+
+def layers_for_all(model: Model) -> list[tuple[Shapes, Sequence[Spec]]]:
+    """The layers for each of ``SHAPES`` that the model does not refuse."""
+    found, reason = [], ""
+    for shapes in SHAPES:
+        try:
+            found.append((shapes, model.layers(shapes)))
+        except (ValueError, UsageError) as error:
+            reason = str(error)
+    if not found:
+        raise Skipped(f"it refuses every input and output that is tried; the last because {reason}")
+    return found
+
+
+def draw_table(shapes: Shapes) -> Table:
+    """Random inputs, numbers of categories where ``shapes`` has codes, and targets of the task."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((ROWS, shapes.inputs))
+    for position, count in shapes.codes.items():
+        x[:, position] = rng.integers(0, count, ROWS)
+    if shapes.task == "classification":
+        return Table(x, rng.integers(0, shapes.outputs, ROWS))
+    return Table(x, rng.standard_normal((ROWS, shapes.outputs)))
+
+
+@exercise("model")
+def use(subject: Subject) -> None:
+    layers_for_all(subject.create())
+
+
+@check("model")
+def its_layers_lead_from_the_inputs_to_the_outputs(subject: Subject) -> None:
+    """The layers can be built, end with the number of outputs, and a training step has a finite loss."""
+    for shapes, specs in layers_for_all(subject.create()):
+        table = draw_table(shapes)
+        loss = registries["loss"].create("cross_entropy" if shapes.task == "classification" else "mse")
+        layers = build_layers(specs, shapes.outputs)
+        network = Network(layers, loss, shapes.inputs, table.y, "float64", Streams(0))
+        outputs = network.widths[-1]
+        require(
+            outputs == shapes.outputs, f"its layers end with {outputs} outputs, expected {shapes.outputs}"
+        )
+        plan = network.plan(ROWS, training=True)
+        plan.fill(table, np.arange(ROWS))
+        require_finite("the loss of a training step", plan.step())
+        require_finite("the gradient of a training step", network.g)
+
+
+@check("model")
+def equal_options_give_equal_layers(subject: Subject) -> None:
+    """The same options give equal lists of layers, from one instance and from another."""
+    model = subject.create()
+    first = deepcopy(layers_for_all(model))
+    require(layers_for_all(model) == first, "the layers are different when they are asked for again")
+    require(layers_for_all(subject.create()) == first, "another instance has different layers")
+
+
+@check("model")
+def its_options_stay_as_they_are(subject: Subject) -> None:
+    """Neither the options that the model is given nor their defaults are changed."""
+    defaults = {option.name: option.default for option in own_options(subject)}
+    options: dict[str, Any] = {name: value for name, value in defaults.items() if value is not REQUIRED}
+    options = deepcopy({**options, **subject.options})
+    before = deepcopy((options, defaults))
+    layers_for_all(registries["model"].create(subject.name, **options))
+    layers_for_all(subject.create())
+    for now, then in zip((options, defaults), before, strict=True):
+        changed = [name for name in then if now[name] != then[name]]
+        require(not changed, f"the option {', '.join(changed)} is changed; work on a copy")

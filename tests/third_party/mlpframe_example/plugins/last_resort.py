@@ -1,0 +1,17 @@
+"""The engine ``last_resort``."""
+
+from __future__ import annotations
+
+from mlpframe.api import EngineNetwork, register
+
+from .sixteen import Sixteen
+
+
+@register("last_resort")
+class LastResort(Sixteen):
+    """Batch by batch, for any network for which there is nothing better."""
+
+    priority = -1
+
+    def suits(self, network: EngineNetwork, batch_size: int) -> bool:
+        return True
