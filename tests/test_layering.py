@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mlpframe import api
 from tests.running import ROOT, run_python
 
 ORDER = (
@@ -93,6 +94,8 @@ KNOW = {
 
 FILES = sorted((ROOT / "mlpframe").rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
+ENGINES = [file for file in FILES if file.parent.name == "engines" and file.name != "__init__.py"]
+TEMPLATES = [file for file in FILES if file.parent.name == "templates"]
 
 
 def imports(source: str, module: str, *, is_package: bool = False) -> set[str]:
@@ -211,10 +214,24 @@ def test_only_those_import_a_library_that_may_know_it(file: Path) -> None:
         assert libraries(file) <= {"numpy"}
 
 
-@pytest.mark.parametrize("file", PLUGINS, ids=name_of)
+@pytest.mark.parametrize("file", [*PLUGINS, *ENGINES], ids=name_of)
 def test_a_plugin_imports_nothing_of_mlpframe_but_the_api(file: Path) -> None:
     inside = {name for name in imports_of(file) if name.partition(".")[0] == "mlpframe"}
     assert {name for name in inside if name.split(".")[1:2] != ["api"]} == set()
+
+
+def test_the_api_is_what_plugins_engines_and_templates_import() -> None:
+    used = {name for file in (*PLUGINS, *ENGINES, *TEMPLATES) for name in imports_of(file)}
+    assert {f"mlpframe.api.{name}" for name in api.__all__} == {
+        name for name in used if name.startswith("mlpframe.api.")
+    }
+
+
+def test_what_no_plugin_needs_is_imported_from_its_own_file() -> None:
+    public, files = set(api.__all__), {file.stem for file in (ROOT / "mlpframe" / "api").glob("*.py")}
+    for file in FILES:
+        names = {name.split(".")[2] for name in imports_of(file) if name.startswith("mlpframe.api.")}
+        assert names <= public | files, file
 
 
 LOADED = """

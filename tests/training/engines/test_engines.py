@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from mlpframe import registries
-from mlpframe.api import Block, Engine, Table, UsageError
+from mlpframe.api import Block, Engine, EngineNetwork, EngineUpdater, Table, UsageError
 from mlpframe.training.engines import create_engine, fused
+from mlpframe.training.engines.numpy import NumpyEngine
 from mlpframe.training.network import Network, build_layers
 from mlpframe.training.optim import Updater
 from mlpframe.training.rng import Streams
@@ -314,3 +315,96 @@ def test_auto_takes_the_engine_made_for_the_size(widths: tuple[int, ...], batch:
     network = Network(layers, loss, widths[0], np.empty(0, np.intp), "float32", Streams(0))
     updater = Updater(registries["optimizer"].create("sgd"), network)
     assert create_engine("auto", network, updater, batch).name == engine
+
+
+class Third(NumpyEngine):
+    """An engine of somebody else that suits every network."""
+
+    priority = 5
+
+
+class Low(NumpyEngine):
+    """One that is asked after ``numpy``."""
+
+    priority = -1
+
+
+class Top(NumpyEngine):
+    """One that is asked before all others."""
+
+    priority = 100
+
+
+class Unfit(Top):
+    def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
+        return "nothing suits it"
+
+
+class Unsuited(Top):
+    def suits(self, network: EngineNetwork, batch_size: int) -> bool:
+        return False
+
+
+class FailsToRefuse(Top):
+    def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
+        raise ZeroDivisionError("by a width")
+
+
+class FailsToSuit(Top):
+    def suits(self, network: EngineNetwork, batch_size: int) -> bool:
+        raise KeyError("width")
+
+
+@pytest.fixture
+def register() -> Iterator[Callable[..., None]]:
+    """Registers engines under names, as long as a test lasts."""
+
+    def add(**engines: type[Engine]) -> None:
+        for name, cls in engines.items():
+            cls.name = name
+            registries["engine"].add(name, cls, "the tests")
+
+    yield add
+    registries["engine"].forget(__name__)
+
+
+@pytest.mark.parametrize(
+    ("engines", "taken"),
+    [
+        ({"third": Third}, "third"),
+        ({"low": Low}, "numpy"),
+        ({"unfit": Unfit, "unsuited": Unsuited}, "numpy"),
+        ({"third": Third, "unfit": Unfit, "top": Top}, "top"),
+        ({"zulu": Top, "alpha": type("Alpha", (Top,), {"__module__": __name__})}, "alpha"),
+    ],
+    ids=str,
+)
+def test_auto_takes_the_suited_engine_of_highest_priority_and_first_name(
+    register: Callable[..., None], engines: dict[str, type[Engine]], taken: str
+) -> None:
+    register(**engines)
+    assert Training("auto", optimizer="adam").engine.name == taken
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (FailsToRefuse, "engine 'broken' failed in refuses: ZeroDivisionError: by a width"),
+        (FailsToSuit, "engine 'broken' failed in suits: KeyError: 'width'"),
+    ],
+)
+def test_an_engine_that_fails_when_it_is_asked_is_named(
+    register: Callable[..., None], cls: type[Engine], said: str
+) -> None:
+    register(broken=cls)
+    with pytest.raises(UsageError) as caught:
+        Training("auto")
+    first, second = str(caught.value).splitlines()
+    assert first == said
+    assert second.startswith(f"it is in {__file__}; correct it, or choose another engine")
+    assert Training("numpy").engine.name == "numpy"
+
+
+def test_the_documented_priorities_are_those_of_the_built_in_engines() -> None:
+    built_in = {name: registries["engine"][name].priority for name in ("scalar", "online", "fused", "numpy")}
+    assert built_in == {"scalar": 40, "online": 30, "fused": 20, "numpy": 0}
