@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from shutil import get_terminal_size
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from ..registry import KINDS, REQUIRED, Info, registries, type_name
-from ..runs.terminal import new_console
+from ..registry import KINDS, REQUIRED, Info, Registry, registries, type_name
 
 
 @click.command("list")
@@ -19,27 +18,34 @@ from ..runs.terminal import new_console
 @click.argument("name", required=False)
 def list_components(kind: str | None, name: str | None) -> None:
     """Show the components: all, those of one KIND, or one with its options."""
-    console = new_console()
     if kind is not None and name is not None:
-        _show(console, registries[kind].info(name))
+        _show(registries[kind].info(name))
         return
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
     for one in [kind] if kind is not None else KINDS:
-        registry = registries[one]
-        table = Table(box=None, show_header=False, title=one, title_justify="left", padding=(0, 1))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        for known in registry.names():
-            info = registry.info(known)
-            provider = "" if info.provider == "built-in" else f"  [{info.provider}]"
-            table.add_row(f"  {known}", Text(info.summary + provider))
-        console.print(table)
+        click.echo("\n".join([one, *_rows(registries[one], width)]))
     for broken in registries.broken:
-        console.print(
-            Text(f"broken: {broken.name}  {broken.file}: {broken.error}", style="red"), soft_wrap=True
-        )
+        click.secho(f"broken: {broken.name}  {broken.file}: {broken.error}", fg="red")
 
 
-def _show(console: Console, info: Info) -> None:
+def _rows(registry: Registry, width: int | None) -> Iterator[str]:
+    """A line for each component: its whole name, and as much of its summary as the width has room for."""
+    names = registry.names()
+    longest = max(map(len, names), default=0)
+    for name in names:
+        provider = registry.provider(name)
+        line = f"   {name:<{longest}}  {registry.summary(name)}"
+        line += "" if provider == "built-in" else f"  [{provider}]"
+        yield line if width is None or len(line) <= width else line[: width - 1] + "…"
+
+
+def _show(info: Info) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..runs.terminal import new_console
+
+    console = new_console()
     console.print(Text(f"{info.kind} {info.name}: {info.summary}\n"), soft_wrap=True)
     if info.formula:
         console.print(Text(info.formula + "\n"), soft_wrap=True)

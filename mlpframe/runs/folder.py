@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..api import UsageError
+from ..training.checkpoint import FORMAT, check_format
 
 STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
 """How a run ended, in our words and in MLflow's."""
@@ -63,15 +64,21 @@ class RunFolder:
 
     def write(self, **values: Any) -> None:
         """Set values of the run's record; the file is replaced as a whole."""
-        record = {**self.read(), **values}
+        record = {"format": FORMAT, **self.read(), **values}
         part = self.path / f".{RECORD}.{os.getpid()}"
         part.write_text(json.dumps(record, indent=1))
         part.replace(self.path / RECORD)
 
     def read(self) -> dict[str, Any]:
-        """The run's record; empty if there is none."""
+        """The run's record; empty if there is none.
+
+        Raises:
+            UsageError: a newer mlpframe has written the record.
+        """
         file = self.path / RECORD
-        return json.loads(file.read_text()) if file.exists() else {}
+        record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        check_format(file, record.get("format", 0))
+        return record
 
     def mlflow_run(self) -> str | None:
         """The id of the run in MLflow, if it has one."""

@@ -15,14 +15,19 @@ PASSING = ("locked", "locking protocol", "disk I/O error")
 """What SQLite says of a database that others write to at this moment."""
 
 
-def persistently(call: Callable[[], T]) -> T:
-    """Call the store; while others who write to its database are in the way, again and again."""
-    give_up = time.monotonic() + LOCKED_SECONDS
+def persistently(call: Callable[[], T], *, refused_seconds: float = 0.0) -> T:
+    """Call the store again and again while others write to its database.
+
+    Args:
+        call: what asks or tells the store.
+        refused_seconds: how long the call is repeated after any other error.
+    """
+    began = time.monotonic()
     while True:
         try:
             return call()
         except Exception as error:
-            passing = any(words in str(error) for words in PASSING)
-            if not passing or time.monotonic() > give_up:
+            locked = any(words in str(error) for words in PASSING)
+            if time.monotonic() - began > (LOCKED_SECONDS if locked else refused_seconds):
                 raise
             time.sleep(0.5)

@@ -124,15 +124,7 @@ class RecordedRun:
 
     def end(self, message: End) -> dict[str, Any]:
         """Record what is left and the files of the folder, end the run; returns where it is recorded."""
-        give_up = time.monotonic() + RETRY_SECONDS
-        while True:
-            try:
-                persistently(self.flush)
-                break
-            except Exception:
-                if time.monotonic() > give_up:
-                    raise
-                time.sleep(1)
+        persistently(self.flush, refused_seconds=RETRY_SECONDS)
         for part in message.files:
             if (self.folder / part).is_dir():
                 persistently(partial(self.client.log_artifacts, self.id, str(self.folder / part), part))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from mlpframe.api import Callback, Run, check_range, register
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+LONG = {"val/loss": "val loss", "val/accuracy": "val accuracy", "val/r2": "val r2"}
+SHORT = {"val/loss": "val", "val/accuracy": "acc", "val/r2": "r2"}
+"""What the metrics are called in plain lines, and beside a bar, which has to fit into 80 columns."""
 
 
 @register("progress")
@@ -29,7 +36,6 @@ class ProgressDisplay(Callback):
             raise ValueError(f"style must be auto, bar or lines, not {style!r}")
         check_range("every_seconds", every_seconds, minimum=0)
         self.style, self.every_seconds = style, every_seconds
-        self._console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
         self._bar: Progress | None = None
         self._printed = 0.0
         self._started = 0.0
@@ -37,21 +43,14 @@ class ProgressDisplay(Callback):
 
     def on_start(self, run: Run) -> None:
         self._started, self._first_step = time.monotonic(), run.step
-        if self.style == "bar" or (self.style == "auto" and self._console.is_terminal):
-            self._bar = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[text]}", markup=False),
-                TimeRemainingColumn(),
-                console=self._console,
-                refresh_per_second=4,
-            )
+        if self.style == "bar" or (self.style == "auto" and sys.stdout.isatty()):
+            self._bar = _new_bar()
             self._bar.add_task(run.title, total=run.total_steps, completed=run.step, text="")
             self._bar.start()
 
     def on_window(self, run: Run) -> None:
         if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=run.step, text=self._text(run))
+            self._bar.update(self._bar.task_ids[0], completed=run.step, text=_text(run, SHORT))
 
     def on_epoch(self, run: Run) -> None:
         if self._bar:
@@ -62,7 +61,7 @@ class ProgressDisplay(Callback):
             self._printed = now
             done = run.step - self._first_step
             left = (now - self._started) / done * (run.total_steps - run.step) if done else 0.0
-            self._console.print(f"{run.title}  {self._text(run)}  {left:.0f} s left")
+            print(f"{run.title}  epoch {_text(run, LONG)}  {left:.0f} s left", flush=True)
 
     def on_end(self, run: Run) -> None:
         if self._bar:
@@ -72,20 +71,32 @@ class ProgressDisplay(Callback):
         if self._bar:
             self._bar.stop()
 
-    @staticmethod
-    def _text(run: Run) -> str:
-        shown = [f"epoch {run.epoch}/{run.epochs}"]
-        latest = run.latest
-        loss = latest.get("train/loss_window" if "train/loss" not in latest else "train/loss")
-        if loss is not None:
-            shown.append(f"loss {loss:.4f}")
-        shown += [
-            f"{label} {latest[name]:.4f}"
-            for label, name in (
-                ("val loss", "val/loss"),
-                ("val accuracy", "val/accuracy"),
-                ("val r2", "val/r2"),
-            )
-            if name in latest
-        ]
-        return "  ".join([*shown, f"lr {run.lr:.3g}"])
+
+def _new_bar() -> Progress:
+    """A bar whose numbers are always shown whole; the run's title has the room that they leave."""
+    from rich.console import Console  # here: a plain line does not need it
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    title = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    numbers = Column(no_wrap=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=title),
+        BarColumn(bar_width=8),
+        TextColumn("{task.fields[text]}", markup=False, table_column=numbers),
+        TimeRemainingColumn(compact=True),
+        console=Console(highlight=False, markup=False, emoji=False),
+        refresh_per_second=4,
+        expand=True,
+    )
+
+
+def _text(run: Run, names: Mapping[str, str]) -> str:
+    """Epochs done, training loss, validation metrics by their ``names``, and the learning rate."""
+    latest = run.latest
+    shown = [f"{run.epoch}/{run.epochs}"]
+    loss = latest.get("train/loss", latest.get("train/loss_window"))
+    if loss is not None:
+        shown.append(f"loss {loss:.4f}")
+    shown += [f"{words} {latest[name]:.4f}" for name, words in names.items() if name in latest]
+    return "  ".join([*shown, f"lr {run.lr:.3g}"])
