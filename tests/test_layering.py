@@ -22,6 +22,7 @@ ORDER = (
     "__init__",
     "config",
     "training",
+    "predictor",
     "testing",
     "templates",
     "analysis",
