@@ -82,7 +82,7 @@ class Optimizer(TwoForms):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         names = textbook_slots(cls)
-        set_already = "slots" in vars(cls) or ("update" in vars(cls) and cls.slots)  # which update knows
+        set_already = "slots" in vars(cls) or (cls.has_fast_form() and cls.slots)  # which update knows
         if "textbook" in vars(cls) and names and not set_already:
             cls.slots = names
 

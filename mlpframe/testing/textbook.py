@@ -247,6 +247,8 @@ USES = {"layer": use_layer, "loss": use_loss, "optimizer": use_optimizer}
 
 def slowdown(kind: str, name: str) -> str | None:
     """By what factor the textbook form is slower, in words; ``None`` where there are no two forms to time."""
+    if kind not in STEPS:
+        return None
     try:
         subject = subjects(kind, name)[0]
         require_both_forms(subject)

@@ -1,0 +1,225 @@
+"""What the base classes make of a textbook form alone, and of two forms in one family of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlpframe import registries
+from mlpframe.api import Array, Context, Layer, Loss, Optimizer, UsageError, register
+from mlpframe.testing import cases
+from mlpframe.testing.textbook import without_fast_form
+from mlpframe.training.network import Network
+from mlpframe.training.rng import Streams
+
+
+@pytest.fixture
+def names() -> Iterator[None]:
+    """What a test registers is forgotten after it."""
+    yield
+    for registry in registries.values():
+        registry.forget(__name__)
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+class Count(Layer):
+    """Adds uniform numbers, and counts how often it has done so."""
+
+    name = "count"
+
+    def state(self, n_in: int) -> dict[str, Array]:
+        return {"count": np.zeros(1)}
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> Any:
+        if ctx.training:
+            ctx.state["count"][:] += 1
+        return x + ctx.rng.random(x.shape), lambda dy: (dy, {})
+
+
+def make_network(seed: int) -> Network:
+    layers = [registries["layer"].create("linear", units=3), Count()]
+    loss = registries["loss"].create("cross_entropy")
+    return Network(layers, loss, 4, np.zeros(1, np.intp), "float64", Streams(seed))
+
+
+def train(network: Network, steps: int = 3) -> None:
+    plan = network.plan(5, training=True)
+    plan.x[...] = np.random.default_rng(0).standard_normal((5, 4))
+    plan.target[...] = np.arange(5) % 3
+    for _ in range(steps):
+        plan.step()
+        network.w -= 0.1 * network.g
+
+
+def test_stacked_networks_have_their_own_random_streams_and_states() -> None:
+    alone, together = ([make_network(seed) for seed in (1, 2, 3)] for _ in range(2))
+    train(together[2])  # its stream and its state are ahead of the others'
+    train(alone[2])
+    train(Network.stacked(together))
+    for one, other in zip(alone, together, strict=True):
+        train(one)
+        np.testing.assert_allclose(other.w, one.w, rtol=1e-12)
+        np.testing.assert_array_equal(other.state["1.count.count"], one.state["1.count.count"])
+    assert [network.state["1.count.count"].item() for network in together] == [3, 3, 6]
+    assert not np.allclose(together[0].w, together[1].w)
+
+
+def test_a_layer_without_a_textbook_form_says_so() -> None:
+    class Fast(Layer):
+        name = "fast_only"
+
+        def bind(self, *_: Any) -> Any: ...
+
+    with pytest.raises(NotImplementedError, match="the layer 'fast_only' has no textbook form"):
+        Fast().textbook(np.zeros((1, 1)), {}, None)  # type: ignore[arg-type]
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+
+def test_class_numbers_become_one_hot_rows_where_a_loss_takes_probabilities() -> None:
+    output, classes = np.zeros((2, 3), np.float32), np.array([2, 0])
+    onehot = registries["loss"].create("cross_entropy").textbook_target(output, classes)
+    np.testing.assert_array_equal(onehot, [[0, 0, 1], [1, 0, 0]])
+    assert onehot.dtype == np.float32
+
+    class Numbers(Loss):
+        tasks = ("classification",)
+
+        def textbook(self, output: Array, target: Array) -> tuple[Array, Array]: ...
+
+    assert Numbers().textbook_target(output, classes) is classes
+
+
+# --- optimizers ----------------------------------------------------------------------------------
+
+
+class Reflect(Optimizer):
+    """Steps from the weights before the last ones; returns arguments as they are."""
+
+    name = "reflect"
+    default_lr = 0.1
+
+    def textbook(self, w: Array, g: Array, lr: float, t: int, before: Array, slope: Array) -> Any:
+        return before - lr * g, w, g
+
+
+def test_slots_are_the_arguments_after_t() -> None:
+    assert Reflect.slots == ("before", "slope")
+
+
+def test_slots_that_are_set_win() -> None:
+    class Named(Reflect):
+        slots = ("a", "b")
+
+        def textbook(self, w: Array, g: Array, lr: float, t: int, before: Array, slope: Array) -> Any:
+            return super().textbook(w, g, lr, t, before, slope)
+
+    assert Named.slots == ("a", "b")
+    assert registries["optimizer"].create("adam").slots == ("m_sum", "v_sum")
+
+
+def test_weights_that_are_returned_as_a_slot_are_those_before_the_update() -> None:
+    w, slots = np.array([1.0, 2.0]), {"before": np.array([5.0, 6.0]), "slope": np.zeros(2)}
+    Reflect().update(w, np.array([10.0, 20.0]), slots, 0.1, 1, np.empty(2))
+    np.testing.assert_array_equal(w, [4.0, 4.0])
+    np.testing.assert_array_equal(slots["before"], [1.0, 2.0])
+    np.testing.assert_array_equal(slots["slope"], [10.0, 20.0])
+
+
+# --- which forms a class has ---------------------------------------------------------------------
+
+
+def test_a_component_with_neither_form_is_refused_in_one_sentence() -> None:
+    for base, fast in ((Layer, "bind"), (Loss, "rows"), (Optimizer, "update")):
+        empty = type("Empty", (base,), {"__doc__": "Nothing."})
+        with pytest.raises(UsageError) as caught:
+            register("empty")(empty)
+        assert str(caught.value) == (
+            f"{base.kind} 'empty' computes nothing: the class Empty must have the method textbook or {fast}"
+        )
+        assert "empty" not in registries[base.kind]
+
+
+@pytest.mark.usefixtures("names")
+def test_an_optimizer_that_searches_needs_neither_form() -> None:
+    @register("jump")
+    class Jump(Optimizer):
+        """To zero."""
+
+        scope = "search"
+
+        def search(self, w: Array, g: Array, lr: float, evaluate: Any) -> None:
+            w[...] = 0
+
+    with pytest.raises(UsageError, match="optimizer=jump evaluates the loss itself"):
+        Jump().update(np.ones(1), np.ones(1), {}, 0.1, 1, np.ones(1))
+
+
+def test_one_form_rewritten_leaves_the_other_behind() -> None:
+    adam = registries["optimizer"]["adam"]
+
+    class Slow(adam):  # type: ignore[valid-type, misc]
+        def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array) -> Any:
+            return w - 7 * g, m
+
+    w = np.ones(2)
+    Slow().update(w, np.ones(2), {"m": np.zeros(2)}, 0.1, 1, np.empty(2))
+    np.testing.assert_array_equal(w, [-6, -6])
+    assert (Slow.has_textbook_form(), Slow.has_fast_form(), Slow.slots) == (True, False, ("m",))
+
+    class Fast(adam):  # type: ignore[valid-type, misc]
+        def update(self, *_: Any) -> None: ...
+
+    assert (Fast.has_textbook_form(), Fast.has_fast_form()) == (False, True)
+    assert Fast.slots == adam.slots
+    same = type("Same", (adam,), {})
+    assert (same.has_textbook_form(), same.has_fast_form()) == (True, True)
+
+
+def test_taking_the_fast_form_away_leaves_options_and_textbook_form() -> None:
+    adam = registries["optimizer"].create("adam", beta1=0.5)
+    plain = without_fast_form(registries["optimizer"].create("adam", beta1=0.5))
+    assert (plain.has_textbook_form(), plain.has_fast_form()) == (True, False)
+    results = []
+    for optimizer in (adam, plain):
+        w, slots = np.ones(3), {name: np.zeros(3) for name in optimizer.slots}
+        for step in (1, 2):
+            optimizer.update(w, np.array([1.0, -2.0, 0.0]), slots, 0.1, step, np.empty(3))
+        results.append(w)
+    np.testing.assert_allclose(*results, rtol=1e-12)
+    assert not np.array_equal(results[0], np.ones(3))
+
+
+@pytest.mark.usefixtures("names")
+def test_a_component_without_a_textbook_form_is_skipped_with_the_reason() -> None:
+    @register("no_book")
+    class NoBook(Optimizer):
+        """Steps.
+
+        w ← w − η g
+        """
+
+        default_lr = 0.1
+
+        def update(self, w: Array, g: Array, slots: Any, lr: float, step: int, scratch: Array) -> None:
+            np.multiply(g, lr, scratch)
+            np.subtract(w, scratch, w)
+
+    outcomes = {case.check.name: case.outcome() for case in cases([("optimizer", "no_book")])}
+    outcome = outcomes["both_forms_compute_the_same"]
+    assert (outcome.status, outcome.reason) == ("skipped", "it has no textbook form")
+
+
+def test_the_source_is_shown_without_its_indentation() -> None:
+    text = registries["optimizer"].info("sgd").textbook
+    first, last = text.splitlines()
+    assert first.startswith("def textbook(self, w")
+    assert last == "    return w - lr * g"
+    assert registries["optimizer"].info("lbfgs").textbook == ""
+    assert registries["schedule"].info("constant").textbook == ""
