@@ -7,7 +7,7 @@ from math import sqrt
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
 
 from ._exponential import ALPHA, SCALE
 from ._random import identity, keep_mask
@@ -35,6 +35,15 @@ class AlphaDropout(Layer):
     def __init__(self, *, rate: float = 0.1) -> None:
         check_range("rate", rate, minimum=0, below=1)
         self.rate = rate
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        r, alpha = self.rate, DROPPED
+        if not ctx.training or r == 0:
+            return x, lambda dy: (dy, {})
+        a = 1 / sqrt((1 - r) * (1 + r * alpha**2))
+        b = -a * r * alpha
+        m = ctx.rng.random(x.shape, x.dtype) >= r
+        return a * np.where(m, x, alpha) + b, lambda dy: (a * m * dy, {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

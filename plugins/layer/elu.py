@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 
-from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+import numpy as np
+
+from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
 
 from ._exponential import bind_exponential
 
@@ -31,6 +33,11 @@ class ELU(Layer):
     def __init__(self, *, alpha: float = 1.0) -> None:
         check_range("alpha", alpha, above=0, below=inf)
         self.alpha = alpha
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        alpha, power = self.alpha, np.exp(np.minimum(x, 0))
+        y = np.where(x > 0, x, alpha * (power - 1))
+        return y, lambda dy: (np.where(x > 0, dy, alpha * power * dy), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

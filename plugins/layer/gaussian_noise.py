@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
 
 from ._random import identity
 
@@ -31,6 +31,12 @@ class GaussianNoise(Layer):
     def __init__(self, *, std: float = 0.1) -> None:
         check_range("std", std, minimum=0, below=inf)
         self.std = std
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        if not ctx.training or self.std == 0:
+            return x, lambda dy: (dy, {})
+        epsilon = self.std * ctx.rng.standard_normal(x.shape, x.dtype)
+        return x + epsilon, lambda dy: (dy, {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

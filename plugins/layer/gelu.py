@@ -7,7 +7,7 @@ from math import pi, sqrt
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 CUBIC = 0.044715
 """The paper's coefficient of x³ in the approximation."""
@@ -33,6 +33,16 @@ class GELU(Layer):
 
     def __init__(self, *, approximate: bool = False) -> None:
         self.approximate = approximate
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        from scipy.special import ndtr  # Φ
+
+        if self.approximate:
+            t = np.tanh(sqrt(2 / pi) * (x + CUBIC * x**3))
+            dt = (1 - t**2) * sqrt(2 / pi) * (1 + 3 * CUBIC * x**2)
+            return x * (1 + t) / 2, lambda dy: (dy * (1 + t + x * dt) / 2, {})
+        Phi, density = ndtr(x), np.exp(-(x**2) / 2) / sqrt(2 * pi)
+        return x * Phi, lambda dy: (dy * (Phi + x * density), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
 
 
 @register("hard_sigmoid")
@@ -32,6 +32,12 @@ class HardSigmoid(Layer):
     def __init__(self, *, slope: float = 1 / 6) -> None:
         check_range("slope", slope, above=0, below=inf)
         self.slope = slope
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        s = self.slope
+        line = s * x + 1 / 2
+        y = np.minimum(np.maximum(line, 0), 1)
+        return y, lambda dy: (s * dy * (y == line), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

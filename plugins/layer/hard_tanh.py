@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("hard_tanh")
@@ -20,6 +20,10 @@ class HardTanh(Layer):
 
     Source: Collobert 2004, "Large scale machine learning".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        y = np.minimum(np.maximum(x, -1), 1)
+        return y, lambda dy: (dy * (np.abs(x) <= 1), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

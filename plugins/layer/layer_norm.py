@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Parameter, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, check_range, register
 
 
 @register("layer_norm")
@@ -38,6 +38,19 @@ class LayerNorm(Layer):
         if not self.affine:
             return {}
         return {"gamma": Parameter((n_in,), {"name": "constant", "value": 1.0}), "beta": Parameter((n_in,))}
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        gamma, beta = (p["gamma"], p["beta"]) if self.affine else (1, 0)
+        mu, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+        deviation = np.sqrt(variance + self.epsilon)
+        xhat = (x - mu) / deviation
+
+        def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+            d = gamma * dy
+            dx = (d - d.mean(-1, keepdims=True) - xhat * (d * xhat).mean(-1, keepdims=True)) / deviation
+            return dx, {"gamma": (dy * xhat).sum(0), "beta": dy.sum(0)} if self.affine else {}
+
+        return gamma * xhat + beta, backward
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

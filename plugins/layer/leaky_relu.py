@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
 
 
 @register("leaky_relu")
@@ -26,6 +26,10 @@ class LeakyReLU(Layer):
     def __init__(self, *, slope: float = 0.01) -> None:
         check_range("slope", slope, minimum=0, maximum=1)
         self.slope = slope
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        s = self.slope
+        return np.maximum(x, s * x), lambda dy: (np.where(x > 0, dy, s * dy), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

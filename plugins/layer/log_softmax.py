@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("log_softmax")
@@ -21,6 +21,11 @@ class LogSoftmax(Layer):
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        y = x - x.max(-1, keepdims=True)
+        y = y - np.log(np.exp(y).sum(-1, keepdims=True))
+        return y, lambda dy: (dy - np.exp(y) * dy.sum(-1, keepdims=True), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

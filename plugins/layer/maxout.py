@@ -7,7 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Parameter, Spec, check_range, register, registries
+from mlpframe.api import (
+    Array,
+    Backward,
+    Bound,
+    Context,
+    Layer,
+    Parameter,
+    Spec,
+    check_range,
+    register,
+    registries,
+)
 
 
 @register("maxout")
@@ -49,6 +60,18 @@ class Maxout(Layer):
     def parameters(self, n_in: int) -> dict[str, Parameter]:
         whole = self._linear.parameters(n_in)
         return {name: replace(one, fan_out=self.units) if name == "W" else one for name, one in whole.items()}
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        z, linear_backward = self._linear.textbook(x, p, ctx)
+        z = z.reshape(-1, self.pieces, self.units)
+        k = np.arange(self.pieces)[:, None]
+        largest = k == z.argmax(1, keepdims=True)  # the first one, if several are
+
+        def backward(dy: Array) -> tuple[Array, Mapping[str, Array]]:
+            dz = largest * dy[:, None, :]
+            return linear_backward(dz.reshape(len(x), -1))
+
+        return z.max(1), backward
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("mish")
@@ -20,6 +20,10 @@ class Mish(Layer):
 
     Source: Misra 2020, "Mish: a self regularized non-monotonic activation function".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        t, sigmoid = np.tanh(np.logaddexp(0, x)), 1 / (1 + np.exp(-x))
+        return x * t, lambda dy: (dy * (t + x * (1 - t**2) * sigmoid), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Parameter, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, check_range, register
 
 
 @register("prelu")
@@ -38,6 +38,15 @@ class PReLU(Layer):
     def parameters(self, n_in: int) -> dict[str, Parameter]:
         shape = (1,) if self.shared_slope else (n_in,)
         return {"a": Parameter(shape, {"name": "constant", "value": self.slope})}
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        a, negative = p["a"], np.minimum(x, 0)
+
+        def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+            da = (dy * negative).sum(0)
+            return np.where(x > 0, dy, a * dy), {"a": da.sum(keepdims=True) if self.shared_slope else da}
+
+        return np.maximum(x, 0) + a * negative, backward
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

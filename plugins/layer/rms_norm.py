@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Parameter, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, check_range, register
 
 
 @register("rms_norm")
@@ -35,6 +35,18 @@ class RMSNorm(Layer):
 
     def parameters(self, n_in: int) -> dict[str, Parameter]:
         return {"gamma": Parameter((n_in,), {"name": "constant", "value": 1.0})} if self.affine else {}
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        gamma = p["gamma"] if self.affine else 1
+        r = np.sqrt((x**2).mean(-1, keepdims=True) + self.epsilon)
+        xhat = x / r
+
+        def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+            d = gamma * dy
+            dx = (d - xhat * (d * xhat).mean(-1, keepdims=True)) / r
+            return dx, {"gamma": (dy * xhat).sum(0)} if self.affine else {}
+
+        return gamma * xhat, backward
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

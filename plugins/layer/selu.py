@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+import numpy as np
+
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 from ._exponential import ALPHA, SCALE, bind_exponential
 
@@ -21,6 +23,11 @@ class SELU(Layer):
 
     Source: Klambauer, Unterthiner, Mayr, Hochreiter 2017, "Self-normalizing neural networks".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        scale, alpha, power = SCALE, ALPHA, np.exp(np.minimum(x, 0))
+        y = scale * np.where(x > 0, x, alpha * (power - 1))
+        return y, lambda dy: (scale * np.where(x > 0, dy, alpha * power * dy), {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

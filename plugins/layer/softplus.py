@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("softplus")
@@ -21,6 +21,10 @@ class Softplus(Layer):
     Source: Dugas, Bengio, Bélisle, Nadeau, Garcia 2001, "Incorporating second-order functional knowledge
     for better option pricing".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        sigmoid = 1 / (1 + np.exp(-x))
+        return np.logaddexp(0, x), lambda dy: (dy * sigmoid, {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 
 @register("softsign")
@@ -19,6 +19,9 @@ class Softsign(Layer):
 
     Source: Glorot, Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
     """
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        return x / (1 + np.abs(x)), lambda dy: (dy / (1 + np.abs(x)) ** 2, {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

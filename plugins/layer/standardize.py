@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Bound, Context, Layer, Table, register
+from mlpframe.api import Array, Backward, Bound, Context, Layer, Table, register
 
 CHUNK_BYTES = 4 << 20
 """What is looked at together, in double precision, of inputs that may be larger than the memory."""
@@ -51,6 +51,10 @@ class Standardize(Layer):
         least = np.maximum(CONSTANT * np.abs(shift), np.finfo(state["scale"].dtype).smallest_normal)
         state["shift"][...] = shift
         state["scale"][...] = np.where(std > least, std, 1)
+
+    def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
+        mu, s = ctx.state["shift"], ctx.state["scale"]
+        return (x - mu) / s, lambda dy: (dy / s, {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
