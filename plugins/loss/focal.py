@@ -36,6 +36,14 @@ class Focal(Loss):
         check_range("gamma", gamma, minimum=0)
         self.gamma = gamma
 
+    def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
+        gamma, p = self.gamma, softmax(output)
+        true = np.arange(output.shape[-1]) == target[:, None]  # [i = c]
+        log_pc = -np.logaddexp.reduce(output - output[true][:, None], -1, keepdims=True)
+        rest = np.maximum((p * ~true).sum(-1, keepdims=True), np.finfo(p.dtype).smallest_normal)  # 1 − p_c
+        slope = rest**gamma * (1 - gamma * np.exp(log_pc) * log_pc / rest)
+        return -(rest**gamma * log_pc)[:, 0], (p - true) * slope
+
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:

@@ -49,6 +49,17 @@ class Hinge(Loss):
         check_range("margin", margin, above=0)
         self.form, self.squared, self.margin = form, squared, margin
 
+    def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
+        j = np.arange(output.shape[-1])
+        true = j == target[:, None]
+        others = np.where(true, -np.inf, output)
+        excess = np.maximum(0, self.margin + others - output[true][:, None])
+        if self.form == "crammer_singer":
+            excess = excess * (j == others.argmax(-1)[:, None])
+        d = 2 * excess if self.squared else np.sign(excess)
+        losses = (excess**2 if self.squared else excess).sum(-1)
+        return losses, d - true * d.sum(-1, keepdims=True)
+
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:

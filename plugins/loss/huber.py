@@ -33,6 +33,11 @@ class Huber(Loss):
         check_range("delta", delta, above=0)
         self.delta = delta
 
+    def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
+        e, delta = output - target, self.delta
+        h = np.where(np.abs(e) <= delta, e**2 / 2, delta * (np.abs(e) - delta / 2))
+        return h.mean(-1), np.clip(e, -delta, delta) / e.shape[-1]
+
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:

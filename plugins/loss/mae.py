@@ -22,6 +22,10 @@ class MeanAbsoluteError(Loss):
 
     tasks = ("regression",)
 
+    def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
+        error = output - target
+        return np.abs(error).mean(-1), np.sign(error) / error.shape[-1]
+
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:

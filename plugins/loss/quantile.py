@@ -31,6 +31,11 @@ class Quantile(Loss):
         check_range("quantile", quantile, above=0, below=1)
         self.quantile = quantile
 
+    def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
+        o, t, q = output, target, self.quantile
+        losses = np.maximum(q * (t - o), (1 - q) * (o - t)).mean(-1)
+        return losses, ((1 - q) * (o > t) - q * (o < t)) / o.shape[-1]
+
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
