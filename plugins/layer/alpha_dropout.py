@@ -18,13 +18,13 @@ DROPPED = -SCALE * ALPHA
 
 @register("alpha_dropout")
 class AlphaDropout(Layer):
-    """Dropout for selu: what is dropped is set to selu's lower end; mean 0 and variance 1 are kept.
+    """Dropout for selu: sets random elements to selu's lower limit, and keeps mean 0 and variance 1.
 
     y = a (x m + α′ (1 − m)) + b,  m = 0 with probability r, else 1,  ∂l/∂x = a m ∂l/∂y,
     a = ((1 − r) (1 + r α′²))^(−1/2),  b = −a r α′,  α′ = −λ α = −1.75809…
 
-    Every element of every row is drawn anew at every step. For x with mean 0 and variance 1, y has them too;
-    for other x the expectation is not kept. In evaluation y = x. x, m and y are (batch, features).
+    λ and α are those of selu. Every element of m is drawn anew at every step. Where x has mean 0 and variance
+    1, so has y; any other mean or variance changes. In evaluation y = x. x, m and y are (batch, features).
 
     Options:
         rate: r, the share that is dropped, at least 0 and less than 1.
@@ -43,7 +43,7 @@ class AlphaDropout(Layer):
         a = 1 / sqrt((1 - r) * (1 + r * alpha**2))
         b = -a * r * alpha
         m = ctx.rng.random(x.shape, x.dtype) >= r
-        return a * np.where(m, x, alpha) + b, lambda dy: (a * m * dy, {})
+        return a * np.where(m, x, alpha) + b, lambda dy: (a * dy * m, {})
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

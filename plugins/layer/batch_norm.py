@@ -12,7 +12,7 @@ from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, chec
 
 @register("batch_norm")
 class BatchNorm(Layer):
-    """Normalises every feature over the batch.
+    """Normalizes every feature over the batch.
 
     y = γ x̂ + β,  x̂ = (x − μ) / √(σ² + ε),  ∂l/∂γ = Σ_batch ∂l/∂y x̂,  ∂l/∂β = Σ_batch ∂l/∂y,
     ∂l/∂x = γ / √(σ² + ε) · (∂l/∂y − mean_batch ∂l/∂y − x̂ mean_batch(∂l/∂y x̂))
@@ -85,10 +85,10 @@ class BatchNorm(Layer):
         g_gamma_row, g_beta_row = (array[..., None, :] for array in sums)
         rows, ones = np.array(x.shape[-2], x.dtype), np.ones(x.shape[-2], x.dtype)
         epsilon = np.array(self.epsilon, x.dtype)
-        centre = self._centre(x, xhat, y, deviation, ctx)
+        center = self._center(x, xhat, y, deviation, ctx)
 
         def forward() -> None:
-            centre()
+            center()
             np.add(deviation, epsilon, deviation)
             np.sqrt(deviation, deviation)
             np.divide(xhat, deviation, xhat)
@@ -121,7 +121,7 @@ class BatchNorm(Layer):
 
         return Bound(y, dy, forward, backward)
 
-    def _centre(
+    def _center(
         self, x: Array, xhat: Array, squares: Array, variance: Array, ctx: Context
     ) -> Callable[[], None]:
         """A function that writes x − μ and σ², and in training moves the running statistics."""

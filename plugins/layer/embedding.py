@@ -35,7 +35,7 @@ class Embedding(Layer):
 
     A code is a whole number from 0 up to the column's number of categories; others are rounded to the
     nearest. One that is outside, or not a number, stands for a category never seen: its vector is 0, and it
-    trains nothing. Columns of codes must not be standardised. Weight decay does not apply: it would shrink
+    trains nothing. Columns of codes must not be standardized. Weight decay does not apply: it would shrink
     the vectors of rare categories at every step in which they do not occur.
 
     Options:
@@ -139,7 +139,7 @@ class Embedding(Layer):
         return Bound(y, dy, forward, backward)
 
     def _others(self, n_in: int) -> list[tuple[slice, slice]]:
-        """Where the other columns are in x and go to in y: neighbours together."""
+        """Where the other columns are in x and go to in y: neighbors together."""
         pairs, end = [], 0
         starts = [-1, *sorted(self.columns)]
         for before, column in zip(starts, [*starts[1:], n_in], strict=True):

@@ -19,12 +19,12 @@ class GELU(Layer):
 
     y = x Φ(x),  Φ(x) = (1 + erf(x / √2)) / 2,  ∂l/∂x = ∂l/∂y · (Φ(x) + x exp(−x²/2) / √(2π))
 
-    The approximation is y = x (1 + tanh u) / 2 with u = √(2/π) (x + 0.044715 x³): within 0.0005 of the exact
-    one, and in float32 several times as fast. The exact one is the default, as in PyTorch and Keras; JAX
+    The approximation is y = x (1 + tanh u) / 2 with u = √(2/π) (x + 0.044715 x³). It is within 0.0005 of the
+    exact function, and in float32 several times as fast. The default is exact, as in PyTorch and Keras; JAX
     approximates unless told otherwise. x and y are (batch, features).
 
     Options:
-        approximate: take the approximation by tanh, with its own derivative.
+        approximate: whether to take the approximation, and its own derivative.
 
     Source: Hendrycks, Gimpel 2016, "Gaussian error linear units (GELUs)".
     """

@@ -16,8 +16,8 @@ class HardSigmoid(Layer):
 
     y = min(max(s x + 1/2, 0), 1) with the slope s,  ∂l/∂x = s ∂l/∂y where y is not cut off, else 0
 
-    The slope is 1/2 in the paper; 1/6 in PyTorch and Keras 3, so that y leaves 0 and 1 at ±3; 0.2 in older
-    Keras. Exactly where a cut begins, s is taken as the derivative (PyTorch: 0). x and y are
+    The slope is 1/2 in the paper; 1/6 in PyTorch and Keras 3, where y reaches 0 at −3 and 1 at 3; 0.2 in
+    older Keras. Exactly where y reaches 0 or 1, s is taken as the derivative (PyTorch: 0). x and y are
     (batch, features).
 
     Options:

@@ -12,7 +12,7 @@ from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, chec
 
 @register("layer_norm")
 class LayerNorm(Layer):
-    """Normalises every row over its features.
+    """Normalizes every row over its features.
 
     y = γ x̂ + β,  x̂ = (x − μ) / √(σ² + ε),  ∂l/∂γ = Σ_batch ∂l/∂y x̂,  ∂l/∂β = Σ_batch ∂l/∂y,
     ∂l/∂x = (d − mean d − x̂ mean(d x̂)) / √(σ² + ε) with d = γ ∂l/∂y

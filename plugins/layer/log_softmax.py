@@ -16,8 +16,8 @@ class LogSoftmax(Layer):
     y_i = x_i − log Σ_j exp x_j,  ∂l/∂x_i = ∂l/∂y_i − exp y_i Σ_j ∂l/∂y_j
 
     The largest logit is subtracted first, so nothing overflows and no logarithm of 0 is taken. x and y are
-    (batch, features); the sums run over the features. The loss cross_entropy is the same of y as of x; the
-    loss nll takes probabilities, not their logarithms.
+    (batch, features); the sums run over the features. The loss cross_entropy has the same value for y as for
+    x; the loss nll takes probabilities, not their logarithms.
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """

@@ -30,8 +30,8 @@ class Maxout(Layer):
 
     It brings its own weights: no linear layer is needed before it. x is (batch, n_in), W
     (n_in, pieces · units), b (pieces · units,), y (batch, units); column k · units + j of W is piece k of
-    unit j, and its fan-out is the units, since one piece at a time passes a gradient on. Where pieces are
-    equally large the first one alone gets the gradient, so that they part.
+    unit j. Its fan-out is the number of units, since only one piece of a unit passes a gradient on. Where
+    several z_kj are the largest, only the first gets the gradient, so that the pieces become different.
 
     Options:
         units: number of outputs, at least 1; null in a model: as many as the data set has.

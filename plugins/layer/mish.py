@@ -11,12 +11,13 @@ from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 @register("mish")
 class Mish(Layer):
-    """Self-regularised smooth unit, element by element.
+    """Self-regularized smooth unit, element by element.
 
-    y = x t,  t = tanh(log(1 + exp x)),  ∂l/∂x = ∂l/∂y · (t + x (1 − t²) σ(x))
+    y = x t,  t = tanh(log(1 + exp x)),  ∂l/∂x = ∂l/∂y · (t + x (1 − t²) σ(x)),  σ(x) = 1 / (1 + exp(−x))
 
-    With e = exp x, t is e (e + 2) / (e (e + 2) + 2) and σ(x) = e / (1 + e): one exponential is all that is
-    computed, of an x that is cut off where t is 1 to the last digit. x and y are (batch, features).
+    The fast form computes a single exponential, e = exp x: t = e (e + 2) / (e (e + 2) + 2) and
+    σ(x) = e / (1 + e). It cuts x off where t is 1 to the last digit, so nothing overflows. x and y are
+    (batch, features).
 
     Source: Misra 2020, "Mish: a self regularized non-monotonic activation function".
     """

@@ -15,8 +15,8 @@ class Softplus(Layer):
 
     y = log(1 + exp x) = max(x, 0) + log(1 + exp(−|x|)),  ∂l/∂x = ∂l/∂y · σ(x)
 
-    The second form is computed: it cannot overflow and stays positive far below 0. σ(x) is
-    1 / (1 + exp(−x)). x and y are (batch, features).
+    The fast form computes the second expression, which cannot overflow and stays positive far below 0. σ(x)
+    is 1 / (1 + exp(−x)). x and y are (batch, features).
 
     Source: Dugas, Bengio, Bélisle, Nadeau, Garcia 2001, "Incorporating second-order functional knowledge
     for better option pricing".
@@ -30,7 +30,7 @@ class Softplus(Layer):
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
-        below = dy if dx is None else ctx.array(*x.shape)
+        denominator = dy if dx is None else ctx.array(*x.shape)
         zero, one, most = (np.array(number, x.dtype) for number in (0, 1, 80))
 
         def forward() -> None:
@@ -45,8 +45,8 @@ class Softplus(Layer):
             if dx is not None:
                 np.minimum(x, most, out=dx)  # σ is 1 to the last digit there
                 np.exp(dx, dx)
-                np.add(dx, one, below)
-                np.divide(dx, below, dx)
+                np.add(dx, one, denominator)
+                np.divide(dx, denominator, dx)
                 np.multiply(dx, dy, dx)
 
         return Bound(y, dy, forward, backward)

@@ -11,7 +11,7 @@ from mlpframe.api import Array, Backward, Bound, Context, Layer, register
 
 @register("softsign")
 class Softsign(Layer):
-    """Between −1 and 1 like tanh, but with tails that fall off slowly, element by element.
+    """Bounded by −1 and 1 like tanh, but slower to level off, element by element.
 
     y = x / (1 + |x|),  ∂l/∂x = ∂l/∂y / (1 + |x|)²
 

@@ -20,11 +20,11 @@ class Standardize(Layer):
 
     y = (x − μ) / s,  ∂l/∂x = ∂l/∂y / s
 
-    μ and s are set once, before training, from the training inputs, and then stay; they are saved with the
-    network, so raw data can be predicted from. s is the standard deviation with the number of rows as the
-    divisor, and 1 for a feature that is constant, which stays constant: 0. Only the first layer of a network
-    sees the training inputs: anywhere else μ = 0 and s = 1. x and y are (batch, features), μ and s, the state
-    ``shift`` and ``scale``, are (features,).
+    μ and s are set once, before training, from the training inputs, and then stay. They are saved with the
+    network, so it predicts from raw data. s is the standard deviation with the number of rows as the divisor;
+    for a constant feature s is 1, and y is 0. Only the first layer of a network sees the training inputs:
+    anywhere else μ = 0 and s = 1. x and y are (batch, features); μ and s, the state ``shift`` and ``scale``,
+    are (features,).
 
     Source: LeCun, Bottou, Orr, Müller 1998, "Efficient BackProp".
     """

@@ -18,10 +18,10 @@ class Focal(Loss):
     l = −(1 − p_c)^γ log p_c with p = softmax(o) and the true class c,
     ∂l/∂o_i = (p_i − [i = c]) (1 − p_c)^γ (1 − γ p_c log p_c / (1 − p_c))
 
-    γ = 0 is the loss cross_entropy. 1 − p_c is computed as the sum of the other probabilities and log p_c as
-    −log(1 + Σ_{j≠c} exp(o_j − o_c)), so both are exact also where p_c is close to 1. The paper has this for
-    two classes by a sigmoid; the softmax is its form for several. Its factor α, a weight of each class, is
-    left out: rows have weights. o is (batch, classes), the target (batch,) class numbers.
+    With γ = 0 it is the loss cross_entropy. 1 − p_c is computed as the sum of the other probabilities and
+    log p_c as −log(1 + Σ_{j≠c} exp(o_j − o_c)), so both are exact also where p_c is close to 1. The paper has
+    two classes and a sigmoid; the softmax extends its loss to several. The paper's α, a weight for each
+    class, is left out: the rows may have weights. o is (batch, classes), the target (batch,) class numbers.
 
     Options:
         gamma: γ, how much less well classified rows count, at least 0.
@@ -56,35 +56,37 @@ class Focal(Loss):
         index, locate = true_elements(output, target)
         flat = d_output.reshape(-1)
         column = ctx.array(len(logits), 1)
-        others = column[:, 0]
         true, rest, slope = (ctx.array(len(logits)) for _ in range(3))
+        # several names for one array: what it holds, one after the other
+        top = others = power = factor = column[:, 0]
+        total, exp_true, p_true = true, rest, slope
         smallest = np.array(np.finfo(output.dtype).smallest_normal)
         zero, one, gamma = (np.array(number, output.dtype) for number in (0, 1, self.gamma))
 
         def run() -> None:
             locate()
-            np.maximum.reduce(logits, 1, out=others)
+            np.maximum.reduce(logits, 1, out=top)
             np.subtract(logits, column, d)
             flat.take(index, 0, true, "clip")
             np.exp(d, d)
-            flat.take(index, 0, rest, "clip")
+            flat.take(index, 0, exp_true, "clip")
             flat[index] = zero
             np.add.reduce(d, 1, out=others)
             np.maximum(others, smallest, out=others)
             np.log(others, flat_losses)
             np.subtract(flat_losses, true, flat_losses)
             np.logaddexp(flat_losses, zero, flat_losses)  # −log p_c
-            np.add(rest, others, true)
-            np.divide(rest, true, slope)  # p_c
-            np.divide(others, true, rest)  # 1 − p_c
-            np.multiply(slope, flat_losses, slope)
+            np.add(exp_true, others, total)
+            np.divide(exp_true, total, p_true)
+            np.divide(others, total, rest)  # 1 − p_c
+            np.multiply(p_true, flat_losses, slope)
             np.divide(slope, rest, slope)
             np.multiply(slope, gamma, slope)
             np.add(slope, one, slope)
-            np.power(rest, gamma, others)
-            np.multiply(flat_losses, others, flat_losses)
-            np.multiply(slope, others, slope)
-            np.divide(slope, true, others)
+            np.power(rest, gamma, power)
+            np.multiply(flat_losses, power, flat_losses)
+            np.multiply(slope, power, slope)
+            np.divide(slope, total, factor)
             np.multiply(d, column, d)
             np.multiply(slope, rest, slope)
             np.negative(slope, slope)

@@ -15,7 +15,7 @@ FORMS = ("crammer_singer", "weston_watkins")
 
 @register("hinge")
 class Hinge(Loss):
-    """The margin by which the score of the true class is not above those of the other classes.
+    """How far the score of the true class is from beating the other scores by a margin.
 
     l = max(0, m + max_{j≠c} o_j − o_c)  (crammer_singer)  or  l = Σ_{j≠c} max(0, m + o_j − o_c)
     (weston_watkins), for scores o and the true class c; ∂l/∂o_j = 1 for the classes j that count, and minus
@@ -24,7 +24,7 @@ class Hinge(Loss):
     Squared, each max(0, …) is squared, and its derivative is twice itself. At a kink, where the margin is
     just kept, the subgradient taken is 0; of several classes with the same highest score the first counts.
     crammer_singer with m = 1 is scikit-learn's hinge_loss; weston_watkins is PyTorch's MultiMarginLoss times
-    the number of classes. Predictions are the scores: they order the classes, but are no probabilities. o is
+    the number of classes. Predictions are the scores: they order the classes, but are not probabilities. o is
     (batch, classes), the target (batch,) class numbers.
 
     Options:
@@ -78,18 +78,19 @@ class Hinge(Loss):
     ) -> Callable[[], object]:
         rows, classes = o.shape
         flat, slope, squared = d.reshape(-1), ctx.array(rows), self.squared
+        true = slope  # the scores of the true classes, before there are slopes
         starts, strongest = np.arange(rows) * classes, np.empty(rows, np.intp)
         zero, margin, lowest = (np.array(number, o.dtype) for number in (0, self.margin, -np.inf))
 
         def run() -> None:
             locate()
             np.copyto(d, o)
-            flat.take(index, 0, slope, "clip")
+            flat.take(index, 0, true, "clip")
             flat[index] = lowest
             d.argmax(1, strongest)
             np.add(strongest, starts, strongest)
             flat.take(strongest, 0, losses, "clip")
-            np.subtract(losses, slope, losses)
+            np.subtract(losses, true, losses)
             np.add(losses, margin, losses)
             np.maximum(losses, zero, out=losses)
             d.fill(0)
@@ -110,7 +111,7 @@ class Hinge(Loss):
         rows, _ = o.shape
         scores, flat, squared = o.reshape(-1), d.reshape(-1), self.squared
         column = ctx.array(rows, 1)
-        true = column[:, 0]
+        true = slope = column[:, 0]  # the scores of the true classes, then ∂l/∂o_c
         zero, margin = np.array(0, o.dtype), np.array(self.margin, o.dtype)
 
         def run() -> None:
@@ -126,8 +127,8 @@ class Hinge(Loss):
             else:
                 np.add.reduce(d, 1, out=losses)
                 np.sign(d, d)
-            np.add.reduce(d, 1, out=true)
-            np.negative(true, true)
-            flat[index] = true
+            np.add.reduce(d, 1, out=slope)
+            np.negative(slope, slope)
+            flat[index] = slope
 
         return run

@@ -19,9 +19,9 @@ class KLDivergence(Loss):
 
     0 log 0 is 0. It is the loss cross_entropy less the entropy of t, which does not depend on o: both have
     the same derivative, but this one is 0 where the network is perfect. Class numbers stand for one-hot rows,
-    whose entropy is 0: there it is cross_entropy, which is faster. o is (batch, classes), the target (batch,
-    classes) with rows that sum to 1, or class numbers (batch,). PyTorch's KLDivLoss takes log softmax(o)
-    instead of o; this is what it has with reduction="batchmean".
+    whose entropy is 0: for them this is cross_entropy, which is faster. o is (batch, classes), the target
+    (batch, classes) with rows that sum to 1, or class numbers (batch,). PyTorch's KLDivLoss with
+    reduction="batchmean" is the same loss, but takes log softmax(o) instead of o.
 
     Source: Kullback, Leibler 1951, "On information and sufficiency".
     """

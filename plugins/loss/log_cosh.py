@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log
 
 import numpy as np
 
@@ -18,9 +19,9 @@ class LogCosh(Loss):
 
     l = Σ log cosh(o − t) / outputs,  ∂l/∂o = tanh(o − t) / outputs
 
-    log cosh e is close to ½ e² for a small error and to |e| − log 2 for a large one. Computed as log(1 + 2
-    sinh²(m/2)) + |e| − m with m = min(|e|, 20), which is exact near 0 and cannot overflow. o and the target t
-    are (batch, outputs).
+    log cosh e is close to ½ e² for a small error and to |e| − log 2 for a large one. The fast form computes
+    log(1 + 2 sinh²(m/2)) + |e| − m with m = min(|e|, 20), which is exact near 0 and cannot overflow. o and
+    the target t are (batch, outputs).
 
     Source: Green 1990, "Bayesian reconstructions from emission tomography data using a modified EM
     algorithm".
@@ -30,7 +31,7 @@ class LogCosh(Loss):
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         e = output - target
-        log_cosh = np.logaddexp(e, -e) - np.log(2)
+        log_cosh = np.logaddexp(e, -e) - log(2)  # log((exp e + exp(−e)) / 2)
         return log_cosh.mean(-1), np.tanh(e) / e.shape[-1]
 
     def rows(
