@@ -349,6 +349,23 @@ def test_no_other_check_finds_that_the_two_forms_differ(mutant: Mutant, tmp_path
     assert failed - {SAME_RUN} == {SAME}
 
 
+def test_only_what_is_built_in_must_have_a_textbook_form(tmp_path: Path) -> None:
+    text = (FOLDER / "squares.py").read_text()
+    begin, end = text.index("    def textbook"), text.index("    def rows")
+    file = tmp_path / "squares.py"
+    file.write_text(text[:begin] + text[end:])
+    with loaded(file) as components:
+        case = next(case for case in cases(components) if case.check.name == EXPRESSIONS)
+        theirs = case.outcome()
+        losses = registries["loss"]
+        cls = losses["kit_squares"]
+        losses.forget(cls.__module__)
+        losses.add("kit_squares", cls, "built-in")
+        ours = case.outcome()
+    assert (theirs.status, theirs.reason) == ("skipped", "it has no textbook form")
+    assert (ours.status, ours.reason) == ("failed", "it has no textbook form; write the method textbook")
+
+
 def test_every_check_finds_a_mistake() -> None:
     # a check that no mistake fails may be one that cannot fail
     used = {(kind, mutant.check) for mutant in MUTANTS for kind in [_kind(mutant.file)]}
