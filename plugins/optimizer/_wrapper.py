@@ -35,3 +35,8 @@ class Wrapper(Optimizer):
         self.inner.begin(w, slots)
         if self.evaluated is not None:
             np.copyto(slots[self.evaluated], w)
+
+    def inner_textbook(self, w: Array, g: Array, lr: float, t: int, *slots: Array) -> tuple[Array, ...]:
+        """What the textbook form of the inner optimizer returns: the new weights, then its new slots."""
+        new = self.inner.textbook(w, g, lr, t, *slots)
+        return new if isinstance(new, tuple) else (new,)

@@ -39,6 +39,12 @@ class AdaBelief(Optimizer):
         check_range("epsilon", epsilon, minimum=1e-30)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array, s: Array) -> tuple[Array, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        s = self.beta2 * s + (1 - self.beta2) * (g - m) ** 2 + self.epsilon
+        m_hat, s_hat = m / (1 - self.beta1**t), s / (1 - self.beta2**t)
+        return w - lr * m_hat / (np.sqrt(s_hat) + self.epsilon), m, s
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

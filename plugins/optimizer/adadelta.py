@@ -37,6 +37,12 @@ class AdaDelta(Optimizer):
         for name in self.slots:
             slots[name].fill(self.epsilon)
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, S: Array, D: Array) -> tuple[Array, ...]:
+        S = self.decay * S + (1 - self.decay) * (g**2 + self.epsilon)  # s + ε
+        delta = g * np.sqrt(D) / np.sqrt(S)
+        D = self.decay * D + (1 - self.decay) * (delta**2 + self.epsilon)  # d + ε
+        return w - lr * delta, S, D
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

@@ -36,6 +36,10 @@ class AdaGrad(Optimizer):
     def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
         slots["squares"].fill(self.initial)
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, G: Array) -> tuple[Array, ...]:
+        G = G + g**2
+        return w - lr * g / (np.sqrt(G) + self.epsilon), G
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

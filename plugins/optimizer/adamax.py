@@ -35,6 +35,12 @@ class AdaMax(Optimizer):
         check_range("epsilon", epsilon, minimum=1e-30)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array, u: Array) -> tuple[Array, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        u = np.maximum(self.beta2 * u, np.abs(g) + self.epsilon)
+        m_hat = m / (1 - self.beta1**t)
+        return w - lr * m_hat / u, m, u
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

@@ -31,6 +31,15 @@ class AMSGrad(Adam):
 
     slots = ("m_sum", "v_sum", "u_sum")
 
+    def textbook(  # type: ignore[override]  # one slot more than Adam
+        self, w: Array, g: Array, lr: float, t: int, m: Array, v: Array, u: Array
+    ) -> tuple[Array, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g**2
+        u = np.maximum(u, v)
+        m_hat, u_hat = m / (1 - self.beta1**t), u / (1 - self.beta2**t)
+        return w - lr * m_hat / (np.sqrt(u_hat) + self.epsilon), m, v, u
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

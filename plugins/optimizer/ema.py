@@ -34,6 +34,12 @@ class EMA(Wrapper):
         super().__init__(inner, "ema")
         self.decay = decay
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, *slots: Array) -> tuple[Array, ...]:
+        *inner, a = slots
+        w, *inner = self.inner_textbook(w, g, lr, t, *inner)
+        a = a + (w - a) * (1 - self.decay) / (1 - self.decay**t)
+        return w, *inner, a
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

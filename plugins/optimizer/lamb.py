@@ -37,6 +37,15 @@ class LAMB(Adam):
     def __init__(self, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-6) -> None:
         super().__init__(beta1=beta1, beta2=beta2, epsilon=epsilon)
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array, v: Array) -> tuple[Array, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g**2
+        m_hat, v_hat = m / (1 - self.beta1**t), v / (1 - self.beta2**t)
+        r = m_hat / (np.sqrt(v_hat) + self.epsilon)
+        norm_w, norm_r = np.linalg.norm(w), np.linalg.norm(r)
+        ratio = norm_w / norm_r if w.ndim > 1 and norm_w > 0 and norm_r > 0 else 1.0
+        return w - lr * ratio * r, m, v
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

@@ -38,6 +38,12 @@ class LARS(Optimizer):
         check_range("trust", trust, above=0)
         self.momentum, self.trust = momentum, trust
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, v: Array) -> tuple[Array, ...]:
+        norm_w, norm_g = np.linalg.norm(w), np.linalg.norm(g)
+        ratio = self.trust * norm_w / norm_g if w.ndim > 1 and norm_w > 0 and norm_g > 0 else 1.0
+        v = self.momentum * v + lr * ratio * g
+        return w - v, v
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

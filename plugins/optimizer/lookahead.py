@@ -34,6 +34,13 @@ class Lookahead(Wrapper):
         super().__init__(inner, "slow")
         self.k, self.alpha = k, alpha
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, *slots: Array) -> tuple[Array, ...]:
+        *inner, phi = slots
+        w, *inner = self.inner_textbook(w, g, lr, t, *inner)
+        if t % self.k == 0:
+            w = phi = phi + self.alpha * (w - phi)
+        return w, *inner, phi
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

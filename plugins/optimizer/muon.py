@@ -42,6 +42,19 @@ class Muon(Optimizer):
         check_range("iterations", iterations, minimum=1)
         self.momentum, self.iterations = momentum, iterations
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, v: Array) -> tuple[Array, ...]:
+        v = self.momentum * v + g
+        X = g + self.momentum * v
+        if w.ndim == 2:
+            n_in, n_out = w.shape
+            a, b, c = 3.4445, -4.7750, 2.0315
+            X = X / (np.linalg.norm(X) or 1)  # 0 stays 0
+            for _ in range(self.iterations):
+                A = X @ X.T
+                X = a * X + b * A @ X + c * A @ A @ X
+            X = sqrt(max(1, n_out / n_in)) * X
+        return w - lr * X, v
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 
@@ -45,6 +46,14 @@ class NAdam(Adam):
         check_range("momentum_decay", momentum_decay, minimum=0)
         self.momentum_decay = momentum_decay
         self._latest = 0, 1.0
+
+    def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array, v: Array) -> tuple[Array, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g**2
+        mu = [self.beta1 * (1 - 0.96 ** (self.momentum_decay * i) / 2) for i in range(1, t + 2)]
+        m_hat = mu[t] * m / (1 - prod(mu)) + (1 - mu[t - 1]) * g / (1 - prod(mu[:t]))
+        v_hat = v / (1 - self.beta2**t)
+        return w - lr * m_hat / (np.sqrt(v_hat) + self.epsilon), m, v
 
     def _mu(self, step: int) -> float:
         return self.beta1 * (1 - float(0.96 ** (step * self.momentum_decay)) / 2)

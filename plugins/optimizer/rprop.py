@@ -53,6 +53,13 @@ class Rprop(Optimizer):
     def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
         slots["size"].fill(self.initial)
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, size: Array, sign: Array) -> tuple[Array, ...]:
+        agree = np.sign(g) * sign
+        factor = np.where(agree > 0, self.grow, np.where(agree < 0, self.shrink, 1))
+        size = np.clip(factor * size, self.smallest, self.largest)
+        sign = np.where(agree < 0, 0, np.sign(g))
+        return w - lr * size * sign, size, sign
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

@@ -37,6 +37,13 @@ class ScheduleFree(Optimizer):
     def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
         np.copyto(slots["x"], w)
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, x: Array) -> tuple[Array, ...]:
+        y, beta = w, self.momentum
+        z = (y - beta * x) / (1 - beta)
+        z = z - lr * g
+        x = x + (z - x) / t
+        return (1 - beta) * z + beta * x, x
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:

@@ -37,6 +37,16 @@ class SWA(Wrapper):
         super().__init__(inner, "swa")
         self.start, self.every = start, every
 
+    def textbook(self, w: Array, g: Array, lr: float, t: int, *slots: Array) -> tuple[Array, ...]:
+        *inner, a = slots
+        w, *inner = self.inner_textbook(w, g, lr, t, *inner)
+        n, rest = divmod(t - self.start, self.every)
+        if t <= self.start:
+            a = w
+        elif rest == 0:
+            a = a + (w - a) / (n + 1)
+        return w, *inner, a
+
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
