@@ -72,7 +72,7 @@ class Shapes:
 class Splits:
     """A data set as loaded: its parts and what they are. A part that it does not have is ``None``.
 
-    ``categorical`` are the columns of ``x`` that stand for categories and so are never standardised: 0 or 1
+    ``categorical`` are the columns of ``x`` that stand for categories and so are never standardized: 0 or 1
     each, or the numbers of the categories. The names of the latter are ``code_names`` by feature name.
     """
 
@@ -102,7 +102,10 @@ class Splits:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What every data set is prepared with, where it does not bring the part itself.
+    """How every data set is prepared.
+
+    A part that the data set does not bring itself is held out of its training part. Weights of rows are for
+    the loss alone: standardizing and imputing count every row of the training part once, whatever its weight.
 
     Options:
         validation: rows held out for validation: a number, or a fraction (below 1) of the training rows.

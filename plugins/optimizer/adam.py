@@ -17,8 +17,10 @@ class Adam(Optimizer):
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,
     w ← w − η m̂ / (√v̂ + ε)  with  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
 
-    t counts updates from 1. ε stands outside the root, beside the corrected second moment, as in the
-    paper's Algorithm 1. The slots hold the weighted sums m / (1 − β₁) and v / (1 − β₂).
+    t counts updates from 1. ε stands beside the corrected root √v̂, as in the paper's Algorithm 1 and in
+    PyTorch. Keras and scikit-learn put ε beside the uncorrected root √v. Their ε acts like ε / √(1 − β₂ᵗ)
+    here, which is larger in the first updates. The slots of ``update`` hold the weighted sums
+    m / (1 − β₁) and v / (1 − β₂).
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.

@@ -16,7 +16,7 @@ class AdaMax(Optimizer):
     m ← β₁ m + (1 − β₁) g,  u ← max(β₂ u, |g| + ε),  w ← w − η m̂ / u  with  m̂ = m / (1 − β₁ᵗ)
 
     The paper has no ε; without it a weight that never had a gradient would become 0/0. It stands beside
-    |g|, as in PyTorch; Keras divides by u + ε. The slot m_sum holds m / (1 − β₁).
+    |g|, as in PyTorch; Keras divides by u + ε. The slot m_sum of ``update`` holds m / (1 − β₁).
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.

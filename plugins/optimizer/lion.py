@@ -16,7 +16,7 @@ class Lion(Optimizer):
     w ← w − η sign(β₁ m + (1 − β₁) g),  m ← β₂ m + (1 − β₂) g
 
     All steps are of one size, so the rate should be a third to a tenth of Adam's, and the weight decay
-    larger by the same factor. The slot holds m / (1 − β₂).
+    larger by the same factor. The slot of ``update`` holds m / (1 − β₂).
 
     Options:
         beta1: β₁, share of the mean in the direction, at least 0 and below 1.

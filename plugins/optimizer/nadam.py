@@ -14,14 +14,16 @@ from .adam import Adam
 
 @register("nadam")
 class NAdam(Adam):
-    """NAdam: Adam with Nesterov's momentum, whose size grows with the steps.
+    """NAdam: Adam with a Nesterov momentum μ that grows with the updates.
 
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  μₜ = β₁ (1 − 0.96^(ψ t) / 2),
     w ← w − η (μₜ₊₁ m / (1 − Πₜ₊₁) + (1 − μₜ) g / (1 − Πₜ)) / (√v̂ + ε)  with  Πₜ = μ₁ μ₂ … μₜ,
     v̂ = v / (1 − β₂ᵗ)
 
-    The paper has μₜ for β₁ in the mean m too, and β₂ v for v in v̂; PyTorch and Keras have it as here, and
-    what is published was found with these.
+    t counts updates from 1. The paper has μₜ for β₁ in the mean m too, and β₂ v for v in v̂. PyTorch and
+    Keras have β₁ and v as here, and published results were found with these two. ψ is 0.004 in the paper
+    and in PyTorch. Keras has ψ = 1 and no option for it: there μ reaches 0.99 β₁ after 96 updates, with
+    0.004 after 24,000. Keras's other defaults are η = 0.001 and ε = 1e-7.
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.

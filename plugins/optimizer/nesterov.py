@@ -17,7 +17,7 @@ class Nesterov(Optimizer):
 
     Sutskever et al. take the gradient at θ − η μ v while they keep θ. Here w is that point ahead
     itself, as libraries have it, so that g is the gradient at w; at a constant rate the iterates are
-    the same. The slot holds μ v, which is what both lines need.
+    the same. The slot of ``update`` holds μ v, which both lines need.
 
     Options:
         momentum: μ, how much of the velocity is kept, at least 0 and below 1.

@@ -18,7 +18,7 @@ class RMSprop(Optimizer):
 
     ε stands outside the root, as in PyTorch; Keras has it inside. The variance v − m² is not computed as a
     difference, which rounding can make negative, but by its own recurrence ρ (v − m²) + ρ (1 − ρ) (g − m)²
-    with the m before. The slots hold v / (1 − ρ), or m / (1 − ρ) and (v − m²) / (ρ (1 − ρ)).
+    with the m before. The slots of ``update`` hold v / (1 − ρ), or m / (1 − ρ) and (v − m²) / (ρ (1 − ρ)).
 
     Options:
         decay: ρ, at least 0 and below 1; not 0 if centred.

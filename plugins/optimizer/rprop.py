@@ -13,11 +13,11 @@ from mlpframe.api import Array, Optimizer, check_range, register
 class Rprop(Optimizer):
     """Rprop: step sizes of each weight's own, which grow while its gradient keeps its sign.
 
-    Δ ← min(α Δ, Δmax) where g g′ > 0, max(β Δ, Δmin) where g g′ < 0;  w ← w − η Δ sign(g)
+    Δ ← α Δ where g g′ > 0, β Δ where g g′ < 0, brought into [Δmin, Δmax];  w ← w − η Δ sign(g)
 
-    g′ is the gradient before. Where the sign has changed, w stays for one step, and g counts as 0 in the
-    next: this is iRprop−, as in PyTorch. Signs are not averaged, so batches should be the whole training
-    part (``batch_size`` at least its rows).
+    g′ is the gradient of the update before. Where g g′ < 0, w stays for this update, and g counts as 0 in
+    the next one: this is iRprop−, as in PyTorch. The slot ``sign`` holds the sign of g′. Signs are not
+    averaged, so a batch should be the whole training part (``batch_size`` at least its rows).
 
     Options:
         initial: the first step size Δ, more than 0; the rate η is a factor beside it.

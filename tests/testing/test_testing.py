@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlpframe.api import Bound, Layer, UsageError
+from mlpframe.api import Bound, Layer, Optimizer, UsageError
 from mlpframe.registry import registries
 from mlpframe.testing import (
     STEP,
@@ -16,6 +16,7 @@ from mlpframe.testing import (
     Context,
     Skipped,
     assert_gradient,
+    cases,
     central_difference,
     differences,
     find_components,
@@ -25,6 +26,22 @@ from mlpframe.testing.kit import own_randomness, raising, require_close
 from tests.running import ROOT, run_python
 
 MUTANTS = Path(__file__).with_name("mutants")
+FAST_ONLY = '''
+import numpy as np
+
+from mlpframe.api import Optimizer, register
+
+
+@register("hop")
+class Hop(Optimizer):
+    """Gradient descent. w ← w − η g"""
+
+    default_lr = 0.1
+
+    def update(self, w, g, slots, lr, step, scratch):
+        np.multiply(g, lr, scratch)
+        np.subtract(w, scratch, w)
+'''
 
 # --- finite differences ------------------------------------------------------------------------------
 
@@ -161,6 +178,21 @@ def test_a_check_that_cannot_be_made_says_why() -> None:
     with pytest.raises(Skipped, match="x, y must be given; a class attribute examples"):
         case()
     assert case.outcome().status == "skipped"
+
+
+def test_a_built_in_optimizer_must_have_a_textbook_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases_of_it = [one for one in cases([("optimizer", "adagrad")]) if "textbook form" in str(one)]
+    assert [one.outcome().status for one in cases_of_it] == ["ok"]
+    monkeypatch.setattr(registries["optimizer"]["adagrad"], "textbook", Optimizer.textbook)
+    assert [one.outcome().status for one in cases_of_it] == ["failed"]
+
+
+def test_an_optimizer_of_a_plugin_may_do_without_a_textbook_form(tmp_path: Path) -> None:
+    file = tmp_path / "hop.py"
+    file.write_text(FAST_ONLY)
+    (case,) = [one for one in plugin_cases(file) if "textbook form" in str(one)]
+    assert (case.outcome().status, case.outcome().reason) == ("skipped", "it has no textbook form")
+    registries["optimizer"].forget(registries["optimizer"]["hop"].__module__)
 
 
 def test_the_kit_needs_neither_pytest_nor_hydra() -> None:
