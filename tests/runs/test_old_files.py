@@ -44,9 +44,7 @@ def test_a_newer_checkpoint_is_refused(tmp_path: Path) -> None:
     text = np.frombuffer(json.dumps({"format": checkpoint.FORMAT + 1}).encode(), np.uint8)
     with file.open("wb") as opened:
         np.savez(opened, **{checkpoint.META: text})
-    with pytest.raises(
-        UsageError, match=r"has format 2, .* reads formats up to 1: install"
-    ):
+    with pytest.raises(UsageError, match=r"has format 2, .* reads formats up to 1: install"):
         checkpoint.load(file)
 
 
