@@ -121,6 +121,10 @@ class Layer(TwoForms):
     ) -> Bound:
         """Bind the layer to its arrays, once; a step then calls ``forward()`` and ``backward()``.
 
+        ``x`` and ``dx`` are contiguous and do not overlap. Parameters and gradients of one network are
+        contiguous too. Those of stacked networks lie apart in memory, so only axes after the stack's may be
+        reshaped into one.
+
         Written over the last two axes, ``(…, batch, features)``, so that it serves stacked networks too.
         Where a layer has no ``bind`` of its own, this one calls its textbook form for each network.
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from ..api import UsageError
 from ..registry import Option, docstring_parts, options_of, registries
+from .gradients import watched_bindings
 from .kit import Skipped, Subject, check, own_randomness, require
 
 FORMULA = ("layer", "loss", "optimizer", "schedule", "initializer", "metric")
@@ -151,4 +152,11 @@ def global_generators_are_left_alone(subject: Subject) -> None:
     if subject.kind not in EXERCISES:
         raise Skipped("nothing of this kind draws numbers")
     with own_randomness():
+        EXERCISES[subject.kind](subject)
+
+
+@check("layer", "engine")
+def what_it_binds_gets_contiguous_arrays(subject: Subject) -> None:
+    """The layers and losses that it binds get arrays that are contiguous and do not overlap."""
+    with watched_bindings():
         EXERCISES[subject.kind](subject)

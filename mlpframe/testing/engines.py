@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..api import Block, Losses, Table
+from ..api import Array, Block, Losses, Table, UsageError
 from ..registry import registries
 from ..training.network import Network, build_layers
 from ..training.optim import Updater
@@ -21,8 +21,11 @@ from .running import N_IN, N_OUT, draw_data
 BATCHES = (1, 4)
 WEIGHTED = (False, True)
 """Whether rows have weights in the loss."""
+REPLICAS = (0, 2)
+"""Networks that are stacked; 0: one network that is not stacked."""
 NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("a linear network", ("linear",), "cross_entropy"),
+    ("a linear regression", ("linear",), "mse"),
     ("a sigmoid network", ({"name": "linear", "units": 5}, "sigmoid", "linear"), "cross_entropy"),
     (
         "a network of two hidden layers",
@@ -42,8 +45,8 @@ NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
         "cross_entropy",
     ),
     (
-        "a network that normalizes",
-        ({"name": "linear", "units": 5}, "batch_norm", "relu", "linear"),
+        "a network that normalizes",  # without a bias, whose gradient would be rounding errors alone
+        ({"name": "linear", "units": 5, "bias": False}, "batch_norm", "relu", "linear"),
         "cross_entropy",
     ),
     ("a regression", ({"name": "linear", "units": 5}, "tanh", "linear"), "mse"),
@@ -59,39 +62,63 @@ OPTIMIZERS: tuple[Any, ...] = (
 )
 
 
-def build(layers: Any, loss: str, optimizer: Any, weighted: bool) -> tuple[Network, Updater, Table]:
-    """A network, its optimizer, and the rows to train it on."""
-    data = draw_data("regression" if loss == "mse" else "classification")
-    table = data.train
-    if weighted:
+class Setup(NamedTuple):
+    """What an engine is tried on; 0 ``replicas``: one network that is not stacked."""
+
+    layers: tuple[Any, ...]
+    loss: str
+    optimizer: Any
+    batch: int
+    weighted: bool
+    replicas: int
+
+
+def build(setup: Setup, numbers: Sequence[int]) -> tuple[list[Network], list[Updater], Table]:
+    """Networks with the optimizer of each, not stacked, and the rows to train them on; a number is a seed."""
+    table = draw_data("regression" if setup.loss == "mse" else "classification").train
+    if setup.weighted:
         weights = np.random.default_rng(2).uniform(0.1, 2, len(table))
         table = Table(table.x, table.y, weights / weights.mean())
-    made = registries["loss"].create(loss)
-    network = Network(
-        build_layers(layers, N_OUT), made, N_IN, table.y, "float64", Streams(0), weighted=weighted
-    )
-    return network, Updater(registries["optimizer"].create(optimizer), network), table
+    layers, loss = build_layers(setup.layers, N_OUT), registries["loss"].create(setup.loss)
+    optimizer = registries["optimizer"].create(setup.optimizer)
+    networks = [
+        Network(layers, loss, N_IN, table.y, "float64", Streams(number), weighted=setup.weighted)
+        for number in numbers
+    ]
+    return networks, [Updater(optimizer, network) for network in networks], table
 
 
-def trained(
-    engine: str, layers: Any, loss: str, optimizer: Any, batch: int, weighted: bool
-) -> tuple[Any, Losses, str | None]:
-    """Parameters and losses after two blocks of steps, or why the engine refuses."""
-    network, updater, table = build(layers, loss, optimizer, weighted)
+def trained(engine: str, setup: Setup, first: int = 0) -> list[tuple[Array, Losses]] | str:
+    """Parameters and losses of each network after two blocks of steps, or why the engine refuses.
+
+    The networks are numbered from ``first``; the number decides first weights, order of rows, and rate.
+    """
+    numbers = range(first, first + max(1, setup.replicas))
+    networks, updaters, table = build(setup, numbers)
+    network, updater = networks[0], updaters[0]
+    if setup.replicas:
+        try:
+            network = Network.stacked(networks)
+        except UsageError as error:
+            return str(error)
+        updater = Updater.stacked(updaters, network)
     one = registries["engine"].create(engine)
-    reason = one.refuses(network, updater)
+    reason: str | None = one.refuses(network, updater)
     if reason is not None:
-        return network.w, Losses(), reason
+        return reason
     one.bind(network, updater)
-    losses = Losses()
-    rows = np.random.default_rng(1).permutation(len(table))
+    losses = [Losses() for _ in numbers]
+    orders = [np.random.default_rng([1, number]).permutation(len(table)) for number in numbers]
     for start in (0, 12):
-        part = rows[start : start + 12]
-        rates = [0.1 / (1 + step) for step in range(-(-len(part) // batch))]
-        (block,) = one.advance([Block(table, part, batch, rates)])
-        losses.values += block.values
-        losses.correct += block.correct
-    return network.w, losses, None
+        blocks = []
+        for number, order in zip(numbers, orders, strict=True):
+            part = order[start : start + 12]
+            rates = [0.1 / (1 + number) / (1 + step) for step in range(-(-len(part) // setup.batch))]
+            blocks.append(Block(table, part, setup.batch, rates))
+        for so_far, block in zip(losses, one.advance(blocks), strict=True):
+            so_far.values += block.values
+            so_far.correct += block.correct
+    return [(one.w, so_far) for one, so_far in zip(networks, losses, strict=True)]
 
 
 def one_thread() -> Any:
@@ -99,18 +126,22 @@ def one_thread() -> Any:
     return threadpool_limits(1, user_api="blas")
 
 
-def accepted(engine: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """What the engine is tried on: words, and the arguments of ``trained``."""
-    count, reason = 0, None
-    for words, layers, loss in NETWORKS:
-        for optimizer in OPTIMIZERS:
-            for batch, weighted in product(BATCHES, WEIGHTED):
-                case = layers, loss, optimizer, batch, weighted
-                reason = trained(engine, *case)[2]
-                if reason is None:
-                    count += 1
-                    rows = ", rows with weights" if weighted else ""
-                    yield f"{words}, {optimizer}, batch {batch}{rows}", case
+def accepted(
+    engine: str, optimizers: tuple[Any, ...] = OPTIMIZERS
+) -> Iterator[tuple[str, Setup, list[tuple[Array, Losses]]]]:
+    """What the engine does not refuse: words, how it was tried, and what came of every network."""
+    count, reason = 0, ""
+    for (words, layers, loss), optimizer in product(NETWORKS, optimizers):
+        for batch, weighted, replicas in product(BATCHES, WEIGHTED, REPLICAS):
+            setup = Setup(layers, loss, optimizer, batch, weighted, replicas)
+            results = trained(engine, setup)
+            if isinstance(results, str):
+                reason = results
+                continue
+            count += 1
+            rows = ", rows with weights" if weighted else ""
+            stacked = f", {replicas} stacked" if replicas else ""
+            yield f"{words}, {optimizer}, batch {batch}{rows}{stacked}", setup, results
     if not count:
         raise Skipped(f"it refuses every network that is tried; the last because {reason}")
 
@@ -118,7 +149,9 @@ def accepted(engine: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
 @exercise("engine")
 def use(subject: Subject) -> None:
     with one_thread():
-        next(accepted(subject.name))
+        _, setup, _ = next(accepted(subject.name))
+        for _ in accepted(subject.name, (setup.optimizer,)):
+            pass
 
 
 @check("engine")
@@ -127,7 +160,7 @@ def its_answers_are_of_their_types(subject: Subject) -> None:
     engine = subject.create()
     require(type(engine.priority) is int, f"priority is {engine.priority!r}, expected a whole number")
     for words, layers, loss in NETWORKS:
-        network, updater, _ = build(layers, loss, "sgd", weighted=False)
+        (network,), (updater,), _ = build(Setup(layers, loss, "sgd", 1, False, 0), [0])
         with one_thread():
             reason = engine.refuses(network, updater)
             suits = [engine.suits(network, batch) for batch in BATCHES] if reason is None else []
@@ -139,20 +172,26 @@ def its_answers_are_of_their_types(subject: Subject) -> None:
 
 @check("engine")
 def its_iterates_are_those_of_the_plain_engine(subject: Subject) -> None:
-    """Whatever it does not refuse it trains like the engine ``numpy``: parameters, losses, correct rows."""
+    """Whatever it does not refuse, one network or several stacked, it trains like ``numpy`` trains each."""
     with one_thread():
         _compare(subject.name)
 
 
 def _compare(engine: str) -> None:
-    for words, case in accepted(engine):
-        w, losses, _ = trained(engine, *case)
-        expected, others, _ = trained("numpy", *case)
-        require_close(f"w ({words})", w, expected, rtol=1e-9, atol=1e-11)
-        require_close(
-            f"the losses ({words})", np.array(losses.values), np.array(others.values), rtol=1e-9, atol=1e-12
-        )
-        require(
-            losses.correct == others.correct,
-            f"{losses.correct} correct rows, expected {others.correct} ({words})",
-        )
+    for words, setup, results in accepted(engine):
+        for number, (w, losses) in enumerate(results):
+            alone = trained("numpy", setup._replace(replicas=0), number)
+            assert not isinstance(alone, str)
+            ((expected, others),) = alone
+            require_close(f"w ({words})", w, expected, rtol=1e-9, atol=1e-11)
+            require_close(
+                f"the losses ({words})",
+                np.array(losses.values),
+                np.array(others.values),
+                rtol=1e-9,
+                atol=1e-12,
+            )
+            require(
+                losses.correct == others.correct,
+                f"{losses.correct} correct rows, expected {others.correct} ({words})",
+            )

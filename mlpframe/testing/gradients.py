@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from copy import copy
+from functools import wraps
+from inspect import signature
+from itertools import combinations
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..api import Array, Layer, Loss, Means
 from ..discovery import load_plugins
+from ..registry import registries
 from ..training.network import build_layers, under
+from .kit import require
 
 STEP = 1e-5
 """Half the distance of a central difference: its truncation error, of the order of STEP², and the
@@ -123,7 +130,8 @@ class BoundLayer:
     ) -> None:
         self.x, self.p = x, dict(p)
         self.dx = np.empty_like(x) if needs_dx else None
-        self.g = {name: np.empty_like(value) for name, value in self.p.items()}
+        stacked = x.ndim > 2
+        self.g = {name: apart(p) if stacked else np.empty_like(p) for name, p in self.p.items()}
         self.ctx = Context(str(x.dtype), training=training, state=state)
         self.bound = layer.bind(x, self.dx, self.p, self.g, self.ctx)
 
@@ -160,6 +168,38 @@ class BoundLoss:
         return self._run()
 
 
+@contextmanager
+def watched_bindings() -> Iterator[None]:
+    """Raise ``AssertionError`` if a layer or loss is bound, inside, to arrays other than ``api`` promises.
+
+    Whoever binds a registered layer or loss is watched: a network, an engine, a layer that has others inside.
+    """
+    components = [registries[kind][name] for kind in ("layer", "loss") for name in registries[kind].names()]
+    classes: set[Any] = {base for cls in components for base in cls.__mro__ if "bind" in vars(base)}
+    with ExitStack() as patches:
+        for cls in classes:
+            patches.enter_context(patch.object(cls, "bind", _watched(cls.bind)))
+        yield
+
+
+def _watched(bind: Callable[..., Any]) -> Callable[..., Any]:
+    """A method ``bind`` that looks at the arrays among its arguments first."""
+    declared = signature(bind)
+
+    @wraps(bind)
+    def watched(component: Any, *args: Any, **kwargs: Any) -> Any:
+        arguments = declared.bind(component, *args, **kwargs).arguments
+        arrays = {name: array for name, array in arguments.items() if isinstance(array, np.ndarray)}
+        words = f"the {component.kind} {component.name} is bound to"
+        for name, array in arrays.items():
+            require(array.flags.c_contiguous, f"{words} an array {name} {array.shape} that is not contiguous")
+        for (name, array), (other_name, other) in combinations(arrays.items(), 2):
+            require(not np.may_share_memory(array, other), f"{words} {name} and {other_name} that overlap")
+        return bind(component, *args, **kwargs)
+
+    return watched
+
+
 def create_layer(name: str, n_out: int = 3) -> Layer:
     """A layer by name, with ``units``, if it has that option, as in a model with ``n_out`` outputs."""
     load_plugins()
@@ -181,4 +221,13 @@ def draw_parameters(
     layer: Layer, n_in: int, rng: np.random.Generator, runs: tuple[int, ...] = ()
 ) -> dict[str, Array]:
     """Normal numbers for every parameter, biases too; with a leading axis for stacked runs."""
-    return {name: rng.standard_normal(runs + one.shape) for name, one in layer.parameters(n_in).items()}
+    drawn = {name: rng.standard_normal(runs + one.shape) for name, one in layer.parameters(n_in).items()}
+    return {name: apart(value) for name, value in drawn.items()} if runs else drawn
+
+
+def apart(stacked: Array) -> Array:
+    """A copy of arrays ``(runs, …)`` that lie apart in memory, as the parameters of stacked networks do."""
+    runs, size = len(stacked), stacked[0].size
+    copied = np.empty((runs, size + 1), stacked.dtype)[:, :size].reshape(stacked.shape)  # a view
+    copied[...] = stacked
+    return copied

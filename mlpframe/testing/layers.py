@@ -10,7 +10,7 @@ import numpy as np
 
 from ..api import Array, Layer, UsageError
 from .components import exercise
-from .gradients import BoundLayer, away_from_zero, differences, draw_parameters
+from .gradients import BoundLayer, away_from_zero, differences, draw_parameters, watched_bindings
 from .kit import (
     UNITS,
     Skipped,
@@ -232,7 +232,8 @@ def stacked_networks_are_single_ones(subject: Subject) -> None:
         dy = rng.standard_normal((runs, batch, layer.n_out(n_in)))
         states = [layer.state(n_in) for _ in range(runs)]
         state = {name: np.stack([one[name] for one in states]) for name in states[0]}
-        stacked = BoundLayer(layer, x.copy(), p, state=state)
+        with watched_bindings():
+            stacked = BoundLayer(layer, x.copy(), p, state=state)
         y = stacked.forward()
         stacked.backward(dy)
         for run in range(runs):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..api import Array, Optimizer
 from .components import exercise
+from .gradients import apart
 from .kit import Skipped, Subject, check, require, require_close, require_fast_form, require_finite
 
 RATES = (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
@@ -232,9 +233,11 @@ def stacked_networks_are_single_ones(subject: Subject) -> None:
     w, gradients = draw(subject, 6, "float64")
     scale = np.array([[1.0], [-2.0], [0.5]])
     rates = np.array([[1.0], [0.3], [2.0]]) * subject.create().default_lr
-    stacked = Driven(subject.create(), w * scale)
+    stacked = Driven(subject.create(), apart(w * scale))
+    stacked.slots = {name: apart(vector) for name, vector in stacked.slots.items()}
+    stacked.scratch = apart(stacked.scratch)
     for g in gradients:
-        stacked.update(g * scale, rates)
+        stacked.update(apart(g * scale), rates)
     for i, (factor, rate) in enumerate(zip(scale[:, 0], rates[:, 0], strict=True)):
         single = Driven(subject.create(), w * factor)
         for g in gradients:

@@ -257,6 +257,8 @@ class Network:
     def bind(self, x: Array, dx: Array | None, target: Array, ctx: PlanContext, first: int = 0) -> Plan:
         """Bind the layers from number ``first`` on, and the loss.
 
+        ``x``, ``dx`` and ``target`` must be contiguous and must not overlap: layers and losses rely on that.
+
         Args:
             x, dx: input of the first of them, and where ∂loss/∂x goes (``None``: nowhere).
             target: where the targets will be.

@@ -31,6 +31,7 @@ SLOPE_X = "derivative_of_the_input_is_the_slope"
 SLOPE_P = "derivatives_of_the_parameters_are_the_slopes"
 SLOPE_LOSS = "derivative_of_the_loss_is_the_slope"
 STACKED = "stacked_networks_are_single_ones"
+ARRAYS = "what_it_binds_gets_contiguous_arrays"
 CONTINUES = "a_run_continues_to_the_same_bits"
 CONFIGURED = "configuration_composes_and_makes_an_instance"
 RANGES = "documented_ranges_are_kept"
@@ -59,6 +60,8 @@ MUTANTS = [
     Mutant("mix", "the stacked axis forgotten", STACKED, "x.swapaxes(-1, -2), W", "x.T, W"),
     Mutant("mix", "biases broadcast over the stacked axis", STACKED,
            'b, gW, gb, gain = p["W"], p["b"][..., None, :],', 'b, gW, gb, gain = p["W"], p["b"],'),
+    Mutant("mix", "stacked gradients flattened into a copy", STACKED,
+           "np.add.reduce(dy, -2, out=gb)", "gb.reshape(-1)[:] = dy.sum(-2).reshape(-1)"),
     Mutant("mix", "a staircase, flat between its steps", SLOPE_X,
            "np.multiply(y, gain, y)", "np.floor(np.multiply(y, gain * 1e5, y), y); np.divide(y, 1e5, y)"),
     Mutant("mix", "a new array in every step", "a_step_allocates_no_arrays",
@@ -105,6 +108,11 @@ MUTANTS = [
     Mutant("centre", "divides by the spread of a constant", "learning_changes_its_state_only",
            "    def bind(",
            "    def learn(self, x, state):\n        state['mean'][:] = 1 / x.std(0)\n\n    def bind("),
+    Mutant("inner", "a derivative with gaps for the layer inside", ARRAYS,
+           "ctx.array(*x.shape), ctx.array(*x.shape)",
+           "ctx.array(*x.shape), np.empty((*x.shape, 2), x.dtype)[..., 0]"),
+    Mutant("inner", "one array for both for the layer inside", ARRAYS,
+           "ctx.array(*x.shape), ctx.array(*x.shape)", "(ctx.array(*x.shape),) * 2"),
     # --- losses
     Mutant("squares", "derivative of another scale", SLOPE_LOSS, "2 / outputs", "1 / outputs"),
     Mutant("squares", "the mean over the wrong number", SLOPE_LOSS,
@@ -154,6 +162,8 @@ MUTANTS = [
            "np.multiply(v, lr, scratch)", "scratch[...] = lr * v"),
     Mutant("ball", "one rate for all replicas", STACKED,
            "np.multiply(v, lr, scratch)", "np.multiply(v, np.max(lr), scratch)"),
+    Mutant("ball", "stacked weights flattened into a copy", STACKED,
+           "np.subtract(w, scratch, w)", "w.reshape(-1)[:] -= scratch.reshape(-1)"),
     Mutant("ball", "no default rate", "the_default_rate_is_a_number",
            "default_lr = 0.01", "default_lr = 0.0"),
     Mutant("ball", "its state becomes float64", "single_precision_is_kept",
@@ -283,6 +293,20 @@ MUTANTS = [
            "layers = []", "layers = self.__dict__.setdefault('kept', [])"),
     Mutant("taper", "a list that grows", "its_options_stay_as_they_are",
            "self.hidden = hidden", "self.hidden = hidden\n        hidden.append(2)"),
+    Mutant("first", "a derivative with gaps where no layer follows", ARRAYS,
+           "dy = np.zeros(y.shape)",
+           "dy = np.zeros((*y.shape, 1 + (len(network.layers) == 1)))[..., 0]"),
+    Mutant("first", "a derivative of all replicas, row by row, where no layer follows", ARRAYS,
+           "dy = np.zeros(y.shape)",
+           "dy = np.zeros(y.swapaxes(0, -2).shape).swapaxes(0, -2) if network.layers[1:] == () else 0 * y"),
+    Mutant("first", "targets of all replicas, row by row", ARRAYS,
+           "head = network.bind(y, dy, target,",
+           "head = network.bind(y, dy, target.copy('F') if stack else target,"),
+    Mutant("first", "output and derivative are one array", ARRAYS, "dy = np.zeros(y.shape)", "dy = y"),
+    Mutant("first", "one rate for all replicas", "its_iterates_are_those_of_the_plain_engine",
+           "self._updater.update(lr)", "self._updater.update(np.max(lr))"),
+    Mutant("first", "what the loss writes goes into a copy", "its_iterates_are_those_of_the_plain_engine",
+           "dy = np.zeros(y.shape)", "dy = np.zeros(y.swapaxes(0, -2).shape).swapaxes(0, -2)"),
     # --- options and help
     Mutant("mix", "range not checked", RANGES, 'check_range("gain", gain, above=0, maximum=10)', "pass"),
     Mutant("mix", "bound not checked", RANGES, "above=0, maximum=10", "minimum=0, maximum=10"),

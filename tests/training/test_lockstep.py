@@ -203,9 +203,10 @@ def test_their_metrics_reach_the_tracker_of_each(tmp_path: Path) -> None:
 # --- those that end before the others ----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("hidden", [(6,), ()], ids=["one hidden layer", "no hidden layer"])
 @pytest.mark.parametrize(("engine", "optimizer"), [("numpy", "adam"), ("online", "momentum")])
 def test_one_that_stops_early_leaves_the_others_as_they_were(
-    tmp_path: Path, engine: str, optimizer: str
+    tmp_path: Path, engine: str, optimizer: str, hidden: tuple[int, ...]
 ) -> None:
     def one(i: int, folder: str) -> Trainer:
         return make(
@@ -218,6 +219,7 @@ def test_one_that_stops_early_leaves_the_others_as_they_were(
             schedule="loss_ratio",
             epochs=30,
             callbacks=stopping(2),
+            hidden=hidden,
         )
 
     alone, together = [one(i, "alone") for i in range(6)], [one(i, "together") for i in range(6)]

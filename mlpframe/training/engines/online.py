@@ -93,7 +93,7 @@ class FirstLayer:
     ) -> None:
         """Fill ``z`` with what is known of the pre-activations, and ``shares`` with k ∘ X Xᵀ."""
         n = len(x)
-        np.dot(x, self.weights[0], z)
+        np.matmul(x, self.weights[0], z)
         if len(self.weights) > 1 or matrix is not vector:
             np.multiply(z, matrix.start[0], z)
         for array, start in zip(self.weights[1:], matrix.start[1:], strict=True):
@@ -136,8 +136,12 @@ class FirstLayer:
 class Batches:
     """A block of ``count`` batches of one size, bound once: arrays, and a plan of the head for each step.
 
-    The row of a step holds, in ``z``, its first pre-activation as far as the block's start determines
-    it; the step adds the share of the steps before, and leaves its Δ there.
+    The rows of a step hold, in ``z``, its first pre-activations as far as the block's start determines
+    them; the step adds the share of the steps before, and leaves its Δ there.
+
+    The arrays that the head of a step is bound to are contiguous, also those of stacked networks: ``targets``
+    has the steps in front, and so has ``z`` for batches of one. Larger batches of stacked networks cannot be
+    contiguous in ``z``: their Δ is made in an array of its own and copied.
     """
 
     def __init__(self, network: EngineNetwork, size: int, count: int) -> None:
@@ -145,23 +149,38 @@ class Batches:
         stack = network.w.shape[:-1]
         self.products = np.zeros((rows, width), dtype)
         self.x = np.zeros((*stack, rows, network.n_in), dtype)
-        self.z = np.zeros((*stack, rows, width), dtype)
+        if size == 1:
+            self.z = np.zeros((rows, *stack, width), dtype).swapaxes(0, len(stack))
+        else:
+            self.z = np.zeros((*stack, rows, width), dtype)
         self.shares = np.zeros((*stack, rows, rows), dtype)
-        self.target = np.zeros((*stack, rows, *network.target_shape), network.target_dtype)
-        pre = np.zeros((*stack, size, width), dtype)
+        self.targets = np.zeros((count, *stack, size, *network.target_shape), network.target_dtype)
+        pre, delta = np.zeros((2, *stack, size, width), dtype)
         self.sums: list[tuple[Array, Array, Array]] = []
         self.heads: list[EnginePlan] = []
-        targets = self.target.swapaxes(0, 1) if stack else self.target  # rows first
-        for start in range(0, rows, size):
-            own = slice(start, start + size)
-            shares, z = self.shares[..., own, : own.stop], self.z[..., : own.stop, :]
+        self.steps: list[Callable[[], Means]] = []
+        for i, target in enumerate(self.targets):
+            own = slice(i * size, (i + 1) * size)
+            shares, z, dz = self.shares[..., own, : own.stop], self.z[..., : own.stop, :], self.z[..., own, :]
             if size == 1 and not stack:  # np.dot of vectors costs half of a product of matrices with one row
                 self.sums.append((shares[0], z, pre[0]))
             else:
                 self.sums.append((shares, z, pre))
-            target = targets[own].swapaxes(0, 1) if stack else targets[own]
-            ctx = network.context(training=True)
-            self.heads.append(network.bind(pre, self.z[..., own, :], target, ctx, first=1))
+            ctx, contiguous = network.context(training=True), dz.flags.c_contiguous
+            head = network.bind(pre, dz if contiguous else delta, target, ctx, first=1)
+            self.heads.append(head)
+            self.steps.append(head.step if contiguous else _then_copy(head.step, delta, dz))
+
+
+def _then_copy(step: Callable[[], Means], source: Array, to: Array) -> Callable[[], Means]:
+    """The step, followed by a copy of ``source`` to ``to``."""
+
+    def run() -> Means:
+        values = step()
+        np.copyto(to, source)
+        return values
+
+    return run
 
 
 @register("online")
@@ -233,22 +252,24 @@ class OnlineEngine(Engine):
         products = batches.products[:n]
         lanes = []
         for i, (block, first) in enumerate(zip(blocks, self._first, strict=True)):
-            x, z, shares, target = (
-                (array[i] if self._stacked else array)[:n]
-                for array in (batches.x, batches.z, batches.shares, batches.target)
+            x, z, shares = (
+                (array[i] if self._stacked else array)[:n] for array in (batches.x, batches.z, batches.shares)
             )
+            targets = batches.targets[: n // size, i] if self._stacked else batches.targets[: n // size]
             rows = block.rows[start : start + n]
             block.table.x.take(rows, 0, x, "clip")
-            block.table.y.take(rows, 0, target, "clip")
+            block.table.y.take(rows.reshape(-1, size), 0, targets, "clip")
             unrolled = self._unroll(tuple(block.lrs[steps]), size)
             first.start(x, z, shares[:, :n], products, *unrolled)
             lanes.append((first, x, z, unrolled))
 
         update, product = self._update_head, self._product
         classes, correct = self._network.classifies, 0
-        for (shares, so_far, pre), head, lr in zip(batches.sums, batches.heads, lrs[steps], strict=False):
+        for (shares, so_far, pre), step, head, lr in zip(
+            batches.sums, batches.steps, batches.heads, lrs[steps], strict=False
+        ):
             product(shares, so_far, pre)
-            values.append(head.step())
+            values.append(step())
             if classes:
                 correct += head.correct()
             update(lr)

@@ -249,6 +249,7 @@ def test_scalar_refuses_a_loss_with_options() -> None:
         create_engine("scalar", training.network, training.updater, 1)
 
 
+@pytest.mark.parametrize("layers", [DEEP, SHALLOW], ids=["deep", "one layer"])
 @pytest.mark.parametrize("same_rate", [True, False], ids=["one rate", "own rates"])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize(
@@ -262,9 +263,9 @@ def test_scalar_refuses_a_loss_with_options() -> None:
     ids=str,
 )
 def test_a_stacked_network_trains_each_as_if_alone(
-    engine: str, optimizer: str, options: dict[str, Any], batch: int, same_rate: bool
+    engine: str, optimizer: str, options: dict[str, Any], batch: int, same_rate: bool, layers: list[Any]
 ) -> None:
-    how: dict[str, Any] = {"optimizer": optimizer, "options": options, "batch": batch}
+    how: dict[str, Any] = {"optimizer": optimizer, "options": options, "batch": batch, "layers": layers}
     alone = [Training(engine, seed=seed, **how) for seed in range(3)]
     stacked = [Training(engine, seed=seed, bind=False, **how) for seed in range(3)]
     network = Network.stacked([training.network for training in stacked])
