@@ -11,7 +11,7 @@ import pytest
 
 from mlpframe import registries
 from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, UsageError
-from mlpframe.tracking.messages import describe, digest
+from mlpframe.tracking.messages import data_parts, digest
 from mlpframe.training.data.mapped import BLOCK_BYTES, SHUFFLE_BYTES, shuffled
 from mlpframe.training.data.prepare import Data, data_folder, load_data
 from mlpframe.training.rng import Streams
@@ -547,19 +547,10 @@ def test_a_digest_changes_with_the_data() -> None:
 
 def test_a_description_has_every_part() -> None:
     data = prepare(classes(table(100)), validation=0.2, test=0.3, split="last", dtype="float32")
-    train, validation = describe(data)
-    assert (train["context"], train["rows"], validation["context"], validation["rows"]) == (
-        "train",
-        50,
-        "validation",
-        20,
-    )
-    assert train["digest"] == digest(data.train) != validation["digest"]
-    assert {key: train[key] for key in ("name", "features", "outputs", "task", "dtype")} == {
-        "name": "given",
-        "features": 3,
-        "outputs": 3,
-        "task": "classification",
-        "dtype": "float32",
-    }
-    assert describe(prepare(Splits(regression(10))))[0]["outputs"] == 2
+    train, validation = data_parts(data)
+    assert (train.context, train.rows) == ("train", 50)
+    assert (validation.context, validation.rows) == ("validation", 20)
+    assert train.digest == digest(data.train) != validation.digest
+    assert (train.name, train.features, train.outputs) == ("given", 3, 3)
+    assert (train.task, train.dtype) == ("classification", "float32")
+    assert data_parts(prepare(Splits(regression(10))))[0].outputs == 2
