@@ -236,20 +236,6 @@ def test_what_no_plugin_needs_is_imported_from_its_own_file() -> None:
         assert names <= public | files, file
 
 
-def test_the_api_is_what_plugins_engines_and_templates_import() -> None:
-    used = {name for file in (*PLUGINS, *ENGINES, *TEMPLATES) for name in imports_of(file)}
-    assert {f"mlpframe.api.{name}" for name in api.__all__} == {
-        name for name in used if name.startswith("mlpframe.api.")
-    }
-
-
-def test_what_no_plugin_needs_is_imported_from_its_own_file() -> None:
-    public, files = set(api.__all__), {file.stem for file in (ROOT / "mlpframe" / "api").glob("*.py")}
-    for file in FILES:
-        names = {name.split(".")[2] for name in imports_of(file) if name.startswith("mlpframe.api.")}
-        assert names <= public | files, file
-
-
 LOADED = """
 import json, sys
 before = set(sys.modules)
