@@ -10,7 +10,6 @@ import pytest
 
 from mlpframe import registries
 from mlpframe.api import Array, Context, Layer, Loss, Optimizer, UsageError, register
-from mlpframe.testing import cases
 from mlpframe.testing.textbook import without_fast_form
 from mlpframe.training.network import Network
 from mlpframe.training.rng import Streams
@@ -194,26 +193,6 @@ def test_taking_the_fast_form_away_leaves_options_and_textbook_form() -> None:
         results.append(w)
     np.testing.assert_allclose(*results, rtol=1e-12)
     assert not np.array_equal(results[0], np.ones(3))
-
-
-@pytest.mark.usefixtures("names")
-def test_a_component_without_a_textbook_form_is_skipped_with_the_reason() -> None:
-    @register("no_book")
-    class NoBook(Optimizer):
-        """Steps.
-
-        w ← w − η g
-        """
-
-        default_lr = 0.1
-
-        def update(self, w: Array, g: Array, slots: Any, lr: float, step: int, scratch: Array) -> None:
-            np.multiply(g, lr, scratch)
-            np.subtract(w, scratch, w)
-
-    outcomes = {case.check.name: case.outcome() for case in cases([("optimizer", "no_book")])}
-    outcome = outcomes["both_forms_compute_the_same"]
-    assert (outcome.status, outcome.reason) == ("skipped", "it has no textbook form")
 
 
 def test_the_source_is_shown_without_its_indentation() -> None:

@@ -55,7 +55,10 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
         streams: ``dataset`` draws data, ``split`` draws the rows held out.
         final: train on training and validation data together and keep the test part.
     """
-    splits = dataset.load(DataContext(folder, streams["dataset"]))
+    try:
+        splits = dataset.load(DataContext(folder, streams["dataset"]))
+    except (ValueError, OverflowError, MemoryError) as error:  # more rows than fit into memory, for instance
+        raise UsageError(f"dataset={dataset.name} cannot be loaded with these options: {error}") from error
     _check(splits, dataset.name)
     rules = dataset.shared
     splits = without_gaps(splits, rules.missing, dataset.name)
