@@ -22,3 +22,7 @@ def __getattr__(name: str) -> Any:
     if name == "fit":  # by its name: it is above this module, and brings Hydra
         return getattr(import_module(".runs.fit", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
