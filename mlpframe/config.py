@@ -1,4 +1,8 @@
-"""From class signatures to typed configurations, and the typed root of an experiment."""
+"""From class signatures to typed configurations, and the typed root of an experiment.
+
+Hydra and OmegaConf are imported inside the functions that use them. Their import takes as long as the answer to a
+mistyped key, and that answer needs neither.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, get_args, get_origin
-
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from .api import UsageError, check_range
 from .registry import REQUIRED, Option, nearest, options_of, registries
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "schedule")
 """The kinds that are Hydra groups: one component of each in every experiment."""
@@ -108,6 +111,8 @@ def schema(name: str, cls: type) -> type:
 @cache
 def store_root() -> None:
     """Let Hydra know the root and the kinds of tracking."""
+    from hydra.core.config_store import ConfigStore
+
     store = ConfigStore.instance()
     store.store(name="root", node=Root)
     for name, cls in TRACKING.items():
@@ -117,6 +122,9 @@ def store_root() -> None:
 @cache
 def store_component(kind: str, name: str) -> None:
     """Make a component selectable in Hydra; no YAML file is needed for it."""
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import DictConfig, OmegaConf
+
     node = OmegaConf.structured(schema(name, registries[kind][name]))
     for option in node:  # the keys of a dictionary are the user's, who need not write + before it
         if not OmegaConf.is_missing(node, option) and isinstance(node[option], DictConfig):
@@ -130,6 +138,8 @@ def read_root(config: DictConfig) -> Root:
     Raises:
         UsageError: an unknown component, an option of the wrong type, a knob out of range.
     """
+    from omegaconf import OmegaConf
+
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     known = [field.name for field in fields(Root)]
@@ -170,6 +180,9 @@ def typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
     Raises:
         UsageError: an unknown option, or a value of the wrong type; ``key`` is what it is under.
     """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     cls = registries[kind][name]
     if not isinstance(options, dict):
         raise UsageError(

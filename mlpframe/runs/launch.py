@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .compose import prepare_hydra
 from .finding import find_folder
 from .keys import check, components
 from .overrides import COMPLETION, CommandLine, Override
 from .request import take_replicas
-from .sweep import new_session
 
 
 def launch(arguments: Sequence[str]) -> int:
@@ -24,6 +22,9 @@ def launch(arguments: Sequence[str]) -> int:
     if not completes:
         check(line.overrides, sweep=line.is_sweep)
         line = _continued(line)
+    from .compose import prepare_hydra  # Hydra, which a wrong request does not need
+    from .sweep import new_session
+
     prepare_hydra(None if line.is_sweep or completes else components(line.overrides))
     with new_session(replicas) as session:
         return session.run(line.for_hydra())

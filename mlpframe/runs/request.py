@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
+from typing import TYPE_CHECKING, Any
 
 from ..api import Dataset
 from ..registry import UsageError
 from .folder import RunFolder
 from .overrides import MULTIRUN, CommandLine, Override
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 KEY = "replicas"
 OWN = ("seed", "lr", "run_name", "tags")
@@ -66,6 +67,8 @@ def take_replicas(line: CommandLine) -> tuple[int, CommandLine]:
 
 def in_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:
     """The requests that differ in seed and rate alone, up to ``most`` at a time."""
+    from omegaconf import OmegaConf
+
     alike: dict[str, list[Request]] = {}
     for request in requests:
         config: Any = OmegaConf.to_container(request.config)
