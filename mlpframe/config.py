@@ -1,7 +1,7 @@
 """From class signatures to typed configurations, and the typed root of an experiment.
 
-Hydra and OmegaConf are imported inside the functions that use them. Their import takes as long as the answer to a
-mistyped key, and that answer needs neither.
+Hydra and OmegaConf are imported inside the functions that use them: their import takes as long as the answer
+to a mistyped key, and that answer needs neither.
 """
 
 from __future__ import annotations
