@@ -125,8 +125,8 @@ class Preparation:
     def __post_init__(self) -> None:
         for name in ("validation", "test"):
             value = getattr(self, name)
-            check_range(name, value, minimum=0, below=float("inf"))
-            if value >= 1 and value != int(value):
+            check_range(name, value, minimum=0)
+            if value >= 1 and not float(value).is_integer():
                 raise ValueError(f"{name} must be a fraction below 1 or a number of rows, not {value}")
         if self.split not in ("stratified", "random", "last"):
             raise ValueError(f"split must be stratified, random or last, not {self.split!r}")

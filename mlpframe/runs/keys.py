@@ -92,7 +92,7 @@ def _refuse_choices(override: Override) -> None:
     except OverrideParseException:
         return  # Hydra says so
     if parsed.is_sweep_override():
-        raise UsageError(f"{override} asks for several runs: add -m for a sweep")
+        raise UsageError(f"{override}: expected one experiment, not several; a sweep is -m {override}")
 
 
 def _check_name(group: str, name: str) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from mlpframe.registry import UsageError
 from mlpframe.runs.overrides import FLAGS, CommandLine, Override, own_overrides
-from mlpframe.runs.request import take_replicas
 from tests.running import mlpframe
 
 
@@ -58,9 +57,3 @@ def test_the_flags_are_those_of_hydra(tmp_path: Path) -> None:
 def test_what_says_where_a_run_is_recorded_is_not_what_is_run() -> None:
     words = ["lr=0.1", "++tracking.parent=abc", "resume=x", "++callbacks.early_stopping={}"]
     assert own_overrides(words) == ["lr=0.1", "callbacks.early_stopping={}"]
-
-
-def test_replicas_are_a_sweep_over_seeds() -> None:
-    together, line = take_replicas(CommandLine.parse(["replicas=3", "seed=5", "lr=0.1"]))
-    assert together == 3
-    assert line.for_hydra() == ["-m", "lr=0.1", "seed=range(5,8)"]

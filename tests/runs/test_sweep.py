@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mlpframe.runs.sweep import group_by_seed
+from mlpframe.runs.summary import group_by_seed
 from tests.running import end_group, history, mlpframe, record, sqlite_uri, start, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning")  # in MLflow
@@ -270,7 +270,7 @@ def test_jobs_in_parallel_on_a_new_store_lose_no_run(tmp_path: Path) -> None:
 
 
 def test_runs_are_grouped_by_what_differs_but_the_seed() -> None:
-    from mlpframe.runs.sweep import Job
+    from mlpframe.runs.summary import Job
 
     def job(*overrides: str) -> Job:
         return Job(0, Path(), list(overrides), "finished", {}, None)

@@ -32,6 +32,7 @@ from mlpframe.api import (
 )
 from mlpframe.config import flat
 from mlpframe.runs.folder import RunFolder
+from mlpframe.runs.overrides import CommandLine
 from mlpframe.runs.request import Request, in_groups, take_replicas
 from mlpframe.training import checkpoint
 from mlpframe.training.data.prepare import Data
@@ -540,17 +541,18 @@ def test_the_scalar_engine_is_for_one(tmp_path: Path) -> None:
     ("given", "together", "rest"),
     [
         ("lr=0.1", 1, "lr=0.1"),
-        ("replicas=3", 3, "seed=range(0,3) -m"),
-        ("replicas=3 seed=5 lr=0.1", 3, "lr=0.1 seed=range(5,8) -m"),
+        ("replicas=3", 3, "-m seed=range(0,3)"),
+        ("replicas=3 seed=5 lr=0.1", 3, "-m lr=0.1 seed=range(5,8)"),
         ("-m lr=0.1,0.2 replicas=2", 2, "-m lr=0.1,0.2 seed=range(0,2)"),
         ("-m seed=0,1,2,3 replicas=2", 2, "-m seed=0,1,2,3"),
         ("--multirun seed=range(8) replicas=4", 4, "--multirun seed=range(8)"),
-        ("replicas=2 ++seed=7", 2, "seed=range(7,9) -m"),
+        ("replicas=2 ++seed=7", 2, "-m seed=range(7,9)"),
         ("replicas=2 --cfg=job", 1, "--cfg=job"),
     ],
 )
 def test_replicas_are_a_sweep_over_seeds(given: str, together: int, rest: str) -> None:
-    assert take_replicas(given.split()) == (together, rest.split())
+    replicas, line = take_replicas(CommandLine.parse(given.split()))
+    assert (replicas, line.for_hydra()) == (together, rest.split())
 
 
 def test_runs_that_differ_in_seed_and_rate_alone_are_trained_together() -> None:
