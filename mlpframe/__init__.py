@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    # The registries are filled when they are first asked for: a plugin imports mlpframe.api, and so
-    # this package, while they are being filled.
+    # Fill the registries on first access, not on import: loading a plugin imports mlpframe.api, and with
+    # mlpframe.api this package.
     if name == "registries":
         from .discovery import load_plugins
 
         return load_plugins()
-    if name == "fit":  # by its name: it is above this module, and brings Hydra
+    if name == "fit":  # imported by name, because runs.fit is a higher layer and imports Hydra
         return getattr(import_module(".runs.fit", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,4 +1,4 @@
-"""The command line: a command by its name, or an experiment; errors in words."""
+"""The command line: run a named command or an experiment, and print errors as plain messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> None:
     try:
         status = run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the program that reads our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except Exception as error:
@@ -37,17 +37,17 @@ def main() -> None:
 
 
 def _words(error: Exception) -> str | None:
-    """One to three lines about a wrong request; ``None`` if the error is not the request's."""
+    """A message of one to three lines if the user's request is wrong; ``None`` for any other error."""
     if isinstance(error, UsageError):
         return str(error)
-    from .runs.compose import usage_error  # brings Hydra
+    from .runs.compose import usage_error  # imports Hydra
 
     found = usage_error(error)
     return None if found is None else str(found)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out a command line; returns the exit status.
+    """Run a command line and return the exit status.
 
     Raises:
         UsageError: the request is wrong.

@@ -1,7 +1,7 @@
-"""From class signatures to typed configurations, and the typed root of an experiment.
+"""Typed configurations from class signatures, and the typed root configuration of an experiment.
 
-Hydra and OmegaConf are imported inside the functions that use them: their import takes as long as the answer
-to a mistyped key, and that answer needs neither.
+Functions import Hydra and OmegaConf only when they need them. This import takes as long as the whole answer
+to a mistyped key, and that answer needs neither library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "schedule")
-"""The kinds that are Hydra groups: one component of each in every experiment."""
+"""The kinds that are Hydra groups: every experiment has one component of each."""
 DICTS = {"transforms": "transform", "metrics": "metric", "callbacks": "callback"}
 """The root's dictionaries keyed by component name, and the kind of their entries."""
 
@@ -38,7 +38,7 @@ class MLflowTracking:
     Options:
         uri: where the store is; null: MLFLOW_TRACKING_URI, else outputs/mlflow.db.
         experiment: the MLflow experiment's name.
-        parent: the MLflow run this one is a child of; a sweep sets it.
+        parent: the MLflow run that is the parent of this run; a sweep sets it.
     """
 
     name: str = "mlflow"
@@ -49,7 +49,7 @@ class MLflowTracking:
 
 @dataclass
 class NoTracking:
-    """Leave files in the run's folder only."""
+    """Only write files to the run's folder."""
 
     name: str = "none"
 
@@ -60,7 +60,7 @@ TRACKING = {tracking.name: tracking for tracking in (MLflowTracking, NoTracking)
 
 @dataclass
 class Root:
-    """The configuration of one experiment: knobs, one component of each group, dictionaries of others."""
+    """The configuration of one experiment: settings, one component per group, dictionaries of components."""
 
     seed: int = 0
     lr: float | None = None
@@ -89,7 +89,7 @@ class Root:
 
 
 def _field_type(option: Option) -> Any:
-    """The option's type as OmegaConf takes it; a component's spec may be a name or a mapping."""
+    """The option's type for OmegaConf; ``Any`` for a component's spec, which is a name or a mapping."""
     parts = (option.type, *get_args(option.type))
     return Any if any(get_origin(part) is Mapping for part in parts) else option.type
 
@@ -110,7 +110,7 @@ def schema(name: str, cls: type) -> type:
 
 @cache
 def store_root() -> None:
-    """Let Hydra know the root and the kinds of tracking."""
+    """Register the root configuration and the kinds of tracking with Hydra."""
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
@@ -121,19 +121,19 @@ def store_root() -> None:
 
 @cache
 def store_component(kind: str, name: str) -> None:
-    """Make a component selectable in Hydra; no YAML file is needed for it."""
+    """Register a component with Hydra, so that users can select the component without a YAML file."""
     from hydra.core.config_store import ConfigStore
     from omegaconf import DictConfig, OmegaConf
 
     node = OmegaConf.structured(schema(name, registries[kind][name]))
-    for option in node:  # the keys of a dictionary are the user's, who need not write + before it
+    for option in node:  # users choose the keys of a dictionary, and need not write + before a new key
         if not OmegaConf.is_missing(node, option) and isinstance(node[option], DictConfig):
             OmegaConf.set_struct(node[option], False)
     ConfigStore.instance().store(group=kind, name=name, node=node)
 
 
 def read_root(config: DictConfig) -> Root:
-    """The checked configuration, with the options in its dictionaries filled in.
+    """Check the configuration and fill in the options of the components in its dictionaries.
 
     Raises:
         UsageError: an unknown component, an option of the wrong type, a knob out of range.
@@ -175,10 +175,10 @@ def read_root(config: DictConfig) -> Root:
 
 
 def typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
-    """The name and all options of a component, those not given from its defaults.
+    """The name and all options of a component; an option that is not given has its default value.
 
     Raises:
-        UsageError: an unknown option, or a value of the wrong type; ``key`` is what it is under.
+        UsageError: an unknown option, or a value of the wrong type; the message begins with ``key``.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -203,7 +203,7 @@ def typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested configuration with dotted keys; a list stays one value, and so does a mapping of patterns."""
+    """Flatten a nested configuration to dotted keys. A list or a mapping of patterns stays one value."""
     out: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and any(set(str(name)) & set("*?[") for name in value):

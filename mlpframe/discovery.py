@@ -1,7 +1,7 @@
-"""Finding plugins: built in, in the folders of ``MLPFRAME_PLUGINS``, and in installed packages.
+"""Find plugins: the built-in ones, the folders in ``MLPFRAME_PLUGINS``, and installed packages.
 
-A plugin folder holds components as ``<anything>.py`` at any depth; files that start with ``_`` are
-helpers, imported relatively by the others. A folder ``conf`` in it holds presets for Hydra.
+Every Python file in a plugin folder, at any depth, may define components. A file whose name starts with ``_``
+is a helper that the other files import relatively. The subfolder ``conf`` holds presets for Hydra.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _preset_folders: list[Path] = []
 
 
 def beside_or_inside(name: str) -> Path:
-    """The folder ``name`` of an installed package, or of the checkout this package lies in."""
+    """The folder ``name`` inside the installed package, or beside the package in a checkout."""
     inside = PACKAGE / name
     return inside if inside.is_dir() else PACKAGE.parent / name
 
 
 def load_plugins() -> Registries:
-    """Fill the registries, once in a process; a plugin that fails takes only itself away.
+    """Fill the registries once per process. A plugin that fails to load does not affect the others.
 
     Raises:
         UsageError: a folder of ``MLPFRAME_PLUGINS`` does not exist.
@@ -58,10 +58,10 @@ def load_path(path: Path) -> list[tuple[str, str]]:
     """Load a plugin file or folder from anywhere, unless it is loaded already.
 
     Returns:
-        Kind and name of every component that it provides.
+        Kind and name of every component that the file or folder provides.
 
     Raises:
-        UsageError: there is nothing there, it cannot be loaded, or it provides no component.
+        UsageError: the path does not exist, cannot be loaded, or provides no component.
     """
     load_plugins()
     whole = path.expanduser().resolve()
@@ -79,7 +79,7 @@ def load_path(path: Path) -> list[tuple[str, str]]:
             _load_module(f"{package}.{whole.stem}", str(whole), str(path))
         found = _provided(whole)
     for broken in _broken(whole):
-        registries.broken.remove(broken)  # it is told here
+        registries.broken.remove(broken)  # the error below reports the plugin
         raise UsageError(f"plugin {broken.file} could not be loaded: {broken.error}")
     if not found:
         raise UsageError(f"plugin {path} registers no component")
@@ -87,7 +87,7 @@ def load_path(path: Path) -> list[tuple[str, str]]:
 
 
 def _provided(path: Path) -> list[tuple[str, str]]:
-    """The components whose classes are written in a file, or in the files of a folder."""
+    """Kind and name of every component whose class is defined in a file, or in the files of a folder."""
     found = []
     for kind in KINDS:
         for name in registries[kind].names():
@@ -102,7 +102,7 @@ def _broken(path: Path) -> list[Broken]:
 
 
 def _package(folder: Path) -> str:
-    """The name of the package that a plugin folder is imported as: folders may have files of one name."""
+    """The package name of a plugin folder; unique, because files in two folders may have the same name."""
     return f"mlpframe_plugins_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
 
 
@@ -144,7 +144,7 @@ def _load_module(module: str, file: str, provider: str) -> bool:
     try:
         importlib.import_module(module)
         return True
-    except (Exception, SystemExit) as error:  # whatever a stranger's file does on import
+    except (Exception, SystemExit) as error:  # a plugin file may do anything on import
         for registry in registries.values():
             registry.forget(module)
         name = module.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""What the machine offers to this process."""
+"""The resources of the machine that this process may use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import os
 
 
 def processors() -> int:
-    """How many processors this process may use: those it is bound to where the system says so, else all."""
+    """The number of processors that this process may use.
+
+    If the system reports which processors the process is bound to, only these processors count; otherwise all
+    processors count.
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Where runs, the store and everything else that is written lies."""
+"""The folder for runs, the MLflow store and everything else that mlpframe writes."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ OUTPUTS = Path("outputs")
 
 
 def store_uri(uri: str | None) -> str:
-    """The MLflow store: as given, else ``MLFLOW_TRACKING_URI``, else ``outputs/mlflow.db`` here."""
+    """The URI of the MLflow store: ``uri``, else ``MLFLOW_TRACKING_URI``, else ``outputs/mlflow.db``."""
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(OUTPUTS / 'mlflow.db').resolve()}"

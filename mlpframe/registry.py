@@ -1,7 +1,8 @@
-"""Registries: which component classes exist under which name, and what each of them can be told.
+"""Registries: the component classes by name, and the options of each class.
 
-A registry knows a class by its name and reads its options off the class: the keyword-only arguments
-of ``__init__`` (name, type, default) and the docstring (what they mean). Nothing is declared twice.
+A registry stores each class under its name and reads the options from the class. The keyword-only arguments
+of ``__init__`` give the name, type and default of each option; the docstring explains the option. Nothing is
+declared twice.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ REQUIRED: Any = inspect.Parameter.empty
 
 
 class UsageError(Exception):
-    """A request that cannot be carried out as given: says what was given, expected and nearest."""
+    """A wrong request. The message says what was given, what was expected, and the nearest valid name."""
 
 
 class UnknownName(UsageError, KeyError):
@@ -46,7 +47,10 @@ class UnknownName(UsageError, KeyError):
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """The names of ``known`` most like ``given`` as the tail of an error message; all if they are few."""
+    """The end of an error message: the names in ``known`` that are closest to ``given``.
+
+    If no name is close, the message lists all names, but at most 20.
+    """
     names = sorted(known)
     lower = {name.lower(): name for name in names}
     close = [lower[match] for match in difflib.get_close_matches(given.lower(), lower, n=3, cutoff=0.6)]
@@ -71,7 +75,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Info:
-    """All there is to say about a component without running it."""
+    """What the registry knows about a component without running the component."""
 
     kind: str
     name: str
@@ -84,7 +88,7 @@ class Info:
     source: str
     options: tuple[Option, ...]
     textbook: str
-    """The source text of the textbook form; empty where there is none."""
+    """The source code of the textbook form; empty if the component has no textbook form."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Broken:
 
 
 def type_name(kind: Any) -> str:
-    """A type in words for people."""
+    """The name of a type in error messages and help."""
     parts = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
     if any(get_origin(part) is Mapping for part in parts):  # a Spec
         return "a name or a mapping" + " or null" * (type(None) in parts)
@@ -117,7 +121,7 @@ def _configurable(kind: Any) -> bool:
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of an option's type; a whole number is also a float, a name its enumeration's."""
+    """Whether a value has an option's type. A whole number fits ``float``, and a bool fits only ``bool``."""
     if isinstance(kind, UnionType) or get_origin(kind) is Union:
         return any(_fits(value, part) for part in get_args(kind))
     plain = get_origin(kind) or kind
@@ -151,11 +155,11 @@ def docstring_parts(text: str) -> tuple[str, str, dict[str, str], str]:
 
 
 _options: dict[type, tuple[Option, ...]] = {}
-"""What ``options_of`` has read, since reading a signature takes a third of a millisecond."""
+"""Cache of ``options_of``, because reading a signature takes a third of a millisecond."""
 
 
 def options_of(cls: type) -> tuple[Option, ...]:
-    """The options of a component class, in order: its own, then those its kind shares."""
+    """The options of a component class: its own options, then the options that its kind shares."""
     if cls not in _options:
         _options[cls] = _read_options(cls)
     return _options[cls]
@@ -164,7 +168,7 @@ def options_of(cls: type) -> tuple[Option, ...]:
 def _read_options(cls: type) -> tuple[Option, ...]:
     hints = get_type_hints(inspect.getattr_static(cls, "__init__"))
     texts = {}
-    for base in reversed(cls.__mro__):  # what components have in common a base class may explain
+    for base in reversed(cls.__mro__):  # a base class may explain the options that its subclasses share
         texts.update(docstring_parts(base.__doc__ or "")[2])
     own = []
     for name, argument in list(inspect.signature(cls).parameters.items()):
@@ -188,7 +192,7 @@ def _read_options(cls: type) -> tuple[Option, ...]:
 
 
 def textbook_source(cls: Any) -> str:
-    """The source text of a component's textbook form, not indented; empty where there is none."""
+    """The source code of a component's textbook form, not indented; empty if there is no textbook form."""
     if not hasattr(cls, "has_textbook_form") or not cls.has_textbook_form():
         return ""
     return dedent(inspect.getsource(cls.textbook))
@@ -203,8 +207,8 @@ class Registry:
         self._providers: dict[str, str] = {}
 
     def add(self, name: str, cls: type, provider: str) -> None:
-        """Register ``cls`` under ``name``. Raises ``UsageError`` naming both files if it is taken."""
-        options_of(cls)  # a signature that cannot be configured is refused here, not in a run
+        """Register ``cls`` under ``name``. If the name is taken, raises ``UsageError`` with both files."""
+        options_of(cls)  # a signature that cannot be configured is refused now, not during a run
         if name in self._classes:
             files = [inspect.getsourcefile(known) for known in (self._classes[name], cls)]
             raise UsageError(
@@ -214,7 +218,7 @@ class Registry:
         self._providers[name] = provider
 
     def forget(self, module: str) -> None:
-        """Take out what ``module`` has registered: it failed half-way through its import."""
+        """Remove the components that ``module`` registered before its import failed."""
         for name in [name for name, cls in self._classes.items() if cls.__module__ == module]:
             del self._classes[name], self._providers[name]
 
@@ -234,7 +238,7 @@ class Registry:
         raise UnknownName(f"there is no {self.kind} {name!r}; {nearest(name, self.names())}")
 
     def create(self, spec: str | Mapping[str, Any], /, **options: Any) -> Any:
-        """An instance from a name, or from a mapping with the key ``name`` and options.
+        """Create a component from its name, or from a mapping with the key ``name`` and options.
 
         Raises:
             UsageError: unknown name or option, or a value that the component refuses.
@@ -261,7 +265,7 @@ class Registry:
         own = {name: value for name, value in options.items() if name not in common}
         try:
             made: Any = object.__new__(cls)
-            if shared is not None:  # before __init__, so that __init__ can refuse a combination
+            if shared is not None:  # before __init__, so that __init__ can refuse a combination of options
                 made.shared = replace(shared, **{name: options[name] for name in options if name in common})
             made.__init__(**own)
         except (ValueError, TypeError) as error:
@@ -269,15 +273,15 @@ class Registry:
         return made
 
     def summary(self, name: str) -> str:
-        """The first line of a component's help; ``info`` also reads the source, which takes longer."""
+        """The first line of a component's help. Faster than ``info``, which also reads the source code."""
         return (self[name].__doc__ or "").strip().partition("\n")[0]
 
     def provider(self, name: str) -> str:
-        """Who provides a component: ``built-in``, a folder or a package."""
+        """The provider of a component: ``built-in``, a folder or a package."""
         return self._providers[name]
 
     def info(self, name: str) -> Info:
-        """What ``list`` and the documentation show of a component."""
+        """What the command ``list`` and the documentation show about a component."""
         cls = self[name]
         summary, formula, _, source = docstring_parts(cls.__doc__ or "")
         file = Path(inspect.getsourcefile(cls) or "?")
@@ -288,7 +292,7 @@ class Registry:
 
 
 class Registries(Mapping[str, Registry]):
-    """The registries by kind, the plugins that could not be loaded, and who is being loaded now."""
+    """The registries by kind, the plugins that failed to load, and the provider that is loading now."""
 
     def __init__(self) -> None:
         self._kinds = {kind: Registry(kind) for kind in KINDS}

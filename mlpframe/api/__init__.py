@@ -7,9 +7,9 @@ A component is a class in a file of its own, registered under a name::
     @register("sgd")
     class SGD(Optimizer): ...
 
-Its options are the keyword-only, typed arguments of ``__init__``; its docstring (one line, the formula,
-``Options:``, ``Source:``) is its help. Shapes: a batch ``x`` is ``(batch, features)``, C-contiguous, of
-the run's dtype. NumPy and the standard library only.
+The options of a component are the keyword-only, typed arguments of ``__init__``. The docstring (one line, the
+formula, ``Options:``, ``Source:``) is the component's help. A batch ``x`` is a C-contiguous array of shape
+``(batch, features)`` and of the run's dtype. This package imports only NumPy and the standard library.
 """
 
 from __future__ import annotations

@@ -12,78 +12,81 @@ from .dataset import Splits, Table
 
 
 class Run(Protocol):
-    """What a callback sees of the run and may do to it."""
+    """What a callback can read of a run, and do to the run."""
 
     title: str
     epochs: int
     total_steps: int
     metric_names: list[str]
-    """The metrics that every epoch has."""
+    """The metrics that every epoch records."""
     folder: Path
-    """The run's folder; what lies in its ``figures/`` at the end is recorded."""
+    """The run's folder. The files in its ``figures/`` are recorded at the end of the run."""
 
     @property
     def splits(self) -> Splits:
-        """What the data are; their rows as loaded."""
+        """The data set: its description, and its rows as loaded."""
 
     @property
     def train(self) -> Table:
-        """The rows that are trained on, prepared; transforms have not been applied."""
+        """The training rows, prepared, but before transforms."""
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of finished epochs."""
 
     @property
     def step(self) -> int:
-        """Parameter updates done."""
+        """Number of parameter updates done."""
 
     @property
     def lr(self) -> float:
-        """The rate of the next update."""
+        """The learning rate of the next update."""
 
     @property
     def latest(self) -> Mapping[str, float]:
         """The latest value of every metric."""
 
     def parameters(self) -> Mapping[str, Array]:
-        """The weights that are trained, by name, as ``"0.linear.W"``; read-only, they change in training."""
+        """The trained parameters by name, for example ``"0.linear.W"``.
+
+        The arrays are read-only, and training changes their values.
+        """
 
     def gradients(self, rows: int) -> Mapping[str, Array]:
         """The gradient of the mean loss over the first ``rows`` training rows, by parameter.
 
-        In training mode; random numbers and the layers' state are afterwards what they were.
+        The network runs in training mode. Afterwards, the random streams and the layers' state are restored.
         """
 
     def activations(self, x: Array) -> Mapping[str, Array]:
-        """Every layer's outputs ``(n, width)`` for inputs ``(n, features)``, evaluated; by layer."""
+        """Every layer's outputs ``(n, width)`` by layer name, in evaluation mode, for ``(n, features)``."""
 
     def predict(self, x: Array) -> Array:
-        """Class probabilities, or values, ``(n, n_outputs)`` for inputs ``(n, features)``."""
+        """Predicted class probabilities or values ``(n, n_outputs)`` for inputs ``(n, features)``."""
 
     def log(self, values: Mapping[str, float]) -> None:
-        """Record metrics at this step."""
+        """Record metrics at the current step."""
 
     def stop(self, reason: str) -> None:
         """End the run after this block of batches."""
 
     def save(self, name: str) -> None:
-        """Save all state as ``checkpoints/<name>.npz`` in the run's folder."""
+        """Save all state of the run as ``checkpoints/<name>.npz`` in the run's folder."""
 
 
 class Callback(ABC):
-    """Something that is done beside training."""
+    """An action beside training that is called at the events of a run."""
 
     kind: ClassVar[str] = "callback"
     name: ClassVar[str]
     only_shows: ClassVar[bool] = False
-    """Whether it only draws or prints: an error in it is then told, and does not end the run."""
+    """Whether the callback only draws or prints. An error in it is then printed and does not end the run."""
 
     def check(self, run: Run) -> None:
-        """Before anything is recorded: raise ``UsageError`` if it cannot work in this run."""
+        """Before anything is recorded: raise ``UsageError`` if the callback cannot work in this run."""
 
     def on_start(self, run: Run) -> None:
-        """Before the first step, also of a continued run."""
+        """Before the first step of a new or continued run."""
 
     def on_window(self, run: Run) -> None:
         """After every window of ``log_every`` steps."""
@@ -95,10 +98,10 @@ class Callback(ABC):
         """After the last step."""
 
     def on_failure(self, run: Run, error: BaseException) -> None:
-        """When the run ends by an error or an interruption."""
+        """When an error or an interruption ends the run."""
 
     def state(self) -> dict[str, Any]:
-        """What has to be remembered across a restart, as plain values."""
+        """The state that the callback needs after a restart, as plain values."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:

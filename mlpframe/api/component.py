@@ -20,7 +20,7 @@ C = TypeVar("C", bound=type[Any])
 
 
 def register(name: str) -> Callable[[C], C]:
-    """Register the decorated class under ``name``; its base class says of which kind it is."""
+    """Register the decorated class under ``name``. The base class determines the kind."""
 
     def add(cls: C) -> C:
         if issubclass(cls, TwoForms) and not cls.has_a_form():
@@ -36,11 +36,11 @@ def register(name: str) -> Callable[[C], C]:
 
 
 class TwoForms:
-    """A component that may be written twice: as a textbook writes it, and once more for speed.
+    """A component that may be written twice: in a textbook form that is easy to read, and in a fast form.
 
     A component needs only one of the two forms. The base class of its kind makes the fast form from the
-    textbook form. A subclass that rewrites one form of a component does not inherit the other one, which
-    would compute something else: it gets the one that its base class makes.
+    textbook form. A subclass that rewrites one form of a component does not inherit the component's other
+    form, which would compute something else. The subclass gets the base class's version of the other form.
     """
 
     kind: ClassVar[str]
@@ -67,7 +67,7 @@ class TwoForms:
 
     @classmethod
     def _writes(cls, *methods: str) -> bool:
-        """Whether one of the methods is not the base class's."""
+        """Whether the class overrides at least one of these methods of its kind's base class."""
         base = vars(cls._base())
         return any(getattr(cls, method) is not base[method] for method in methods)
 
@@ -93,7 +93,10 @@ def check_range(
     maximum: float | None = None,
     below: float | None = None,
 ) -> None:
-    """Raise ``ValueError`` naming the option, its value and the bound it breaks (NaN breaks any)."""
+    """Raise ``ValueError`` if the value breaks a bound; the message names option, bounds and value.
+
+    NaN breaks every bound.
+    """
     bounds = [
         ("at least", minimum, ge),
         ("more than", above, gt),

@@ -18,8 +18,9 @@ from .component import Array, Task, check_range
 class Table:
     """Inputs ``x`` ``(n, features)`` and targets ``y``: class numbers ``(n,)`` or values ``(n, k)``.
 
-    ``x`` may be mapped from a file that is larger than the memory; in others NaN is a missing value.
-    ``weights`` ``(n,)``, at least 0, say how much each row counts in the loss; ``None``: all the same.
+    ``x`` may be mapped from a file that is larger than the memory. If ``x`` is not mapped, NaN is a missing
+    value. ``weights`` ``(n,)``, at least 0, say how much each row counts in the loss; with ``None``, all rows
+    count the same.
     """
 
     x: Array
@@ -30,21 +31,21 @@ class Table:
         return len(self.x)
 
     def part(self, rows: Any) -> Table:
-        """The rows that a slice, mask or array of row numbers chooses."""
+        """A table of the rows that a slice, mask or array of row numbers selects."""
         return Table(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
     @property
     def mapping(self) -> mmap.mmap | None:
-        """The mapped file that ``x`` lies in, if it does."""
+        """The mapped file that holds ``x``; ``None`` if ``x`` is not mapped."""
         base: Any = self.x
         while base is not None and not isinstance(base, mmap.mmap):
             base = getattr(base, "base", None)
         return base
 
     def release(self) -> None:
-        """Let go of the memory that a mapped file takes; it is read again where it is needed."""
+        """Release the memory that a mapped file occupies. The system reads the file again when needed."""
         mapping = self.mapping
-        # elsewhere the system takes the memory back by itself where it is short of it
+        # systems without this call take the memory back themselves when memory is short
         if mapping is not None and hasattr(mapping, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
             mapping.madvise(mmap.MADV_DONTNEED)
 
@@ -56,9 +57,9 @@ class Shapes:
     Args:
         inputs: number of input features.
         outputs: number of outputs: one for each class, or one for each target value.
-        task: what is predicted.
-        codes: how many categories an input has, by its position; for inputs that hold numbers of categories.
-        image: height and width, where a row of inputs is an image.
+        task: whether classes or values are predicted.
+        codes: number of categories by input position, for the inputs that hold category numbers.
+        image: height and width, if a row of inputs is an image.
     """
 
     inputs: int
@@ -70,10 +71,11 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set as loaded: its parts and what they are. A part that it does not have is ``None``.
+    """A data set as loaded: its parts and their description. A part that the data set lacks is ``None``.
 
-    ``categorical`` are the columns of ``x`` that stand for categories and so are never standardized: 0 or 1
-    each, or the numbers of the categories. The names of the latter are ``code_names`` by feature name.
+    ``categorical`` lists the columns of ``x`` that stand for categories and are therefore never standardized.
+    Such a column holds either 0 and 1, or category numbers. For a column of category numbers, ``code_names``
+    maps the feature name to the names of the categories.
     """
 
     train: Table
@@ -95,7 +97,7 @@ class Splits:
 
     @property
     def shapes(self) -> Shapes:
-        """What a network for these data has to connect."""
+        """The inputs and outputs that a network for these data has to connect."""
         codes = {self.feature_names.index(name): len(names) for name, names in self.code_names.items()}
         return Shapes(self.train.x.shape[1], self.n_outputs, self.task, codes, self.image_shape)
 
@@ -104,16 +106,18 @@ class Splits:
 class Preparation:
     """How every data set is prepared.
 
-    A part that the data set does not bring itself is held out of its training part. Weights of rows are for
-    the loss alone: standardizing and imputing count every row of the training part once, whatever its weight.
+    If a data set comes without a validation or test part, that part is held out of the training part. Row
+    weights affect the loss only: standardizing and imputing count every row of the training part once,
+    whatever its weight.
 
     Options:
         validation: rows held out for validation: a number, or a fraction (below 1) of the training rows.
-        test: rows held out for the test, in the same way.
+        test: rows held out for the test: a number, or a fraction (below 1) of the training rows.
         split: how rows are held out: "stratified" (random, every class in proportion), "random" or "last".
         standardize: subtract the mean and divide by the standard deviation of the training part.
-        missing: what becomes of missing values: "error", "drop" (rows that have some are left out) or
-            "impute" (the mean of the training part, also at prediction). A missing target is never imputed.
+        missing: what happens to missing values: "error" (refused), "drop" (their rows are left out) or
+            "impute" (replaced by the mean of the training part, also at prediction). A missing target is
+            never imputed.
     """
 
     validation: int | float = 0.2
@@ -136,7 +140,7 @@ class Preparation:
 
 @dataclass(frozen=True)
 class DataContext:
-    """Where data files are looked for, and the random stream for data that are drawn."""
+    """The folder of data files, and the random stream for generated data."""
 
     data_dir: Path
     rng: np.random.Generator
@@ -148,8 +152,8 @@ class Dataset(ABC):
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str]
     shared: Preparation = Preparation()
-    """The shared options as they are given; set before ``__init__``, which may refuse a combination."""
+    """The values of the shared options. Set before ``__init__``, so that it can refuse a combination."""
 
     @abstractmethod
     def load(self, context: DataContext) -> Splits:
-        """Read or draw the data. Raises ``UsageError`` that says which file to put where."""
+        """Read or generate the data. If a file is missing, ``UsageError`` says which file to put where."""

@@ -22,7 +22,7 @@ Recurrence = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive batches: the rows of ``table`` to train on, ``batch_size`` at a time, and their rates."""
+    """Consecutive batches: rows of ``table``, ``batch_size`` at a time, with one learning rate per batch."""
 
     table: Table
     rows: NDArray[np.intp]
@@ -32,21 +32,21 @@ class Block:
 
 @dataclass
 class Losses:
-    """What a block of batches came to: the loss of each, and how many rows were classified rightly."""
+    """The results of a block: the loss of every batch, and the number of correctly classified rows."""
 
     values: list[float] = field(default_factory=list)
     correct: int = 0
 
 
 def split_losses(values: Sequence[Means], correct: Any, replicas: int) -> list[Losses]:
-    """What every step came to, as one ``Losses`` for each replica."""
+    """Split the losses of all steps into one ``Losses`` per replica."""
     counts = np.broadcast_to(correct, (replicas,)).tolist()
     columns = zip(*values, strict=True) if isinstance(values[0], list) else [values]
     return [Losses(list(column), count) for column, count in zip(columns, counts, strict=True)]
 
 
 def rates(blocks: Sequence[Block], dtype: np.dtype[Any]) -> list[Any]:
-    """The rate of every step: a number, or where the replicas' differ a column with one for each."""
+    """The learning rate of every step: a number, or a column of R rates if the R replicas' rates differ."""
     if all(block.lrs == blocks[0].lrs for block in blocks[1:]):
         return list(blocks[0].lrs)
     return [np.array(lrs, dtype)[:, None] for lrs in zip(*(block.lrs for block in blocks), strict=True)]
@@ -56,13 +56,13 @@ class EnginePlan(Protocol):
     """A network bound to the arrays of one batch."""
 
     def fill(self, table: Table, rows: Array, lane: int | None = None) -> None:
-        """Copy rows of a table into the batch; ``lane`` numbers the network where networks are stacked."""
+        """Copy rows of a table into the batch. If networks are stacked, ``lane`` is the network's number."""
 
     def step(self) -> Means:
         """Run forward and backward; write the gradient into ``network.g`` and return the mean loss."""
 
     def correct(self) -> Any:
-        """How many rows of the batch were classified rightly; an array with one count for each replica."""
+        """Number of correctly classified rows; an array, one count per replica, if networks are stacked."""
 
 
 class EngineNetwork(Protocol):
@@ -76,10 +76,10 @@ class EngineNetwork(Protocol):
         n_in: number of input features.
         widths: ``n_in``, then the number of outputs of each layer.
         dtype: float32 or float64, of parameters and arithmetic.
-        w, g: all parameters and all gradients, ``(parameters,)``; to be changed in place.
+        w, g: all parameters and all gradients, ``(parameters,)``; change these arrays only in place.
         classifies: whether the targets are classes, so that correct rows are counted.
         weighted: whether rows have weights in the loss.
-        target_shape, target_dtype: of the target of one row in training.
+        target_shape, target_dtype: shape and dtype of the target of one row in training.
     """
 
     layers: tuple[Layer, ...]
@@ -95,16 +95,16 @@ class EngineNetwork(Protocol):
     target_dtype: np.dtype[Any]
 
     def plan(self, batch: int, *, training: bool) -> EnginePlan:
-        """The plan for a batch size and mode, made when it is first asked for."""
+        """The plan for a batch size and mode, created on first use."""
 
     def prefix(self, i: int) -> str:
         """How the names of the arrays of layer ``i`` begin, for example ``0.linear.``."""
 
     def views(self, vector: Array) -> dict[str, Array]:
-        """The views of all parameters into a vector of the layout of ``w``, by name, in order."""
+        """Views of all parameters into a vector with the layout of ``w``, by name, in order."""
 
     def with_layers(self, layers: Iterable[Layer]) -> EngineNetwork:
-        """The same parameters and state, run by other layers of the same names and shapes."""
+        """The same parameters and state with other layers, which have the same names and shapes."""
 
     def context(self, *, training: bool) -> Context:
         """A context for ``bind``, whose arrays share memory with all other plans of this network."""
@@ -113,20 +113,20 @@ class EngineNetwork(Protocol):
         """Bind the layers from number ``first`` on, and the loss.
 
         Args:
-            x, dx: input of the first of these layers, and where ∂loss/∂x goes (``None``: nowhere).
-            target: where the targets will be.
-            ctx: what ``context`` has returned.
+            x, dx: the input of layer number ``first``, and the array for ∂loss/∂x (``None``: not computed).
+            target: the array that will hold the targets.
+            ctx: a context from ``context``.
         """
 
 
 class EngineUpdater(Protocol):
-    """The optimizer at work on the parameters of a network: what updates the weights of an ``EngineNetwork``.
+    """Applies the optimizer to the parameters of an ``EngineNetwork``.
 
     Attributes:
-        optimizer: the component; its scope ``"search"`` asks for ``search`` in place of ``update``.
-        rules: weight decay, clipping, and rates of single parameters.
-        step: number of updates done; an engine that updates the weights itself counts them here.
-        slots: the optimizer's state vectors by name, each of the layout of ``w``.
+        optimizer: the component. If its scope is ``"search"``, call ``search`` instead of ``update``.
+        rules: weight decay, clipping, and learning rates of single parameters.
+        step: number of updates done. An engine that updates the weights itself adds its updates here.
+        slots: the optimizer's state vectors by name, each with the layout of ``w``.
     """
 
     optimizer: Optimizer
@@ -136,17 +136,17 @@ class EngineUpdater(Protocol):
 
     @property
     def update(self) -> Callable[[Any], None]:
-        """Called with the learning rate: updates the weights by the gradient in ``network.g``."""
+        """A function of the learning rate that updates the weights with the gradient in ``network.g``."""
 
     def tail(self, first: int) -> Callable[[Any], None]:
         """Like ``update``, but only for the parameters from number ``first`` on."""
 
     def search(self, lr: float, evaluate: Callable[[], Any]) -> float:
-        """One update by an optimizer that evaluates the loss itself; the loss after it.
+        """Run one update of an optimizer that evaluates the loss itself, and return the new loss.
 
         Args:
             lr: the learning rate.
-            evaluate: writes the gradient at the present weights and returns the mean loss.
+            evaluate: writes the gradient at the current weights and returns the mean loss.
         """
 
     def recurrence(self, lr: float, *, decay: bool) -> Recurrence | None:
@@ -156,34 +156,34 @@ class EngineUpdater(Protocol):
             lr: the learning rate.
             decay: whether weight decay applies to the parameter.
 
-        ``None`` if the update is not linear in the gradients, or not the same for all parameters.
+        Returns ``None`` if the update is not linear in the gradients, or not the same for all parameters.
         """
 
 
 class Engine(ABC):
-    """How a block of batches is run.
+    """Runs the training steps of a block.
 
-    ``engine=auto`` asks the registered engines from the highest ``priority`` down, those of equal priority in
-    the order of their names, and takes the first that suits and does not refuse.
+    ``engine=auto`` asks the registered engines in order of decreasing ``priority``, and engines of equal
+    priority in the order of their names. It takes the first engine that suits and does not refuse.
     """
 
     kind: ClassVar[str] = "engine"
     name: ClassVar[str]
     priority: ClassVar[int] = 10
-    """The built-in engines have: ``scalar`` 40, ``online`` 30, ``fused`` 20, ``numpy`` 0."""
+    """The priorities of the built-in engines: ``scalar`` 40, ``online`` 30, ``fused`` 20, ``numpy`` 0."""
 
     @abstractmethod
     def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
-        """Why this engine cannot take the exact steps here, in words; ``None`` if it can."""
+        """The reason why this engine cannot compute the exact steps, in words; ``None`` if the engine can."""
 
     def suits(self, network: EngineNetwork, batch_size: int) -> bool:
-        """Whether ``engine=auto`` may take this engine: it is fast for such a network and batch."""
+        """Whether ``engine=auto`` may take this engine, as it is fast for this network and batch size."""
         return False
 
     @abstractmethod
     def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
-        """Work on this network and optimizer from now on."""
+        """Set the network and the optimizer that ``advance`` will use."""
 
     @abstractmethod
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
-        """Train on the batches of a block, in order: one block for each replica, all of one length."""
+        """Train on the batches in order. There is one block per replica, and all have the same length."""

@@ -16,9 +16,10 @@ class Parameter:
     """A trained array of a layer.
 
     Args:
-        shape: its shape.
-        init: the initializer that fills it, a name or a mapping with ``name`` and options.
-        fan_in, fan_out: inputs and outputs of the units that it feeds, for scaled initializers.
+        shape: the array's shape.
+        init: the initializer that fills the array: a name, or a mapping with ``name`` and options.
+        fan_in, fan_out: numbers of inputs and outputs of the units that use the array, for scaled
+            initializers.
         decay: whether weight decay applies (to weights, not to biases).
     """
 
@@ -42,11 +43,11 @@ class Bound(NamedTuple):
 
 
 Backward = Callable[[Array], tuple[Array, Mapping[str, Array]]]
-"""From ∂loss/∂y to ∂loss/∂x and the gradients of the parameters, by name."""
+"""Maps ∂loss/∂y to ∂loss/∂x and the gradients of the parameters, by name."""
 
 
 class Context(Protocol):
-    """What a layer or a loss may ask for while it is bound; later it is that of another one."""
+    """Services available during ``bind``. The object is reused afterwards, so do not keep it."""
 
     training: bool
     """Whether the plan trains (dropout drops, batch statistics are used) or evaluates."""
@@ -60,26 +61,27 @@ class Context(Protocol):
         """The layer's own random stream."""
 
     def array(self, *shape: int) -> Array:
-        """An array of the run's dtype, for what lives within a step.
+        """A working array of the run's dtype, for values that are needed only within one step.
 
-        It is contiguous, what it holds at first is undefined, and other plans use the same memory: what
-        is written while binding does not survive, so constants are arrays of the layer's own.
+        The array is contiguous, and its first values are undefined. Other plans use the same memory, so
+        values that are written during ``bind`` are lost. A layer keeps its constants in arrays of its own.
         """
 
     def within(self, prefix: str) -> Context:
-        """The context of a layer inside this one, whose state's names begin with ``prefix``."""
+        """The context of an inner layer. Its state is the arrays here whose names begin with ``prefix``."""
 
     def single(self, index: tuple[int, ...]) -> Context:
-        """The context of one of the stacked networks: its state and its random stream.
+        """The context of one of the stacked networks, with this network's state and random stream.
 
-        The index is ``()`` where networks are not stacked. The result stays as it is, and may be kept.
+        The index is ``()`` if networks are not stacked. The result is not reused, so you may keep it.
         """
 
 
 class Layer(TwoForms):
-    """A function of a batch, with parameters; both halves of its mathematics side by side.
+    """A function of a batch, with parameters: the forward pass and the backward pass side by side.
 
-    ``textbook`` is the layer as a textbook writes it, ``bind`` the same for speed. One of them is enough.
+    ``textbook`` is the layer as a textbook writes it; ``bind`` computes the same faster. A layer needs only
+    one of the two.
     """
 
     kind: ClassVar[str] = "layer"
@@ -99,44 +101,44 @@ class Layer(TwoForms):
         return {}
 
     def learn(self, x: Array, state: Mapping[str, Array]) -> None:
-        """Set ``state`` from the training inputs ``(n, n_in)``, before training; for the first layer only."""
+        """Set ``state`` from the training inputs ``(n, n_in)`` before training; for the first layer only."""
 
     def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
-        """The forward pass, and the backward pass that belongs to it, of one network.
+        """The forward pass of one network, and the matching backward pass.
 
         Args:
-            x: the input, ``(batch, n_in)``; not to be changed, as ``p`` and ``dy``.
+            x: the input, ``(batch, n_in)``. Do not change ``x``, ``p`` or the argument of ``backward``.
             p: the parameters by name.
-            ctx: ``ctx.training`` is the mode, ``ctx.rng`` the random stream. Arrays of ``ctx.state`` are
-                changed in place.
+            ctx: ``ctx.training`` is the mode, ``ctx.rng`` the random stream. Change the arrays of
+                ``ctx.state`` in place.
 
         Returns:
-            y, ``(batch, n_out)``, and ``backward``: from ∂loss/∂y, it returns ∂loss/∂x and a dictionary with
-            the gradient of every parameter.
+            y, ``(batch, n_out)``, and the function ``backward``, which maps ∂loss/∂y to ∂loss/∂x and a
+            dictionary with the gradient of every parameter.
         """
         raise NotImplementedError(f"the layer {self.name!r} has no textbook form")
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
-        """Bind the layer to its arrays, once; a step then calls ``forward()`` and ``backward()``.
+        """Bind the layer to its arrays once. Every step then calls ``forward()`` and ``backward()``.
 
         ``x`` and ``dx`` are contiguous and do not overlap. Parameters and gradients of one network are
-        contiguous too. Those of stacked networks lie apart in memory, so only axes after the stack's may be
-        reshaped into one.
+        contiguous too. Parameters and gradients of stacked networks lie apart in memory, so do not merge the
+        stack's axis with another axis by a reshape.
 
-        Written over the last two axes, ``(…, batch, features)``, so that it serves stacked networks too.
-        Where a layer has no ``bind`` of its own, this one calls its textbook form for each network.
+        Write ``bind`` over the last two axes, ``(…, batch, features)``, so that it also works for stacked
+        networks. If a layer does not define ``bind``, this default calls the textbook form for each network.
 
         Args:
-            x: the input, ``(…, batch, n_in)``; not to be changed.
-            dx: where ``backward`` writes ∂loss/∂x; ``None`` if nobody needs it.
-            p, g: parameters and their gradients (to be overwritten), by name.
-            ctx: hands out arrays, the random stream, state and mode.
+            x: the input, ``(…, batch, n_in)``; do not change it.
+            dx: the array into which ``backward`` writes ∂loss/∂x; ``None`` if ∂loss/∂x is not needed.
+            p, g: parameters and gradients by name; ``backward`` overwrites the gradients.
+            ctx: provides working arrays, the random stream, the state and the mode.
         """
         width = self.n_out(x.shape[-1])
         y, dy = ctx.array(*x.shape[:-1], width), ctx.array(*x.shape[:-1], width)
-        networks = list(np.ndindex(x.shape[:-2]))  # one, (), where they are not stacked
+        networks = list(np.ndindex(x.shape[:-2]))  # only the index () if networks are not stacked
         parameters = [{name: array[*i, ...] for name, array in p.items()} for i in networks]
         contexts = [ctx.single(i) for i in networks]
         backwards: list[Backward] = []

@@ -11,11 +11,11 @@ from .component import Array, Task, TwoForms
 from .layer import Context
 
 Means = float | list[float]
-"""The mean loss of a batch; where networks are stacked, of each."""
+"""The mean loss of a batch; a list with one mean per network if networks are stacked."""
 
 
 def means(totals: Array, factor: float) -> Means:
-    """Sums over the last two axes, times a factor, as Python numbers."""
+    """Totals times a factor, as Python numbers."""
     plain: Means = totals.tolist()
     return [total * factor for total in plain] if isinstance(plain, list) else plain * factor
 
@@ -23,7 +23,8 @@ def means(totals: Array, factor: float) -> Means:
 class Loss(TwoForms):
     """A mean over the batch of a function of the network's output and the target.
 
-    ``textbook`` is the loss as a textbook writes it, ``rows`` the same for speed. One of them is enough.
+    ``textbook`` is the loss as a textbook writes it; ``rows`` computes the same faster. A loss needs only one
+    of the two.
     """
 
     kind: ClassVar[str] = "loss"
@@ -36,18 +37,19 @@ class Loss(TwoForms):
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         """The loss of every row, ``(batch,)``, and its derivative ∂l/∂output, ``(batch, n_outputs)``.
 
-        Neither knows of the mean over the batch, of weights of rows, or of stacked networks.
+        Compute each row by itself: the base class takes the mean over the batch, applies row weights and
+        handles stacked networks.
 
         Args:
-            output: ``(batch, n_outputs)``; not to be changed, as the target.
-            target: values ``(batch, n_outputs)`` for a regression. For a classification, the probabilities of
-                the classes ``(batch, n_outputs)``, one-hot rows where each row has its class, if
-                ``takes_probabilities``; else class numbers ``(batch,)``.
+            output: ``(batch, n_outputs)``. Do not change ``output`` or ``target``.
+            target: for a regression, values ``(batch, n_outputs)``. For a classification, class numbers
+                ``(batch,)``, or class probabilities ``(batch, n_outputs)`` if ``takes_probabilities``. If
+                every row has one class, the probabilities are one-hot rows.
         """
         raise NotImplementedError(f"the loss {self.name!r} has no textbook form")
 
     def textbook_target(self, output: Array, target: Array) -> Array:
-        """The target as ``textbook`` takes it: one-hot rows for class numbers if ``takes_probabilities``."""
+        """The target for ``textbook``. If ``takes_probabilities``, class numbers become one-hot rows."""
         if self.takes_probabilities and target.ndim < output.ndim:
             return np.eye(output.shape[-1], dtype=output.dtype)[target]
         return target
@@ -55,15 +57,15 @@ class Loss(TwoForms):
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
-        """Bind to the arrays; the result, called, writes every row's loss l and its own ∂l/∂output.
+        """Bind the loss to its arrays; returns a function that writes the loss l and ∂l/∂output of every row.
 
-        Written over the last two axes, so that it serves stacked networks too. Where a loss has no ``rows``
-        of its own, this one calls its textbook form for each network.
+        Write ``rows`` over the last two axes, so that it also works for stacked networks. If a loss does not
+        define ``rows``, this default calls the textbook form for each network.
 
         Args:
             output, d_output: ``(…, batch, n_outputs)``, contiguous.
-            target: class numbers ``(…, batch)`` of type intp, or values ``(…, batch, n_outputs)``: those of a
-                regression, or the probabilities of classes.
+            target: class numbers ``(…, batch)`` of type intp, or an array ``(…, batch, n_outputs)`` with the
+                values of a regression or with class probabilities.
             losses: ``(…, batch)``, contiguous.
         """
 
@@ -75,9 +77,9 @@ class Loss(TwoForms):
         return run
 
     def bind(self, output: Array, d_output: Array, target: Array, ctx: Context) -> Callable[[], Means]:
-        """Bind as ``rows`` does; the result, called, writes ∂(mean loss)/∂output and returns the mean.
+        """Bind the loss; returns a function that writes ∂(mean loss)/∂output and returns the mean loss.
 
-        The mean over the batch is that of weight times loss where the rows have weights.
+        If rows have weights, the mean over the batch is the mean of weight times loss.
         """
         batch, weights = output.shape[-2], ctx.weights
         losses = ctx.array(*output.shape[:-1])

@@ -14,10 +14,10 @@ from .component import Array, Task
 
 
 class Metric(ABC):
-    """A figure of merit of predictions.
+    """A measure of the quality of predictions.
 
-    Predictions with NaN among them have a figure of NaN, and an array metric one of its usual shape with NaN
-    in every place: ``compute`` of a metric is not asked about them.
+    If predictions contain NaN, a scalar metric is NaN, and an array metric has its usual shape with NaN
+    everywhere. The base class takes care of this: ``compute`` never gets NaN.
     """
 
     kind: ClassVar[str] = "metric"
@@ -26,7 +26,7 @@ class Metric(ABC):
     scalar: ClassVar[bool] = True
     """Whether the result is a number, computed after every epoch, or an array, computed at the end."""
     columns: ClassVar[tuple[str, ...]] = ()
-    """What the columns of an array are where they are not the classes; its rows are."""
+    """The names of an array's columns if the columns are not the classes. The rows always are the classes."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -35,11 +35,11 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self, prediction: Array, target: Array) -> Any:
-        """From ``Loss.predict``'s ``(n, n_outputs)`` and the targets, a float or an array."""
+        """A float or an array, from predictions ``(n, n_outputs)`` of ``Loss.predict`` and the targets."""
 
 
 def _nan_of_nan(compute: Callable[[Any, Array, Array], Any]) -> Callable[[Any, Array, Array], Any]:
-    """The same, but NaN where a prediction is: ``argmax`` would take NaN for the most probable class."""
+    """Return NaN if a prediction is NaN, because ``argmax`` takes NaN for the most probable class."""
 
     @wraps(compute)
     def computed(self: Metric, prediction: Array, target: Array) -> Any:

@@ -11,14 +11,15 @@ from .dataset import Shapes
 
 
 class Model(ABC):
-    """Turns options, and what is known of inputs and outputs, into a list of layers."""
+    """Makes a list of layers from the model's options and the network's inputs and outputs."""
 
     kind: ClassVar[str] = "model"
     name: ClassVar[str]
 
     @abstractmethod
     def layers(self, shapes: Shapes) -> Sequence[Spec]:
-        """The layers, first to last; an option ``units`` that a layer lacks becomes the number of outputs.
+        """The layers, first to last. If a layer's ``units`` is left out, it becomes the number of outputs.
 
-        The same options and shapes give equal lists: a saved model is made again from them.
+        The same options and shapes must give equal lists, because a saved model is rebuilt from its options
+        and shapes.
         """

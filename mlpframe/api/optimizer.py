@@ -15,19 +15,23 @@ from .component import Array, TwoForms, check_range
 
 @dataclass(frozen=True)
 class UpdateRules:
-    """What every optimizer is driven with.
+    """Rules for every optimizer: weight decay, clipping, and learning rates of single parameters.
 
-    Parameters are named as in ``0.linear.W``; a pattern may have ``*``, ``?`` and ``[…]``, as for files.
+    A pattern selects parameters by name, for example ``0.linear.W``. A pattern may contain ``*``, ``?`` and
+    ``[…]``, as for file names.
 
     Options:
         weight_decay: λ ≥ 0, applied to weights, not to biases.
-        decoupled: false: coupled L2, g ← g + λ w before the update; true: w ← w − η λ w beside it.
-        no_decay: patterns of parameters that have no weight decay, besides those that never have.
-        clip_value: bring each element of the gradient into ± this value, > 0; null: never.
+        decoupled: false: coupled L2, g ← g + λ w before the update; true: w ← w − η λ w, separate from the
+            update.
+        no_decay: patterns of parameters without weight decay, in addition to those that never have weight
+            decay.
+        clip_value: limit each element of the gradient to ± this value, > 0; null: never.
         clip_each: scale the gradient of each parameter array down to this Euclidean norm, > 0; null: never.
         clip_norm: scale the whole gradient down to this Euclidean norm, > 0; null: never.
-        rates: factors ≥ 0 of the learning rate by pattern; where several match their product counts. 0
-            freezes: neither updates nor decay change the parameter, and no norm counts its gradient.
+        rates: factors ≥ 0 of the learning rate, by pattern. If several patterns match, their factors are
+            multiplied. 0 freezes a parameter: neither updates nor decay change the parameter, and no norm
+            includes its gradient.
     """
 
     weight_decay: float = 0.0
@@ -48,7 +52,7 @@ class UpdateRules:
 
     @property
     def special(self) -> list[str]:
-        """The rules in use that clip or single parameters out: all but the weight decay of all weights."""
+        """The rules in use that clip or select parameters: every rule except weight decay of all weights."""
         names = ("no_decay", "clip_value", "clip_each", "clip_norm", "rates")
         return [name for name in names if getattr(self, name) not in (None, [], {})]
 
@@ -56,16 +60,19 @@ class UpdateRules:
 class Optimizer(TwoForms):
     """An update rule on vectors.
 
-    ``textbook`` is the rule as a textbook writes it, ``update`` the same for speed. One of them is enough.
+    ``textbook`` is the rule as a textbook writes it; ``update`` computes the same faster. An optimizer needs
+    only one of the two.
 
-    ``slots`` names its state vectors, each as long as the parameters and zero at first: what ``textbook``
-    takes after ``t``, unless ``slots`` is set. With scope
-    ``"element"`` every element's update depends on that element alone, so the driver may call it on
-    any slice; with ``"tensor"`` it is called once for each parameter, with arrays of its shape. With
-    ``"search"`` it evaluates the loss itself: ``search`` is called instead of ``update``, on one network.
+    ``slots`` names the optimizer's state vectors. Each slot is as long as the parameters and starts at zero.
+    Unless ``slots`` is set, the slots are the arguments of ``textbook`` after ``t``.
 
-    What the options decide may be set on the instance: ``default_lr``, ``slots``, ``scope``, ``evaluated``.
-    All that an update depends on is in the slots and the number of the step.
+    With scope ``"element"``, every element's update depends on that element alone, so ``update`` may be
+    called on any slice. With ``"tensor"``, ``update`` is called once for each parameter, with arrays of the
+    parameter's shape. With ``"search"``, the optimizer evaluates the loss itself: ``search`` is called
+    instead of ``update``, on one network.
+
+    ``default_lr``, ``slots``, ``scope`` and ``evaluated`` may be set on the instance if they depend on the
+    options. An optimizer has no state but its slots and the number of the step.
     """
 
     kind: ClassVar[str] = "optimizer"
@@ -75,14 +82,14 @@ class Optimizer(TwoForms):
     slots: tuple[str, ...] = ()
     scope: Literal["element", "tensor", "search"] = "element"
     shared: UpdateRules = UpdateRules()
-    """The shared options as they are given; set before ``__init__``, which may refuse a combination."""
+    """The values of the shared options. Set before ``__init__``, so that it can refuse a combination."""
     evaluated: str | None = None
-    """The slot that is evaluated and kept as the model, where those are not the weights that are trained."""
+    """The slot whose values are evaluated and saved as the model; ``None``: the trained weights."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         names = textbook_slots(cls)
-        set_already = "slots" in vars(cls) or (cls.has_fast_form() and cls.slots)  # which update knows
+        set_already = "slots" in vars(cls) or (cls.has_fast_form() and cls.slots)  # which update uses
         if "textbook" in vars(cls) and names and not set_already:
             cls.slots = names
 
@@ -91,18 +98,20 @@ class Optimizer(TwoForms):
         return super().has_a_form() or cls._writes("search")
 
     def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
-        """Give the slots, zero until now, their first values, from the first weights ``w``."""
+        """Set the first values of the slots, which are zero before, from the initial weights ``w``."""
 
     def textbook(
         self, w: Array, g: Array, lr: float, t: int, *slots: Any, **_: Any
     ) -> Array | tuple[Array, ...]:
-        """The new weights; with them the new slots, as a tuple, where the rule has slots.
+        """The new weights. If the rule has slots, a tuple of the new weights and the new slots.
 
         Args:
-            w, g: parameters and gradient, of one shape; not to be changed, as the slots.
-            lr: the rate η at this step; for replicas whose rates differ, an array that broadcasts.
+            w, g: parameters and gradient, of the same shape. Do not change ``w``, ``g`` or the slots.
+            lr: the learning rate η at this step; an array that broadcasts if the replicas' learning rates
+                differ.
             t: the number of this update, from 1.
-            slots: the state vectors, in the order of ``slots``; a rule names each.
+            slots: the state vectors, in the order of the attribute ``slots``. A rule names each as an
+                argument.
         """
         raise NotImplementedError(f"the optimizer {self.name!r} has no textbook form")
 
@@ -111,12 +120,14 @@ class Optimizer(TwoForms):
     ) -> None:
         """Change ``w`` and ``slots`` in place; ``g`` stays as it is.
 
-        Where an optimizer has no ``update`` of its own, this one copies what its textbook form returns.
+        If an optimizer does not define ``update``, this default copies the results of the textbook form into
+        ``w`` and ``slots``.
 
         Args:
-            w, g, scratch: parameters, gradient, and room for one intermediate, all of one shape.
+            w, g, scratch: parameters, gradient, and room for one intermediate result, all of the same shape.
             slots: the state vectors by name.
-            lr: the rate at this step; for replicas whose rates differ, an array that broadcasts.
+            lr: the learning rate at this step; an array that broadcasts if the replicas' learning rates
+                differ.
             step: the number of this update, from 1.
         """
         if self.scope == "search":
@@ -125,7 +136,7 @@ class Optimizer(TwoForms):
             )
         arrays = (w, *(slots[name] for name in self.slots))
         new = self.textbook(w, g, lr, step, *arrays[1:])
-        # what is returned may be one of the arrays, which an earlier copy must not change
+        # a result may share memory with one of the arrays, and an earlier copy must not change the result
         values = [
             value.copy() if any(np.may_share_memory(value, array) for array in arrays) else value
             for value in (new if isinstance(new, tuple) else (new,))
@@ -134,13 +145,13 @@ class Optimizer(TwoForms):
             np.copyto(array, value)
 
     def search(self, w: Array, g: Array, lr: float, evaluate: Callable[[], float]) -> None:
-        """Change ``w`` in place to where the loss is lower; for the scope ``"search"``.
+        """Change ``w`` in place so that the loss becomes lower; for the scope ``"search"``.
 
         Args:
             w, g: parameters and gradient, vectors.
-            lr: the rate at this step.
-            evaluate: writes the gradient at the present ``w`` into ``g`` and returns the loss there, both
-                with coupled weight decay.
+            lr: the learning rate at this step.
+            evaluate: writes the gradient at the current ``w`` into ``g`` and returns the loss. Gradient and
+                loss include coupled weight decay.
         """
         raise NotImplementedError
 
@@ -153,7 +164,7 @@ class Optimizer(TwoForms):
 
 
 def textbook_slots(optimizer: type[Optimizer]) -> tuple[str, ...]:
-    """What a textbook form calls its slots: the arguments after ``t`` that have no default."""
+    """The names of the slots in a textbook form: the arguments after ``t`` that have no default."""
     arguments = list(signature(optimizer.textbook).parameters.values())[len(("self", "w", "g", "lr", "t")) :]
     plain = (one for one in arguments if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty)
     return tuple(argument.name for argument in plain)

@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 
 
 class Schedule(ABC):
-    """The course of the learning rate: the rate at a step is ``lr * factor``.
+    """The course of the learning rate: the learning rate at a step is ``lr * factor``.
 
-    A reactive schedule names what it observes: the mean training loss of every ``window`` steps, or
-    the validation loss of every epoch (the training loss where there is none). Its factor may change
-    only in ``observe``, and it has state.
+    A reactive schedule states in ``observes`` which loss it observes: the mean training loss of every
+    ``window`` steps, or the validation loss of every epoch (the training loss if there is no validation
+    part). Such a schedule has state, and may change its factor only in ``observe``.
     """
 
     kind: ClassVar[str] = "schedule"
@@ -22,17 +22,17 @@ class Schedule(ABC):
 
     @abstractmethod
     def factor(self, step: int, total_steps: int) -> float:
-        """The factor for the update after ``step`` updates have been done, of ``total_steps``."""
+        """The factor for the update that follows the first ``step`` updates, out of ``total_steps``."""
 
     def factors(self, start: int, stop: int, total_steps: int) -> Sequence[float]:
         """``factor`` for the steps from ``start`` up to ``stop``."""
         return [self.factor(step, total_steps) for step in range(start, stop)]
 
     def observe(self, value: float) -> None:
-        """Take note of an observed loss."""
+        """Receive an observed loss."""
 
     def state(self) -> dict[str, float]:
-        """What a reactive schedule has to remember, as numbers."""
+        """The state of a reactive schedule, as numbers."""
         return {}
 
     def restore(self, state: dict[str, float]) -> None:

@@ -11,23 +11,25 @@ from .component import Array
 
 
 class Transform(ABC):
-    """A random change of training rows, anew in every epoch; validation and test rows stay as they are.
+    """A random change of training rows, anew in every epoch. Validation and test rows stay unchanged.
 
-    Written over images ``(n, height, width)``; rows that are no images come as ``(n, 1, features)``.
+    A transform works on images ``(n, height, width)``. Rows that are not images have the shape
+    ``(n, 1, features)``.
     """
 
     kind: ClassVar[str] = "transform"
     name: ClassVar[str]
     needs_images: ClassVar[bool] = True
     mixes: ClassVar[bool] = False
-    """Whether it mixes rows: the targets of a classification are then probabilities ``(n, classes)``."""
+    """Whether the transform mixes rows. If so, targets of classes are probabilities ``(n, classes)``."""
 
     @abstractmethod
     def apply(self, x: Array, y: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """The changed rows and targets; it may work in ``x`` and ``y``, which are copies, and return them.
+        """The changed rows and targets. ``x`` and ``y`` are copies, so ``apply`` may change and return them.
 
         Args:
             x: ``(n, height, width)`` of the run's dtype.
-            y: class numbers ``(n,)``, or values ``(n, k)``: probabilities where a transform of the run mixes.
+            y: class numbers ``(n,)``, values ``(n, k)``, or class probabilities ``(n, k)`` if a transform of
+                the run mixes rows.
             rng: the stream of this block of rows and this transform.
         """

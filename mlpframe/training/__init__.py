@@ -1,4 +1,4 @@
-"""Training without Hydra and MLflow: what a script can use by itself."""
+"""Training without Hydra and MLflow, for use in scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving and loading: arrays and plain values in one file, written whole or not at all; never a pickle."""
+"""Save and load arrays and plain values without pickle. A file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..api import Array, UsageError
 
 META = "meta.json"
 FORMAT = 1
-"""The number of the format of the files that mlpframe writes (checkpoints, models, records of runs).
+"""The format number of the files that mlpframe writes (checkpoints, models, records of runs).
 
-It goes up when what a file holds changes its meaning. Files of mlpframe 0.1.0 have no number, which is read
-as 0. Whoever reads a file converts an older format; a newer one is refused.
+The number increases when the contents of a file change their meaning. Files of mlpframe 0.1.0 have no number
+and are read as format 0. The code that reads a file converts older formats and refuses newer formats.
 """
 
 
 def save(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
     """Write arrays by name, and plain values, to ``path`` (``.npz``).
 
-    The file appears under its name only when all of it is on the disk: a crash leaves the old one.
+    The file gets its name only after all of the file is on the disk, so a crash leaves the old file intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*"):  # by a process that was killed while it wrote
+    for left in path.parent.glob(f".{path.name}.*"):  # from a process that was killed while writing
         left.unlink(missing_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode(), np.uint8)
@@ -43,10 +43,10 @@ def save(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> No
 
 
 def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read what ``save`` wrote; ``meta["format"]`` is 0 in files of mlpframe 0.1.0, which wrote no number.
+    """Read the file that ``save`` wrote. Files of mlpframe 0.1.0 have no number: ``meta["format"]`` is 0.
 
     Raises:
-        UsageError: there is no such file, it is damaged, or its format is newer.
+        UsageError: the file does not exist, is damaged, or has a newer format.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

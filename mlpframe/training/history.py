@@ -12,7 +12,7 @@ from ..api import Array
 
 
 class History:
-    """Values by metric name, in the order they came."""
+    """The values of every metric, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._series: dict[str, tuple[list[int], list[float]]] = {}
@@ -26,7 +26,7 @@ class History:
             self.latest[name] = numbers[-1]
 
     def rows(self) -> Iterator[tuple[int, str, float]]:
-        """(step, name, value), by step."""
+        """All values as (step, name, value), sorted by step."""
         rows = [
             (step, name, value)
             for name, series in self._series.items()
@@ -35,7 +35,7 @@ class History:
         return iter(sorted(rows, key=lambda row: row[0]))
 
     def series(self, name: str) -> tuple[list[int], list[float]]:
-        """Steps and values of one metric; empty lists if it has none."""
+        """Steps and values of one metric; empty lists if the metric has no values."""
         return self._series.get(name, ([], []))
 
     def names(self) -> list[str]:
@@ -58,7 +58,7 @@ class History:
         return history
 
     def arrays(self) -> dict[str, Array]:
-        """All of it as arrays, for a checkpoint."""
+        """The whole history as arrays, for a checkpoint."""
         out: dict[str, Array] = {}
         for name, (steps, values) in self._series.items():
             out[f"{name}/steps"], out[f"{name}/values"] = np.array(steps, np.int64), np.array(values)

@@ -1,8 +1,8 @@
-"""Runs in lockstep: one, or several of one configuration that are trained as one program.
+"""Train runs in lockstep: a single run, or several runs of the same configuration as one program.
 
-Several runs that differ in their seed and rate alone have the same shapes at every step. Their parameters
-are stacked, and a product of matrices becomes one call for all of them: where the calls cost more than the
-arithmetic, eight runs take little longer than one. Each is what it would be alone, up to rounding.
+Runs that differ only in seed and learning rate have the same shapes at every step. Their parameters are
+stacked, so one call computes a matrix product for all runs. If calls cost more than arithmetic, eight runs
+take little longer than one run. Each run gives the same results as it would alone, up to rounding.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ Ended = tuple[Trainer, BaseException | None]
 
 
 class Lockstep:
-    """Drives runs step by step until the last of them has ended.
+    """Drives runs block by block until the last run has ended.
 
     Args:
-        trainers: the runs; several must have the same configuration but for seed and rate, and have done
-            the same number of steps.
-        engine: the name of the engine that several run on; one runs on its own.
+        trainers: the runs. Several runs must have the same configuration except for seed and learning rate,
+            and the same number of steps done.
+        engine: the name of the engine for several runs; a single run uses its own engine.
 
     Raises:
-        UsageError: the engine cannot run several at once, or a layer draws random numbers while training.
+        UsageError: the engine cannot run several networks at once, or a layer draws random numbers while
+            training.
     """
 
     def __init__(self, trainers: Sequence[Trainer], engine: str = "auto") -> None:
@@ -39,7 +40,7 @@ class Lockstep:
             self._stack()
 
     def _stack(self) -> None:
-        """Make one network of those of the runs that go on; what they see of theirs are views into it."""
+        """Stack the networks of the remaining runs. The runs' own networks become views into the stack."""
         trainers = self._trainers
         network = Network.stacked([trainer.network for trainer in trainers])
         self._updater = Updater.stacked([trainer.updater for trainer in trainers], network)
@@ -48,7 +49,7 @@ class Lockstep:
             trainer.engine = engine
 
     def run(self) -> Iterator[list[Ended]]:
-        """Train; yields the runs that have ended, each with the error that ended it if there was one."""
+        """Train. Yields the runs that have just ended, each with its error (``None``: without an error)."""
         runs = {trainer: trainer.run() for trainer in self._trainers}
         sent: dict[Trainer, tuple[Losses, float] | None] = dict.fromkeys(runs)
         while runs:
@@ -84,7 +85,7 @@ class Lockstep:
 
     @staticmethod
     def _end_all(runs: Mapping[Trainer, Steps], error: BaseException) -> list[Ended]:
-        """Let every run see the error that ends them all."""
+        """In every run, raise the error that ends all runs; returns the runs with their errors."""
         ended: list[Ended] = []
         for trainer, run in runs.items():
             try:

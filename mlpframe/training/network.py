@@ -1,8 +1,8 @@
 """A network: layers over one flat parameter vector, and the plans that run it.
 
-All parameters are views into one vector ``w``, all gradients views into one vector ``g`` of the same
-layout, so an optimizer works on vectors and a checkpoint is a few arrays. A plan is the network bound
-for one batch size and one mode; a step of it is a list of calls without arguments.
+All parameters are views into one vector ``w``, and all gradients are views into one vector ``g`` of the same
+layout. So an optimizer works on vectors, and a checkpoint is a few arrays. A plan binds the network to the
+arrays of one batch size and one mode. A step of a plan is a list of calls without arguments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .rng import Streams
 EVALUATION_ROWS = 1024
 """Rows evaluated at a time: enough for fast products, small enough for the cache."""
 RELEASE_ROWS = 32 * EVALUATION_ROWS
-"""Rows after which an evaluation lets go of what it has read of a mapped file."""
+"""Number of rows after which an evaluation releases the memory of a mapped file."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ class Arena:
         size = prod(shape)
         if index == len(self._buffers):
             self._buffers.append(np.zeros(size, self.dtype))
-        elif self._buffers[index].size < size:  # plans that are bound already keep the smaller one
+        elif self._buffers[index].size < size:  # plans that are already bound keep the smaller buffer
             self._buffers[index] = np.zeros(size, self.dtype)
         return self._buffers[index][:size].reshape(shape)
 
 
 class PlanContext:
-    """What layers and the loss ask for while a plan is bound (see ``api.Context``)."""
+    """Services available to layers and the loss while a plan is bound (see ``api.Context``)."""
 
     def __init__(self, arena: Arena, training: bool) -> None:
         self.training = training
         self.generator: np.random.Generator | None = None
-        self.generators: Sequence[np.random.Generator] = ()  # of stacked networks, one for each
+        self.generators: Sequence[np.random.Generator] = ()  # one for each stacked network
         self.state: Mapping[str, Array] = {}
         self.weights: Array | None = None
         self._arena = arena
@@ -91,8 +91,9 @@ class PlanContext:
 class Plan:
     """A network bound for one batch size and one mode: ``fill`` it, then ``step``.
 
-    ``loss`` and ``step`` return the mean loss, of each where networks are stacked; ``correct`` says how many
-    rows have their class as the largest output, likewise. ``activations`` are the layers' outputs.
+    ``loss`` and ``step`` return the mean loss. ``correct`` returns the number of rows whose class has the
+    largest output. If networks are stacked, these methods return one value for each network. ``activations``
+    are the layers' outputs.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Plan:
     ) -> None:
         self.x, self.target, self.weights, self.loss = x, target, weights, loss
         self.activations = activations
-        self.output = activations[-1] if activations else x  # an engine may bind what follows the last layer
+        self.output = activations[-1] if activations else x  # an engine may bind the loss alone
 
         def forward() -> None:
             for run in forwards:
@@ -124,7 +125,7 @@ class Plan:
         self.forward, self.step = forward, step
 
     def fill(self, table: Table, rows: Array, lane: int | None = None) -> None:
-        """Gather rows of a table into the plan; of stacked networks into the one of number ``lane``."""
+        """Copy rows of a table into the plan; if networks are stacked, into network number ``lane``."""
         at: Any = ... if lane is None else lane
         table.x.take(rows, 0, self.x[at], "clip")
         table.y.take(rows, 0, self.target[at], "clip")
@@ -148,9 +149,10 @@ class Network:
         n_in: number of input features.
         target: an array like the targets: class numbers ``(n,)`` or values ``(n, n_outputs)``.
         dtype: of parameters and arithmetic, float32 or float64.
-        streams: ``init`` fills the parameters; each layer that draws has a stream of its own.
+        streams: the stream ``init`` fills the parameters; each layer that draws random numbers has its own
+            stream.
         weighted: whether rows have weights in the loss.
-        mixed: whether the targets of a classification are probabilities in training, as where rows are mixed.
+        mixed: whether the targets of a classification are probabilities in training, because rows are mixed.
     """
 
     def __init__(
@@ -196,7 +198,7 @@ class Network:
         return f"{i}.{self.layers[i].name}."
 
     def views(self, vector: Array) -> dict[str, Array]:
-        """The parameters' views into a vector of the layout of ``w``, by name."""
+        """Views of the parameters into a vector with the layout of ``w``, by name."""
         stack = vector.shape[:-1]
         return {
             slot.name: vector[..., slot.slice].reshape(*stack, *slot.parameter.shape) for slot in self.slots
@@ -204,9 +206,10 @@ class Network:
 
     @classmethod
     def stacked(cls, networks: Sequence[Network]) -> Network:
-        """Several networks of one kind as one, whose arrays have an axis more in front.
+        """Stack networks of the same shape along a new leading axis.
 
-        The networks' own parameters and states become views into it: what trains it trains them.
+        The parameters and states of the networks become views into the stack, so training the stack trains
+        the networks.
 
         Raises:
             UsageError: a layer draws random numbers while training.
@@ -220,27 +223,27 @@ class Network:
             network.w, network.g = stack.w[i], stack.g[i]
             network.state = {name: array[i] for name, array in stack.state.items()}
             network._plans = {}
-        stack.plan(1, training=True)  # a layer that draws says so here
+        stack.plan(1, training=True)  # a layer that draws random numbers raises here
         return stack
 
     def with_layers(self, layers: Iterable[Layer]) -> Network:
-        """The same parameters and state run by other layers of the same names and shapes."""
+        """The same parameters and state with other layers, which have the same names and shapes."""
         other = copy(self)
         other.layers, other._plans = tuple(layers), {}
         return other
 
     def learn(self, x: Array) -> None:
-        """Let the first layer see the training inputs before training."""
+        """Let the first layer learn its state from the training inputs before training."""
         self.layers[0].learn(x, under(self.prefix(0), self.state))
 
     def _initialize(self, rng: np.random.Generator) -> None:
         for slot, view in zip(self.slots, self.views(self.w).values(), strict=True):
-            values = np.empty(slot.parameter.shape)  # float64: the same values whatever the dtype
+            values = np.empty(slot.parameter.shape)  # float64: every dtype starts from the same values
             registries["initializer"].create(slot.parameter.init).fill(values, slot.parameter, rng)
             view[...] = values
 
     def plan(self, batch: int, *, training: bool) -> Plan:
-        """The plan for a batch size and mode, made when it is first asked for."""
+        """The plan for a batch size and mode, created on first use."""
         key = batch, training
         if key not in self._plans:
             self._plans[key] = self._bind(batch, training)
@@ -257,11 +260,12 @@ class Network:
     def bind(self, x: Array, dx: Array | None, target: Array, ctx: PlanContext, first: int = 0) -> Plan:
         """Bind the layers from number ``first`` on, and the loss.
 
-        ``x``, ``dx`` and ``target`` must be contiguous and must not overlap: layers and losses rely on that.
+        ``x``, ``dx`` and ``target`` must be contiguous and must not overlap, because layers and losses rely
+        on this.
 
         Args:
-            x, dx: input of the first of them, and where ∂loss/∂x goes (``None``: nowhere).
-            target: where the targets will be.
+            x, dx: the input of layer number ``first``, and the array for ∂loss/∂x (``None``: not computed).
+            target: the array that will hold the targets.
             ctx: working memory and mode; its arena may be shared with other plans.
         """
         p, g = self.views(self.w), self.views(self.g)
@@ -293,7 +297,7 @@ class Network:
         return outputs
 
     def activations(self, x: Array) -> dict[str, Array]:
-        """Every layer's outputs ``(n, width)`` for inputs ``(n, n_in)``, in evaluation mode, by its name."""
+        """Every layer's outputs ``(n, width)`` by layer name, for inputs ``(n, n_in)`` in evaluation mode."""
         made = {
             self.prefix(i)[:-1]: np.empty((len(x), width), self.dtype)
             for i, width in enumerate(self.widths[1:])
@@ -321,7 +325,7 @@ class Network:
         return total / len(table), outputs
 
     def _forwards(self, x: Array) -> Iterator[tuple[slice, Plan]]:
-        """Part by part, the plan that has just been run forward."""
+        """Run the inputs forward part by part; yields the rows of a part, and the plan with its results."""
         for start in range(0, len(x), EVALUATION_ROWS):
             rows = slice(start, min(start + EVALUATION_ROWS, len(x)))
             plan = self.plan(rows.stop - start, training=False)
@@ -336,22 +340,22 @@ def one_hot(y: Array, classes: int) -> Array:
 
 
 def under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The arrays whose names begin with a prefix, by the rest of the name."""
+    """The arrays whose names begin with a prefix, under their names without the prefix."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def create_layers(model: Spec, shapes: Shapes) -> list[Layer]:
-    """The layers that a model has for these inputs and outputs.
+    """Create the layers of a model for these inputs and outputs.
 
     Args:
         model: the model's name, or a mapping with ``name`` and options.
-        shapes: what the layers connect.
+        shapes: the inputs and outputs that the layers connect.
     """
     return build_layers(registries["model"].create(model).layers(shapes), shapes.outputs)
 
 
 def build_layers(specs: Sequence[Spec], n_outputs: int) -> list[Layer]:
-    """Layers from their specs; an option ``units`` that is left out becomes the number of outputs."""
+    """Create layers from their specs. If ``units`` is left out, it becomes the number of outputs."""
     layers = []
     for spec in specs:
         registry = registries["layer"]

@@ -1,4 +1,4 @@
-"""The optimizer driven over the flat vector: clipping, weight decay, rates, slices, state."""
+"""Apply an optimizer to the flat parameter vector: clipping, weight decay, learning rates, slices, state."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from ..api import Array, Optimizer, Recurrence, UpdateRules, UsageError, nearest
 from .network import Network, Slot
 
 SLICE_BYTES = 1 << 18
-"""What an element-wise optimizer is called on: w, g, scratch and two slots of it stay in the L2 cache."""
+"""Bytes of one slice for an element-wise optimizer: w, g, scratch and two slots fit in the L2 cache."""
 FLUSH_STEPS = 128
-"""Updates between two looks for subnormal numbers in the optimizer's state."""
+"""Number of updates between two searches for subnormal numbers in the optimizer's state."""
 
 Rate = Callable[[Any], Any]
-"""From the rate of a step, or the column of those of stacked networks, the one that a call is given."""
+"""Maps the step's learning rate (one per replica if networks are stacked) to the rate for this call."""
 Call = tuple[Rate | None, Array, Array, dict[str, Array], Array]
-"""What an optimizer is called on: w, g, slots and scratch, of one of several stacked networks or of all."""
+"""One call of the optimizer: rate, w, g, slots and scratch, of one stacked network or of all networks."""
 
 
 class Updater:
-    """One optimizer over one network's parameters.
+    """Applies one optimizer to the parameters of one network.
 
-    ``update(lr)`` does, in this order: clip the gradient's elements, the norm of each parameter's gradient,
-    the norm of the whole; add coupled weight decay to the gradient; apply decoupled weight decay to the
-    weights; call the optimizer. An optimizer that evaluates the loss itself is called by ``search``.
+    ``update(lr)`` does these steps in this order: clip the elements of the gradient; clip the norm of each
+    parameter's gradient; clip the norm of the whole gradient; apply weight decay, to the gradient if coupled,
+    to the weights if decoupled; call the optimizer. If an optimizer evaluates the loss itself, call
+    ``search`` instead.
 
     Raises:
-        UsageError: a rule names parameters that do not exist, or the optimizer cannot have it.
+        UsageError: a rule names parameters that do not exist, or the optimizer does not support a rule or
+            replicas.
     """
 
     def __init__(self, optimizer: Optimizer, network: Network) -> None:
@@ -73,7 +75,7 @@ class Updater:
 
     @classmethod
     def stacked(cls, updaters: Sequence[Updater], network: Network) -> Updater:
-        """Several updaters of one kind as one over a stacked network; their state become views into it."""
+        """Stack updaters of the same kind for a stacked network. Their slots become views into the stack."""
         stack = cls(updaters[0].optimizer, network)
         stack.step = updaters[0].step
         for name, vector in stack.slots.items():
@@ -84,7 +86,7 @@ class Updater:
 
     @contextmanager
     def evaluated(self) -> Iterator[None]:
-        """While it lasts, the network has the weights that are to be evaluated."""
+        """Within this context, the network has the weights that are to be evaluated."""
         if self.optimizer.evaluated is None:
             yield
             return
@@ -96,7 +98,10 @@ class Updater:
             w[...] = trained
 
     def tail(self, first: int) -> Callable[[float], None]:
-        """``update(lr)`` for the parameters from number ``first`` on; it counts the step."""
+        """A function like ``update``, but only for the parameters from number ``first`` on.
+
+        Every call counts as one step.
+        """
         trained = [slot for slot in self._network.slots[first:] if self._factor(slot)]
         calls = self._bind(trained)
         before = [*self._clips(trained), *self._decays(trained)]
@@ -115,11 +120,11 @@ class Updater:
         return run
 
     def search(self, lr: float, evaluate: Callable[[], Any]) -> float:
-        """One update by an optimizer that evaluates the loss itself; the loss after it, without decay.
+        """Run one update of an optimizer that evaluates the loss itself; returns the new loss without decay.
 
         Args:
-            lr: the rate.
-            evaluate: writes the gradient at the present weights and returns the mean loss.
+            lr: the learning rate.
+            evaluate: writes the gradient at the current weights and returns the mean loss.
         """
         network = self._network
         frozen = [network.g[slot.slice] for slot in network.slots if not self._factor(slot)]
@@ -140,7 +145,7 @@ class Updater:
         return float(evaluate())
 
     def _factor(self, slot: Slot) -> float:
-        """What the rate of a parameter is multiplied by; 0 if it is frozen."""
+        """The factor of a parameter's learning rate; 0 if the parameter is frozen."""
         return prod(
             (factor for pattern, factor in self.rules.rates.items() if fnmatchcase(slot.name, pattern)),
             start=1.0,
@@ -153,7 +158,7 @@ class Updater:
     def _clips(self, trained: Sequence[Slot]) -> Iterator[Callable[[float], None]]:
         rules = self.rules
         runs = [run for _, run in self._runs(trained)]
-        rows = np.atleast_2d(self._network.g)  # one for each replica
+        rows = np.atleast_2d(self._network.g)  # one row for each replica
         if rules.clip_value is not None:
             yield _clip_values(
                 [rows[:, part] for run in runs for part in self._slices(run)], rules.clip_value
@@ -187,7 +192,7 @@ class Updater:
             yield shrink if self.rules.decoupled else add
 
     def _runs(self, trained: Sequence[Slot]) -> list[tuple[float, slice]]:
-        """The stretches of neighbouring parameters with one factor of the rate, as long as they can be."""
+        """The longest stretches of neighboring parameters with the same factor of the learning rate."""
         runs: list[tuple[float, slice]] = []
         for slot in trained:
             factor, start = self._factor(slot), slot.slice.start
@@ -204,10 +209,11 @@ class Updater:
         return [slice(start, min(start + self._slice, whole.stop)) for start in starts]
 
     def _flush_subnormals(self) -> None:
-        """Set state below the smallest normal number to 0.
+        """Set numbers in the optimizer's state to 0 if they are below the smallest normal number.
 
-        Where a gradient stays 0, running means decay until they are subnormal, and stay so for ever: a
-        processor takes a hundred times as long for these, and they are no part of any update.
+        While a gradient stays 0, running means decay until they are subnormal, and they stay subnormal
+        forever. A processor takes a hundred times as long for subnormal numbers, and they do not change any
+        update.
         """
         tiny = np.finfo(self._scratch.dtype).smallest_normal
         for vector in self.slots.values():
@@ -237,7 +243,7 @@ class Updater:
     def _bind_tensors(
         self, lane: int | None, w: Array, g: Array, slots: Mapping[str, Array], trained: Sequence[Slot]
     ) -> list[Call]:
-        """A call for each parameter of one network, with arrays of its shape."""
+        """One call for each parameter of one network, with arrays of the parameter's shape."""
         views = self._network.views
         ws, gs, scratch = views(w), views(g), views(np.empty_like(w))
         state = {name: views(vector) for name, vector in slots.items()}
@@ -256,10 +262,10 @@ class Updater:
         """The next update of any parameter, weight decay included, as z ← A z + B g with z = (w, slots).
 
         Args:
-            lr: the rate.
+            lr: the learning rate.
             decay: whether weight decay applies to the parameter.
 
-        ``None`` if the update is not linear in the gradients, or not the same for all parameters.
+        Returns ``None`` if the update is not linear in the gradients, or not the same for all parameters.
         """
         linear = self.optimizer.recurrence(lr)
         if linear is None or self.rules.special:
@@ -274,7 +280,7 @@ class Updater:
 
 
 def _rate(lane: int | None, factor: float) -> Rate | None:
-    """The rate of one of several stacked networks, or of all, times a factor; ``None``: as it is."""
+    """Multiply the rate of stacked network ``lane``, or of all networks, by a factor; ``None``: no change."""
     if lane is None:
         return None if factor == 1 else lambda lr: lr * factor
     return lambda lr: (lr if isinstance(lr, float) else float(lr[lane, 0])) * factor
@@ -290,7 +296,7 @@ def _clip_values(gradients: Sequence[Array], most: float) -> Callable[[float], N
 
 
 def _clip_norms(gradients: Sequence[Sequence[Array]], most: float) -> Callable[[float], None]:
-    """Scale each of the vectors, of which the parts are given, down to a norm."""
+    """Scale each vector down to the norm ``most``. Each vector is given as a list of its parts."""
 
     def clip(_: float) -> None:
         for parts in gradients:
@@ -303,7 +309,7 @@ def _clip_norms(gradients: Sequence[Sequence[Array]], most: float) -> Callable[[
 
 
 def _norm(vector: Array) -> float:
-    """The Euclidean norm; also where its square is beyond the vector's type."""
+    """The Euclidean norm, which is right even if the squared norm overflows the vector's type."""
     square = float(np.dot(vector, vector))
     if square < float("inf"):
         return sqrt(square)

@@ -1,4 +1,4 @@
-"""A trained model as one file without pickle, and what it predicts."""
+"""A trained model in one file without pickle, and its predictions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .rng import Streams
 def save_model(
     path: Path, network: Network, data: Data, model: dict[str, Any], loss: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write a trained network with all that prediction needs; returns what the model is, as plain values."""
+    """Write a network with everything that prediction needs; returns the model's description."""
     arrays = {"w": network.w, **{f"state/{name}": array for name, array in network.state.items()}}
     if data.shift is not None and data.scale is not None:
         arrays |= {"shift": data.shift, "scale": data.scale}
@@ -45,7 +45,7 @@ class Predictor:
     """A trained model, loaded from the file that ``save_model`` wrote."""
 
     def __init__(self, path: Path) -> None:
-        load_plugins()  # the model is made of them
+        load_plugins()  # the model consists of plugins
         arrays, self.about = checkpoint.load(path)
         about = self.about
         self.shapes = shapes = _read_shapes(about)

@@ -25,7 +25,7 @@ class Streams:
         return self._streams[name]
 
     def at(self, name: str, step: int) -> np.random.Generator:
-        """A new stream for one step of a run, the same however the run came there."""
+        """A new stream for one step of a run. It depends only on the seed, the name and the step."""
         return self._generator(name, step)
 
     def _generator(self, name: str, *more: int) -> np.random.Generator:

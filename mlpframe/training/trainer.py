@@ -22,15 +22,15 @@ from .optim import Updater
 from .rng import Streams
 
 BLOCK_STEPS = 1024
-"""The longest block: between blocks, a signal is noticed and state can be saved."""
+"""The largest number of steps in a block. Only between blocks, signals are noticed and state is saved."""
 
 
 Steps = Generator[Block, tuple[Losses, float], None]
-"""A run: it yields the batches to train on next, and is sent their losses and the seconds they took."""
+"""A run as a generator: it yields the next block, and receives the block's losses and seconds."""
 
 
 class Diverged(Exception):
-    """The training loss is no longer a finite number."""
+    """A loss or a parameter is no longer a finite number."""
 
 
 class Interrupted(BaseException):
@@ -60,7 +60,7 @@ class Settings:
 
 @dataclass
 class Mean:
-    """A mean in the making, kept as sum and count so that it can be saved."""
+    """A running mean, stored as sum and count so that a checkpoint can hold it."""
 
     total: float = 0.0
     count: int = 0
@@ -70,7 +70,7 @@ class Mean:
         self.count += count
 
     def take(self) -> float:
-        """The mean so far; starts anew."""
+        """Return the mean so far, and start a new mean."""
         mean = self.total / self.count
         self.total, self.count = 0.0, 0
         return mean
@@ -78,7 +78,7 @@ class Mean:
 
 @dataclass
 class Progress:
-    """Where a run stands: all of the loop's own state."""
+    """The progress of a run: all state of the training loop itself."""
 
     step: int = 0
     epoch: int = 0
@@ -90,20 +90,20 @@ class Progress:
 
 
 class Trainer:
-    """Trains one network; what callbacks see as ``api.Run``.
+    """Trains one network. Callbacks see the trainer as ``api.Run``.
 
     Args:
         network, updater, schedule, engine: what is trained, and how.
-        data: the arrays.
-        pipeline: changes training rows on their way.
-        metrics: computed after every epoch on the validation part, by name.
-        callbacks: told of start, windows, epochs and the end, in order.
-        tracker: gets every metric as it comes.
-        streams: the run's random streams; ``shuffle`` orders the epochs.
+        data: the prepared data.
+        pipeline: applies transforms to the training rows.
+        metrics: the metrics by name, computed on the validation part after every epoch.
+        callbacks: called in order at the start, after windows and epochs, and at the end.
+        tracker: receives every metric as soon as it is computed.
+        streams: the run's random streams; the stream ``shuffle`` orders the rows of every epoch.
         settings: the numbers of the loop.
         folder: the run's folder; checkpoints go to ``checkpoints/`` in it.
-        title: the run's name for people.
-        about: saved with every checkpoint: the configuration and who the run is.
+        title: the run's name in output for people.
+        about: the configuration and the identity of the run; saved with every checkpoint.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Trainer:
 
     @property
     def lr(self) -> float:
-        """The rate of the next update, or of the last one when all are done."""
+        """The learning rate of the next update; after the last update, the learning rate of that update."""
         return self.settings.lr * self.schedule.factor(min(self.step, self.total_steps - 1), self.total_steps)
 
     @property
@@ -186,7 +186,7 @@ class Trainer:
         state = {name: array.copy() for name, array in network.state.items()}
         plan.fill(table, np.arange(len(table)))
         plan.step()
-        self.streams.restore(streams)  # it was no step of the run
+        self.streams.restore(streams)  # this was not a step of the run
         for name, array in state.items():
             network.state[name][...] = array
         return _read_only(network.views(network.g.copy()))
@@ -200,7 +200,7 @@ class Trainer:
             return self.network.loss.predict(self.network.outputs(x))
 
     def log(self, values: Mapping[str, float]) -> None:
-        """Note values at this step, in the run's history and with its tracker."""
+        """Record values at the current step in the run's history and in its tracker."""
         self.history.add(self.step, values)
         self.tracker.log_metrics(self.step, values)
 
@@ -208,15 +208,15 @@ class Trainer:
         self.stop_reason = reason
 
     def save(self, name: str) -> None:
-        self._to_save.add(name)  # done when every callback has had its turn: their state is saved too
+        self._to_save.add(name)  # written after all callbacks were called, because their state is saved too
 
     # the loop -----------------------------------------------------------------------------------
 
     def run(self) -> Steps:
-        """The run to its end, or until a callback stops it; whoever drives it has the engine advance.
+        """Train until the end, or until a callback stops the run. The caller runs each yielded block.
 
         Raises:
-            Diverged: a loss is not finite; the last checkpoint is from before.
+            Diverged: a loss or a parameter is not finite; the last checkpoint is from before the divergence.
             Interrupted: ``interrupt`` was called; all state has been saved as ``last``.
         """
         self._tell("on_start")
@@ -237,7 +237,7 @@ class Trainer:
         self._write_checkpoints()
 
     def _tell(self, event: str, *more: object) -> None:
-        """Call a method of every callback; an error of a callback that only shows something ends no run."""
+        """Call a method of every callback. An error in a callback with ``only_shows`` ends no run."""
         for name, callback in self.callbacks.items():
             try:
                 getattr(callback, event)(self, *more)
@@ -264,7 +264,7 @@ class Trainer:
             self._to_save.clear()
 
     def _advance(self) -> Steps:
-        """One block of batches: up to the end of the epoch or of a window, whichever comes first."""
+        """Train on one block, up to the end of the epoch or of a window, whichever comes first."""
         progress, settings, schedule = self.progress, self.settings, self.schedule
         start = progress.step
         stop, rows = self._block(start)
@@ -287,7 +287,7 @@ class Trainer:
         if not isfinite(total):
             bad = next(i for i, value in enumerate(values) if not isfinite(value))
             raise Diverged(f"the training loss became {values[bad]} at step {start + bad + 1}")
-        short = len(rows) - len(values) * settings.batch_size  # minus what the epoch's last batch lacks
+        short = len(rows) - len(values) * settings.batch_size  # minus the rows that the last batch lacks
         progress.step = stop
         progress.correct += losses.correct
         progress.epoch_loss.add(settings.batch_size * total + short * values[-1], len(rows))
@@ -301,7 +301,7 @@ class Trainer:
             self._tell("on_window")
 
     def _block(self, start: int) -> tuple[int, np.ndarray[Any, np.dtype[np.intp]]]:
-        """Where the block that begins at step ``start`` ends, and its rows."""
+        """The end and the rows of the block that begins at step ``start``."""
         stop = min(
             start + BLOCK_STEPS,
             _next_multiple(start, self.steps_per_epoch),
@@ -361,7 +361,7 @@ class Trainer:
         return {f"{part}/loss": loss, **scalars}
 
     def arrays_at_end(self, table: Table) -> dict[str, Array]:
-        """The metrics that are arrays (a confusion matrix), over a table, by name."""
+        """The metrics over a table that are arrays (for example a confusion matrix), by name."""
         arrays = {name: metric for name, metric in self.metrics.items() if not metric.scalar}
         if not arrays:
             return {}
@@ -370,7 +370,7 @@ class Trainer:
         return {name: metric.compute(prediction, table.y) for name, metric in arrays.items()}
 
     def finish(self) -> None:
-        """Evaluate the test part, where there is one, at the step reached."""
+        """Evaluate the test part at the current step, if there is a test part."""
         if self.data.test is not None:
             self.log(self.evaluate(self.data.test, "test"))
 

@@ -1,1 +1,1 @@
-"""From a data set as loaded to the arrays of a run."""
+"""Turn a loaded data set into the arrays of a run."""

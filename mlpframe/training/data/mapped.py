@@ -1,4 +1,4 @@
-"""The order of training rows; rows of a mapped file are shuffled in blocks of neighbors."""
+"""The order of training rows. Rows of a mapped file are shuffled in chunks of neighboring rows."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from ...api import Table
 
 BLOCK_BYTES = 4 << 20
-"""Neighbouring rows of a mapped file that are read together."""
+"""Bytes of a chunk: the neighboring rows of a mapped file that are read together."""
 
 SHUFFLE_BYTES = 128 << 20
-"""How much of a mapped file is shuffled among itself, and kept before it is let go of."""
+"""Bytes of a mapped file that are shuffled together, and that are read before memory is released."""
 
 
 def shuffled(table: Table, rng: np.random.Generator) -> NDArray[np.intp]:
     """A random order of a table's rows.
 
-    Rows of a mapped file are shuffled in blocks: blocks of neighbouring rows are drawn in random order,
-    and the rows of as many blocks as fit into ``SHUFFLE_BYTES`` are shuffled among each other. So what is
-    read lies together, and what is in use at a time is bounded.
+    A mapped file is divided into chunks of neighboring rows. The chunks are drawn in random order, and the
+    rows of as many chunks as fit into ``SHUFFLE_BYTES`` are shuffled together. So each read covers
+    neighboring rows, and the memory in use is bounded.
     """
     n = len(table)
     if table.mapping is None:

@@ -1,4 +1,4 @@
-"""Missing values: found, refused, left out or filled in."""
+"""Find missing values, and refuse them, leave out their rows or fill them in."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from ...api import Array, Splits, Table, UsageError
 
 NAMED = 10
-"""How many columns an error message names at most."""
+"""The largest number of columns that an error message names."""
 
 
 def filled(x: Array, fill: Array | None) -> Array:
-    """Inputs with each missing value replaced by its column's in ``fill``; ``None``: as they are."""
+    """Replace each missing input by its column's value in ``fill``; ``None`` leaves the inputs unchanged."""
     return x if fill is None else np.where(np.isnan(x), fill, x)
 
 
 def without_gaps(splits: Splits, how: str, name: str) -> Splits:
-    """The parts without missing values, but for those of inputs that are to be imputed."""
+    """The parts without missing values. Missing inputs that are to be imputed remain."""
     tables = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     gaps = {}
     for part, table in tables.items():
@@ -50,9 +50,9 @@ def without_gaps(splits: Splits, how: str, name: str) -> Splits:
 
 
 def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
-    """Which inputs ``(n, features)`` and whose targets ``(n,)`` are missing; ``None``: none.
+    """Masks of missing inputs ``(n, features)`` and rows with missing targets ``(n,)``; ``None``: none.
 
-    A mapped file is not looked through: that would read all of it.
+    A mapped file is not searched, because a search would read the whole file.
     """
     if table.mapping is not None:
         return None

@@ -1,4 +1,4 @@
-"""Transforms applied to training rows, block by block, in a thread beside the arithmetic."""
+"""Apply transforms to training rows, block by block, in a thread that runs in parallel with training."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..rng import Streams
 
 
 class Pipeline:
-    """The transforms of a run, applied to one block of training rows after the other.
+    """Applies the transforms of a run to one block of training rows after another.
 
-    The numbers drawn for a block depend on the seed and the step it begins at alone. The next block is
-    prepared in a thread while this one is trained on.
+    The random numbers of a block depend only on the seed and on the block's first step. While the network
+    trains on one block, a thread prepares the next block.
 
     Args:
-        transforms: by name, in their order.
-        splits: what the data are.
-        streams: of the run.
+        transforms: the transforms by name, in the order in which they are applied.
+        splits: the data set as loaded.
+        streams: the run's random streams.
 
     Raises:
-        UsageError: a transform needs images, and the data are none.
+        UsageError: a transform needs images, and the data set has no images.
     """
 
     def __init__(self, transforms: Mapping[str, Transform], splits: Splits, streams: Streams) -> None:
@@ -48,7 +48,7 @@ class Pipeline:
         return self._apply(table, rows, step)
 
     def prepare(self, table: Table, rows: NDArray[np.intp], step: int) -> None:
-        """Begin with the block that comes next."""
+        """Start to prepare the next block, which begins at ``step``."""
         self._ahead = step, self._pool.submit(self._apply, table, rows, step)
 
     def _apply(self, table: Table, rows: NDArray[np.intp], step: int) -> Table:

@@ -1,4 +1,4 @@
-"""From a data set as loaded to the arrays of a run: parts held out, standardised, of the run's dtype."""
+"""Turn a loaded data set into the arrays of a run: hold out, impute, standardize, convert to the dtype."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ VARIABLE = "MLPFRAME_DATA"
 class Data:
     """The arrays of a run.
 
-    ``splits`` says what the data are; ``train`` is what is trained on, ``validation`` and ``test`` may be
-    ``None``. ``shift`` and ``scale`` are what the inputs were standardised with: x = (raw − shift) / scale.
-    ``fill`` has what took the place of missing values of the raw inputs, if they were imputed.
+    ``splits`` describes the data. ``train`` is the part to train on; ``validation`` and ``test`` may be
+    ``None``. ``shift`` and ``scale`` standardize the inputs: x = (raw − shift) / scale. ``fill`` replaces
+    missing values of the raw inputs. Each of these three is ``None`` if it was not used.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Data:
 
 
 def data_folder(configured: str | None) -> Path:
-    """Where data files are looked for: as configured, else ``MLPFRAME_DATA``, else the user's cache."""
+    """The folder of data files: as configured, else ``MLPFRAME_DATA``, else the user's cache folder."""
     folder = configured or os.environ.get(VARIABLE)
     if folder:
         return Path(folder).expanduser().resolve()
@@ -49,10 +49,10 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
     """Load a data set and prepare it as its options say.
 
     Args:
-        dataset: with its ``Preparation`` in ``shared``.
-        folder: where data files are looked for.
-        dtype: of the inputs, and of the targets of a regression.
-        streams: ``dataset`` draws data, ``split`` draws the rows held out.
+        dataset: the data set, with its ``Preparation`` in ``shared``.
+        folder: the folder of data files.
+        dtype: the type of the inputs, and of the targets of a regression.
+        streams: the stream ``dataset`` draws data, and ``split`` draws the rows to hold out.
         final: train on training and validation data together and keep the test part.
     """
     try:
@@ -76,7 +76,7 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
             train, rows(rules.validation), rules.split, rng, splits.class_names, "validation"
         )
         if final:
-            train = whole  # in its own order
+            train = whole  # keeps the order of its rows
     elif final and validation is not None:
         train = _joined(train, validation)
     if final:
@@ -126,7 +126,7 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
 
 
 def _check(splits: Splits, name: str) -> None:
-    """Catch here what would index beyond an array, or broadcast, in a loss."""
+    """Refuse data that would index beyond an array, or broadcast, in a loss."""
     classes = len(splits.class_names)
     for part in (splits.train, splits.validation, splits.test):
         if part is None:
@@ -173,7 +173,7 @@ def _joined(one: Table, other: Table) -> Table:
 
 
 def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """``held`` row numbers with every class in proportion, the largest remainders rounded up."""
+    """``held`` random row numbers, with every class in proportion; the largest remainders are rounded up."""
     classes, counts = np.unique(y, return_counts=True)
     share = counts * held / len(y)
     take = np.floor(share).astype(int)
@@ -184,7 +184,10 @@ def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def same(one: Data, other: Data) -> bool:
-    """Whether two runs have the same arrays in memory; a seed that draws no data leaves them so."""
+    """Whether two runs have equal arrays in memory, as they do if nothing is drawn from their seeds.
+
+    ``False`` for a mapped file.
+    """
     if one.train.mapping is not None:
         return False
     parts = ((one.train, other.train), (one.validation, other.validation), (one.test, other.test))

@@ -1,4 +1,4 @@
-"""Engines: how a block of batches is run."""
+"""Engines: they run the training steps of a block."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 
 def create_engine(name: str, network: Network, updater: Updater, batch_size: int) -> Engine:
-    """The engine of that name; with ``auto`` the one of highest priority that is exact and suits.
+    """Create the engine ``name``; ``auto`` takes the exact engine of highest priority that suits.
 
     Raises:
-        UsageError: there is no such engine, it is not exact for this network and optimizer, or an engine
-            fails when it is asked.
+        UsageError: the engine does not exist, is not exact for this network and optimizer, or raises an error
+            when asked.
     """
     if name == "auto":
         engine = _suitable(network, updater, batch_size)
@@ -34,10 +34,10 @@ def create_engine(name: str, network: Network, updater: Updater, batch_size: int
 
 
 def _suitable(network: Network, updater: Updater, batch_size: int) -> Engine:
-    """The engine that ``auto`` takes; ``numpy`` suits every network and refuses none."""
+    """The engine that ``auto`` takes. There always is one: ``numpy`` suits every network and refuses none."""
     registry = registries["engine"]
     engines: list[Engine] = [registry.create(name) for name in registry.names()]
-    engines.sort(key=lambda engine: -engine.priority)  # stable: those of equal priority stay in order of name
+    engines.sort(key=lambda engine: -engine.priority)  # stable: equal priorities stay in the order of names
     return next(
         engine
         for engine in engines
@@ -47,7 +47,7 @@ def _suitable(network: Network, updater: Updater, batch_size: int) -> Engine:
 
 
 def _ask(engine: Engine, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What an engine answers. Raises ``UsageError`` that names the engine if it fails."""
+    """Ask an engine a question. If the engine fails, raises ``UsageError`` with the engine's name."""
     try:
         return question(*args, **kwargs)
     except Exception as error:

@@ -1,9 +1,10 @@
 """The engine ``fused``: plain SGD whose weight gradients are never stored.
 
-BLAS computes C ← α A B + β C in one pass over C. With C = W, A B = xᵀ ∂l/∂y, α = −η and β = 1 − η λ that is
-the gradient of a linear layer, its weight decay and its update at once; the engine ``numpy`` passes over
-memory four times for it. SciPy has the call, on BLAS threads of its own: two pools that wait for each other's
-processors are many times slower, so this engine is for one thread.
+BLAS computes C ← α A B + β C in one pass over C. With C = W, A B = xᵀ ∂l/∂y, α = −η and β = 1 − η λ, this one
+pass computes the gradient of a linear layer, applies weight decay and updates W. The engine ``numpy`` passes
+over memory four times for the same result. This engine calls BLAS through SciPy, which has its own BLAS
+threads beside NumPy's. Two thread pools that wait for each other's processors are many times slower, so this
+engine is for one thread.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from ...api import (
 from .numpy import NumpyEngine
 
 SMALL = 16_384
-"""Weights below which passes over memory cost less than what BLAS does for an α and a β."""
+"""Number of weights below which passes over memory cost less than BLAS's work for α and β."""
 
 
 class Rate:
-    """The rate of the step that is being done."""
+    """The learning rate of the current step."""
 
     lr = 0.0
 
@@ -73,7 +74,7 @@ class Descending(Layer):
             return Bound(y, dy, forward, descend)
 
         gemm: Any = get_blas_funcs("gemm", (W,))
-        WT, xT, dyT = W.T, x.T, dy.T  # BLAS has columns where NumPy has rows: Wᵀ is an array of its kind
+        WT, xT, dyT = W.T, x.T, dy.T  # BLAS has columns where NumPy has rows: Wᵀ has the layout of BLAS
         ones, db = np.ones(len(x), x.dtype), np.empty(dy.shape[1], dy.dtype)
 
         def backward() -> None:
@@ -113,7 +114,7 @@ class FusedEngine(NumpyEngine):
         return any(array.size >= SMALL for array in network.views(network.w).values())
 
     def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
-        import scipy.linalg  # noqa: F401 - its BLAS is there from now on
+        import scipy.linalg  # noqa: F401 - loads the BLAS of SciPy before its threads are limited
 
         threadpool_limits(1, user_api="blas")
         self._rate = Rate()

@@ -1,4 +1,4 @@
-"""The engine ``numpy``: one plan after the other."""
+"""The engine ``numpy``: runs one plan after another."""
 
 from __future__ import annotations
 

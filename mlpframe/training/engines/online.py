@@ -1,16 +1,17 @@
 """The engine ``online``: exact SGD for very small batches at the speed of matrix products.
 
-With batches of one, a step is a matrix-vector product and a rank-one update, and reading and writing the
-first weight matrix W bounds it. But the inputs X of the coming steps are known. Let Δ_s be ∂l_s/∂(first
-pre-activation) at step s. Where the optimizer is linear in the gradients, W and its state at step t are a
-known linear function of those at the start of the block and of the Δ_s so far, so
+With one row per batch, a step is a matrix-vector product and a rank-one update. Reading and writing the first
+weight matrix W limits the speed. But the inputs X of the coming steps are known. Let Δ_s be ∂l_s/∂(first
+pre-activation) at step s. If the optimizer is linear in the gradients, W and its state at step t are a known
+linear function of two things: W and its state at the start of the block, and the Δ_s so far. So
 
     X_t W_t = Σ_i φ_{t,i} X_t Z_i + Σ_{s<t} k_{t,s} (X_t X_sᵀ) Δ_s,
 
 where Z_0 = W, Z_1, … are the weights and optimizer state at the start. For plain SGD this is
-X_t W − Σ_{s<t} η_s (X_t X_sᵀ) Δ_s. The products X Z_i and X Xᵀ are one matrix product each for a whole
-block; step by step only a small sum over the Δ_s so far is left, and the remaining, small layers. After
-the block, Z_j ← Σ_i Φ_{j,i} Z_i + Xᵀ (κ_j ∘ Δ). These are the iterates of step-by-step SGD, up to rounding.
+X_t W − Σ_{s<t} η_s (X_t X_sᵀ) Δ_s. For a whole block, the products X Z_i and X Xᵀ are one matrix product
+each. A single step only computes a small sum over the Δ_s so far and runs the remaining, small layers. After
+the block, Z_j ← Σ_i Φ_{j,i} Z_i + Xᵀ (κ_j ∘ Δ). The results are the iterates of step-by-step SGD, up to
+rounding.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from ...api import (
 )
 
 BLOCK_ROWS = 64
-"""Rows of a block: more make the products faster, and the sum over the steps so far slower."""
+"""Rows of a block. More rows make the products faster, but the sum over the steps so far slower."""
 MOST_ROWS = 16
-"""Rows of a batch up to which it is faster than the engine ``numpy`` (``benchmarks engines``)."""
+"""Largest batch for which this engine is faster than the engine ``numpy`` (``benchmarks engines``)."""
 
 
 class Unrolled:
@@ -47,21 +48,23 @@ class Unrolled:
 
     Args:
         steps: A_t, ``(n, n)``, and B_t, ``(n,)``, of each step.
-        size: rows of a batch; what belongs to a step stands here once for each row.
+        size: rows of a batch. The attributes repeat the values of a step for each row of its batch.
         dtype: of the arrays.
 
     Attributes:
-        start: φ, ``(n, rows, 1)``: the share of each component of z at the start in the first component
-            before each step.
-        inputs: k, ``(rows, rows)``: the share of g_s in it, zero unless s < t.
-        end: Φ, ``(n, n, 1)``, and ``end_inputs``: κ, ``(n, rows, 1)``: z after the block.
+        start: φ, ``(n, rows, 1)``: the share of each component of z at the start of the block in the first
+            component of z before each step.
+        inputs: k, ``(rows, rows)``: the share of g_s in the first component of z before step t, zero
+            unless s < t.
+        end: Φ, ``(n, n, 1)``: the shares of z at the start in z after the block.
+        end_inputs: κ, ``(n, rows, 1)``: the share of each g_s in z after the block.
     """
 
     def __init__(self, steps: Sequence[Recurrence], size: int, dtype: np.dtype[Any]) -> None:
         n, count = len(steps[0][1]), len(steps)
         start, inputs = np.empty((count, n)), np.zeros((count, count))
         phi, impulses = np.eye(n), np.zeros((count, n))
-        if n == 1 and all(A[0, 0] == 1 for A, _ in steps):  # plain SGD: g_s counts the same ever after
+        if n == 1 and all(A[0, 0] == 1 for A, _ in steps):  # plain SGD: the share of g_s stays the same
             start[:], impulses[:] = 1, [B for _, B in steps]
             inputs[:] = np.tril(np.broadcast_to(impulses[:, 0], inputs.shape), -1)
         else:
@@ -77,11 +80,12 @@ class Unrolled:
 
 
 class FirstLayer:
-    """The first layer of one network over a block: what its steps start from, and where they end.
+    """The first layer of one network in a block: what the steps start from, and the update at the end.
 
     Args:
-        weights, biases: the layer's W and b, each followed by its optimizer state; none without a bias.
-        scratch: arrays like the weights, for what is computed on the way.
+        weights, biases: the layer's W and b, each followed by its optimizer state; ``biases`` is empty
+            without b.
+        scratch: arrays like the weights, for intermediate results.
     """
 
     def __init__(self, weights: list[Array], biases: list[Array], scratch: list[Array]) -> None:
@@ -91,7 +95,7 @@ class FirstLayer:
     def start(
         self, x: Array, z: Array, shares: Array, products: Array, matrix: Unrolled, vector: Unrolled
     ) -> None:
-        """Fill ``z`` with what is known of the pre-activations, and ``shares`` with k ∘ X Xᵀ."""
+        """Fill ``z`` with the known part of the pre-activations, and ``shares`` with k ∘ X Xᵀ."""
         n = len(x)
         np.matmul(x, self.weights[0], z)
         if len(self.weights) > 1 or matrix is not vector:
@@ -109,10 +113,10 @@ class FirstLayer:
         for array, start in zip(self.biases, vector.start, strict=bool(self.biases)):
             np.add(z, start * array, z)
         diagonal = np.arange(n)
-        shares[diagonal, diagonal] = 1  # a step's own row of z counts as it is
+        shares[diagonal, diagonal] = 1  # a step adds its own row of z unchanged
 
     def end(self, x: Array, z: Array, scaled: Array, matrix: Unrolled, vector: Unrolled) -> None:
-        """Bring weights, biases and their state to the end of the block."""
+        """Update weights, biases and their optimizer state to the end of the block."""
         biases = []
         for j, out in enumerate(self._next):
             np.multiply(z, matrix.end_inputs[j], scaled)
@@ -134,14 +138,15 @@ class FirstLayer:
 
 
 class Batches:
-    """A block of ``count`` batches of one size, bound once: arrays, and a plan of the head for each step.
+    """A block of ``count`` batches of the same size: its arrays, and one plan of the head for each step.
 
-    The rows of a step hold, in ``z``, its first pre-activations as far as the block's start determines
-    them; the step adds the share of the steps before, and leaves its Δ there.
+    The *head* is the network without its first layer. At first, the rows of a step in ``z`` hold the part of
+    the first pre-activations that the start of the block determines. The step adds the shares of the earlier
+    steps, and then writes its Δ into these rows.
 
-    The arrays that the head of a step is bound to are contiguous, also those of stacked networks: ``targets``
-    has the steps in front, and so has ``z`` for batches of one. Larger batches of stacked networks cannot be
-    contiguous in ``z``: their Δ is made in an array of its own and copied.
+    The arrays of a head are contiguous, also for stacked networks. Therefore the first axis of ``targets`` is
+    the step. For batches of one row, the step is the first axis of ``z`` in memory too. Larger batches of
+    stacked networks cannot be contiguous in ``z``: their Δ is computed in a separate array and copied.
     """
 
     def __init__(self, network: EngineNetwork, size: int, count: int) -> None:
@@ -162,7 +167,7 @@ class Batches:
         for i, target in enumerate(self.targets):
             own = slice(i * size, (i + 1) * size)
             shares, z, dz = self.shares[..., own, : own.stop], self.z[..., : own.stop, :], self.z[..., own, :]
-            if size == 1 and not stack:  # np.dot of vectors costs half of a product of matrices with one row
+            if size == 1 and not stack:  # np.dot of a vector costs half as much as with a one-row matrix
                 self.sums.append((shares[0], z, pre[0]))
             else:
                 self.sums.append((shares, z, pre))
@@ -218,7 +223,7 @@ class OnlineEngine(Engine):
         self._update_head = updater.tail(len(first))
         self._bound: dict[int, Batches] = {}
 
-        @lru_cache(maxsize=64)  # a rate that stays, or changes slowly, is unrolled once
+        @lru_cache(maxsize=64)  # a learning rate that is constant, or changes rarely, is unrolled once
         def unroll(lrs: tuple[float, ...], size: int) -> tuple[Unrolled, Unrolled]:
             both = []
             for decay in (True, False) if updater.rules.weight_decay else (False,):
@@ -243,7 +248,7 @@ class OnlineEngine(Engine):
     def _advance(
         self, blocks: Sequence[Block], steps: slice, size: int, lrs: Sequence[Any], values: list[Means]
     ) -> Any:
-        """Steps on batches of one size; adds their losses to ``values``, returns how many rows were right."""
+        """Train on batches of one size. Adds losses to ``values``; returns the number of correct rows."""
         if size not in self._bound:
             self._bound[size] = Batches(self._network, size, max(1, BLOCK_ROWS // size))
         batches = self._bound[size]

@@ -1,8 +1,9 @@
 """The engine ``scalar``: plain Python numbers and lists, no NumPy in the arithmetic.
 
-What a textbook does by hand, one example and one number at a time. It is there to be read, to check the
-other engines against, and because for a handful of units it is the fastest: a NumPy call costs more than
-their arithmetic. Python numbers have double precision; a float32 network is rounded after every block.
+This engine computes as a textbook does by hand, one example and one number at a time. You can read it, and
+check the other engines against it. For a handful of units it is also the fastest engine, because a NumPy call
+costs more than the arithmetic of these units. Python numbers have double precision; the weights of a float32
+network are rounded after every block.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ Vector = list[float]
 
 
 FEW_PRODUCTS = 40
-"""Parameters times rows of a batch up to which plain Python is the fastest (``benchmarks engines``)."""
+"""Largest parameters × batch rows for which plain Python is the fastest (``benchmarks engines``)."""
 
 
 class Unit:
-    """A layer for one example: ``forward`` maps inputs to outputs, ``backward`` a derivative back."""
+    """A layer for one example: ``forward`` maps x to y, and ``backward`` maps ∂l/∂y to ∂l/∂x."""
 
     def forward(self, x: Vector) -> Vector:
         raise NotImplementedError
@@ -35,8 +36,8 @@ class Unit:
 class Linear(Unit):
     """y_j = Σ_i x_i W_ij + b_j; the weights into output j are the list ``columns[j]``.
 
-    ``backward`` changes ``new_columns`` and ``new_b``: for a batch of one these are the weights themselves,
-    for a larger one a copy, which ``end_batch`` puts in place.
+    ``backward`` changes ``new_columns`` and ``new_b``. For a batch of one row, these lists are the weights
+    themselves. For a larger batch they are copies, and ``end_batch`` replaces the weights by the copies.
     """
 
     def __init__(self, W: list[Vector], b: Vector | None, *, first: bool) -> None:
@@ -59,7 +60,7 @@ class Linear(Unit):
 
     def backward(self, dy: Vector) -> Vector:
         """∂l/∂x_i = Σ_j ∂l/∂y_j W_ij; and w ← w − rate ∂l/∂w, ∂l/∂W_ij = x_i ∂l/∂y_j, ∂l/∂b_j = ∂l/∂y_j."""
-        dx = dy  # of the data, which nobody needs
+        dx = dy  # the first layer needs no ∂l/∂x, and its return value is ignored
         if not self.first:
             dx = [sum(map(mul, dy, row)) for row in zip(*self.columns)]
         x, columns, b = self.x, self.new_columns, self.new_b
