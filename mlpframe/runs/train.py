@@ -171,7 +171,8 @@ class _Run:
         outcome = self._outcome(error)
         self.trainer.history.write_csv(self._folder.path / "history" / "history.csv")
         model = self._save_model() if outcome.status == "finished" else None
-        self._draw(arrays)
+        if not isinstance(self._tracker, NoTracker):
+            self._draw(arrays)
         if outcome.status == "finished":
             updates = f"{self.trainer.step:,} updates, {seconds:.1f} s"
             self._say(f"reached {_reached(outcome.metrics)} in {updates}")

@@ -27,7 +27,7 @@ RELEASE_ROWS = 32 * EVALUATION_ROWS
 
 
 @dataclass(frozen=True)
-class Slot:
+class ParameterView:
     """Where a parameter lies in the flat vector."""
 
     name: str
@@ -176,14 +176,14 @@ class Network:
         self._plans: dict[tuple[int, bool], Plan] = {}
 
         self.widths = [n_in]
-        self.slots: list[Slot] = []
+        self.parameters: list[ParameterView] = []
         self.state: dict[str, Array] = {}
         end = 0
         for i, layer in enumerate(self.layers):
             width = self.widths[-1]
             for name, parameter in layer.parameters(width).items():
                 start, end = end, end + prod(parameter.shape)
-                self.slots.append(Slot(self.prefix(i) + name, slice(start, end), parameter))
+                self.parameters.append(ParameterView(self.prefix(i) + name, slice(start, end), parameter))
             for name, value in layer.state(width).items():
                 self.state[self.prefix(i) + name] = value.astype(self.dtype)
             self.widths.append(layer.n_out(width))
@@ -201,7 +201,8 @@ class Network:
         """Views of the parameters into a vector with the layout of ``w``, by name."""
         stack = vector.shape[:-1]
         return {
-            slot.name: vector[..., slot.slice].reshape(*stack, *slot.parameter.shape) for slot in self.slots
+            view.name: vector[..., view.slice].reshape(*stack, *view.parameter.shape)
+            for view in self.parameters
         }
 
     @classmethod
@@ -237,10 +238,11 @@ class Network:
         self.layers[0].learn(x, under(self.prefix(0), self.state))
 
     def _initialize(self, rng: np.random.Generator) -> None:
-        for slot, view in zip(self.slots, self.views(self.w).values(), strict=True):
-            values = np.empty(slot.parameter.shape)  # float64: every dtype starts from the same values
-            registries["initializer"].create(slot.parameter.init).fill(values, slot.parameter, rng)
-            view[...] = values
+        for parameter_view, array in zip(self.parameters, self.views(self.w).values(), strict=True):
+            parameter = parameter_view.parameter
+            values = np.empty(parameter.shape)  # float64: every dtype starts from the same values
+            registries["initializer"].create(parameter.init).fill(values, parameter, rng)
+            array[...] = values
 
     def plan(self, batch: int, *, training: bool) -> Plan:
         """The plan for a batch size and mode, created on first use."""

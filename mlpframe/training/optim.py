@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..api import Array, Optimizer, Recurrence, UpdateRules, UsageError, nearest
-from .network import Network, Slot
+from .network import Network, ParameterView
 
 SLICE_BYTES = 1 << 18
 """Bytes of one slice for an element-wise optimizer: w, g, scratch and two slots fit in the L2 cache."""
@@ -52,7 +52,7 @@ class Updater:
         self.update = self.tail(0)
 
     def _check(self) -> None:
-        rules, known = self.rules, [slot.name for slot in self._network.slots]
+        rules, known = self.rules, [view.name for view in self._network.parameters]
         for option, patterns in (("no_decay", rules.no_decay), ("rates", rules.rates)):
             for pattern in patterns:
                 if not any(fnmatchcase(name, pattern) for name in known):
@@ -102,7 +102,7 @@ class Updater:
 
         Every call counts as one step.
         """
-        trained = [slot for slot in self._network.slots[first:] if self._factor(slot)]
+        trained = [view for view in self._network.parameters[first:] if self._factor(view)]
         calls = self._bind(trained)
         before = [*self._clips(trained), *self._decays(trained)]
         update = self.optimizer.update
@@ -127,10 +127,10 @@ class Updater:
             evaluate: writes the gradient at the current weights and returns the mean loss.
         """
         network = self._network
-        frozen = [network.g[slot.slice] for slot in network.slots if not self._factor(slot)]
-        trained = [slot for slot in network.slots if self._factor(slot)]
+        frozen = [network.g[view.slice] for view in network.parameters if not self._factor(view)]
+        trained = [view for view in network.parameters if self._factor(view)]
         decays = list(self._decays(trained))
-        decayed = [network.w[slot.slice] for slot in trained if self._is_decayed(slot)]
+        decayed = [network.w[view.slice] for view in trained if self._is_decayed(view)]
 
         def objective() -> float:
             loss = float(evaluate())
@@ -144,18 +144,18 @@ class Updater:
         self.optimizer.search(network.w, network.g, lr, objective)
         return float(evaluate())
 
-    def _factor(self, slot: Slot) -> float:
+    def _factor(self, view: ParameterView) -> float:
         """The factor of a parameter's learning rate; 0 if the parameter is frozen."""
         return prod(
-            (factor for pattern, factor in self.rules.rates.items() if fnmatchcase(slot.name, pattern)),
+            (factor for pattern, factor in self.rules.rates.items() if fnmatchcase(view.name, pattern)),
             start=1.0,
         )
 
-    def _is_decayed(self, slot: Slot) -> bool:
-        spared = any(fnmatchcase(slot.name, pattern) for pattern in self.rules.no_decay)
-        return bool(self.rules.weight_decay) and slot.parameter.decay and not spared
+    def _is_decayed(self, view: ParameterView) -> bool:
+        spared = any(fnmatchcase(view.name, pattern) for pattern in self.rules.no_decay)
+        return bool(self.rules.weight_decay) and view.parameter.decay and not spared
 
-    def _clips(self, trained: Sequence[Slot]) -> Iterator[Callable[[float], None]]:
+    def _clips(self, trained: Sequence[ParameterView]) -> Iterator[Callable[[float], None]]:
         rules = self.rules
         runs = [run for _, run in self._runs(trained)]
         rows = np.atleast_2d(self._network.g)  # one row for each replica
@@ -164,17 +164,17 @@ class Updater:
                 [rows[:, part] for run in runs for part in self._slices(run)], rules.clip_value
             )
         if rules.clip_each is not None:
-            yield _clip_norms([[row[slot.slice]] for row in rows for slot in trained], rules.clip_each)
+            yield _clip_norms([[row[view.slice]] for row in rows for view in trained], rules.clip_each)
         if rules.clip_norm is not None:
             yield _clip_norms([[row[run] for run in runs] for row in rows], rules.clip_norm)
 
-    def _decays(self, trained: Sequence[Slot]) -> Iterator[Callable[[float], None]]:
+    def _decays(self, trained: Sequence[ParameterView]) -> Iterator[Callable[[float], None]]:
         network, decay = self._network, self.rules.weight_decay
         parts = [
-            (part, self._factor(slot))
-            for slot in trained
-            if self._is_decayed(slot)
-            for part in self._slices(slot.slice)
+            (part, self._factor(view))
+            for view in trained
+            if self._is_decayed(view)
+            for part in self._slices(view.slice)
         ]
         shrunk = [(network.w[..., part], decay * factor) for part, factor in parts]
         added = [(network.w[..., part], network.g[..., part], self._room(part)) for part, _ in parts]
@@ -191,14 +191,14 @@ class Updater:
         if parts:
             yield shrink if self.rules.decoupled else add
 
-    def _runs(self, trained: Sequence[Slot]) -> list[tuple[float, slice]]:
+    def _runs(self, trained: Sequence[ParameterView]) -> list[tuple[float, slice]]:
         """The longest stretches of neighboring parameters with the same factor of the learning rate."""
         runs: list[tuple[float, slice]] = []
-        for slot in trained:
-            factor, start = self._factor(slot), slot.slice.start
+        for view in trained:
+            factor, start = self._factor(view), view.slice.start
             if runs and runs[-1] == (factor, slice(runs[-1][1].start, start)):
                 start = runs.pop()[1].start
-            runs.append((factor, slice(start, slot.slice.stop)))
+            runs.append((factor, slice(start, view.slice.stop)))
         return runs
 
     def _room(self, part: slice) -> Array:
@@ -222,7 +222,7 @@ class Updater:
                 np.abs(state, scratch)
                 np.copyto(state, 0, where=scratch < tiny)
 
-    def _bind(self, trained: Sequence[Slot]) -> list[Call]:
+    def _bind(self, trained: Sequence[ParameterView]) -> list[Call]:
         network = self._network
         if self.optimizer.scope == "tensor":
             if network.w.ndim == 1:
@@ -241,7 +241,12 @@ class Updater:
         return calls
 
     def _bind_tensors(
-        self, lane: int | None, w: Array, g: Array, slots: Mapping[str, Array], trained: Sequence[Slot]
+        self,
+        lane: int | None,
+        w: Array,
+        g: Array,
+        slots: Mapping[str, Array],
+        trained: Sequence[ParameterView],
     ) -> list[Call]:
         """One call for each parameter of one network, with arrays of the parameter's shape."""
         views = self._network.views

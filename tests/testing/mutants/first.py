@@ -12,7 +12,7 @@ class First(Engine):
     def refuses(self, network, updater):
         if network.weighted:
             return "it has no weights of rows"
-        names = {slot.name for slot in network.slots}
+        names = set(network.views(network.w))
         return None if {"0.linear.W", "0.linear.b"} <= names else "its first layer is not linear with a bias"
 
     def bind(self, network, updater):
