@@ -1,1 +1,1 @@
-"""Arithmetic on results; nothing is printed or drawn here."""
+"""Compute statistics and gradients. This package prints and draws nothing."""

@@ -1,8 +1,8 @@
-"""One example through a small network with every number kept: what is done by hand to learn it.
+"""Compute one example in a small network and keep every number, as in a calculation by hand.
 
-Three computations that share nothing but the weights: ``by_hand`` in plain Python numbers and lists, one
-local derivative at a time; the network with the forward and backward of its layers; and the central finite
-difference of the network's loss. All in double precision.
+Three computations share only the weights. ``by_hand`` uses plain Python numbers and lists, one local
+derivative at a time. The network uses the forward and backward passes of its layers. The third computation
+is the central finite difference of the network's loss. All three use double precision.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Vector = list[float]
 Matrix = list[Vector]
 
 MOST_PARAMETERS = 50
-"""More than that nobody reads one by one."""
+"""The largest number of parameters that can be traced. Nobody reads more numbers one by one."""
 STEP = 1e-5
-"""Half the distance of a central difference: its truncation error is of the order of STEP² = 1e-10, its
-rounding error of 1e-16 / STEP = 1e-11."""
+"""Half the distance between the two points of a central difference. The truncation error is of the order of
+STEP² = 1e-10, and the rounding error of the order of 1e-16 / STEP = 1e-11."""
 LOSSES = ("cross_entropy", "mse", "nll")
 REPORT_WIDTHS = (2, 3, 2)
 REPORT_WEIGHTS = [1.0, 1.0, 1.0, -1.0, -1.0, -1.0, *[0.0] * 3, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0, *[0.0] * 2]
@@ -60,21 +60,23 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class Example:
-    """What is traced.
+    """The example to trace, and the network that it is traced through.
 
     Args:
         x: the inputs.
         hidden: units of the hidden layers, first to last; may be empty.
         outputs: number of outputs.
         activation: of the hidden units, a name of ``ACTIVATIONS``.
-        loss: a name of ``LOSSES``; mse is taken of linear outputs, the others after a softmax.
-        target: the number of the true class; for mse also a value for each output.
-        lr: the learning rate of the one step.
-        seed: draws the weights from N(0, 1), biases 0; ``None``: 0, but the report's for 2-3-2.
-        weights: instead of drawn ones: W row by row, then b, layer after layer.
+        loss: a name of ``LOSSES``. mse takes linear outputs; the other losses follow a softmax.
+        target: the number of the true class. For mse, a value for each output is allowed too.
+        lr: the learning rate of the single update.
+        seed: the seed for weights drawn from N(0, 1); biases are 0. ``None`` means seed 0, except for a
+            2-3-2 network, which gets the report's weights.
+        weights: weights to use instead of drawn weights: W row by row, then b, layer after layer.
 
     Raises:
-        UsageError: an unknown name, numbers that do not fit together, or more than ``MOST_PARAMETERS``.
+        UsageError: a name is unknown, numbers do not fit together, or there are more than
+            ``MOST_PARAMETERS`` parameters.
     """
 
     x: Vector = field(default_factory=lambda: [1.0, -1.0])
@@ -113,11 +115,11 @@ class Example:
                 f"{self.shape} has {size} weights and biases, not {len(self.weights)}: "
                 "for each layer W row by row (a row for each input), then b"
             )
-        _ = self.goal  # refuses a target that does not fit
+        _ = self.goal  # raises if the target does not fit
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Inputs, hidden units, outputs."""
+        """The numbers of inputs, hidden units and outputs."""
         return len(self.x), *self.hidden, self.outputs
 
     @property
@@ -138,7 +140,7 @@ class Example:
 
     @property
     def has_report_weights(self) -> bool:
-        """Whether the weights are the report's."""
+        """Whether the network uses the report's weights."""
         return self.weights is None and self.seed is None and self.widths == REPORT_WIDTHS
 
 
@@ -147,7 +149,7 @@ class Stage:
     """A linear layer and the activation after it; ``W[i][j]`` leads from input i to unit j.
 
     The last stage has no activation: its ``k`` are the outputs o, and ``h``, ``slope`` and ``dh`` are empty.
-    ``dh`` is ∂l/∂h, ``dk`` ∂l/∂k, which is also ∂l/∂b, and ``dW`` ∂l/∂W.
+    ``dh`` is ∂l/∂h. ``dk`` is ∂l/∂k, which equals ∂l/∂b. ``dW`` is ∂l/∂W.
     """
 
     x: Vector
@@ -167,7 +169,7 @@ class Stage:
 
 @dataclass
 class Worked:
-    """The example by hand. Of the softmax: ``y``, ``dy`` = ∂l/∂y, ``jacobian[i][j]`` = ∂y_i/∂o_j."""
+    """The example by hand. The softmax has ``y``, ``dy`` = ∂l/∂y and ``jacobian[i][j]`` = ∂y_i/∂o_j."""
 
     stages: list[Stage]
     loss: float = 0.0
@@ -182,7 +184,7 @@ class Worked:
 
 @dataclass(frozen=True)
 class Trace:
-    """The example by hand, and what the network and finite differences say of the same weights.
+    """The example by hand, and the loss and gradients of the network and of finite differences.
 
     The gradients are in the order of the network's parameters: W row by row, then b, layer after layer.
     """
@@ -203,16 +205,16 @@ class Trace:
 
 
 def trace(example: Example) -> Trace:
-    """Compute an example in the three ways.
+    """Compute an example in three ways.
 
     Raises:
-        UsageError: its numbers leave the range of double precision.
+        UsageError: a number leaves the range of double precision.
     """
     network = _network(example)
     arrays = [view.tolist() for view in network.views(network.w).values()]
     try:
         worked = by_hand(example, list(zip(arrays[::2], arrays[1::2], strict=True)))
-    except ArithmeticError:  # exp of too much, or division by a probability of 0
+    except ArithmeticError:  # exp overflows, or a probability of 0 is a divisor
         worked = None
     if worked is None or not all(map(isfinite, (worked.loss, *worked.gradient))):
         raise UsageError(
@@ -236,7 +238,7 @@ def trace(example: Example) -> Trace:
 
 
 def by_hand(example: Example, weights: list[tuple[Matrix, Vector]]) -> Worked:
-    """Forward and backward with loops over lists, every local derivative and product by itself."""
+    """Forward and backward with loops over lists. Every local derivative and product is computed singly."""
     activation = ACTIVATIONS[example.activation]
     x, stages = example.x, []
     for W, b in weights:
@@ -272,7 +274,7 @@ def by_hand(example: Example, weights: list[tuple[Matrix, Vector]]) -> Worked:
 
 
 def _network(example: Example) -> Network:
-    softmax = "softmax" if example.loss == "nll" else None  # cross_entropy has its own
+    softmax = "softmax" if example.loss == "nll" else None  # cross_entropy includes the softmax
     model = {
         "name": "mlp",
         "hidden": example.hidden,
@@ -291,5 +293,5 @@ def _network(example: Example) -> Network:
 
 
 def _number(loss: float | list[float]) -> float:
-    assert isinstance(loss, float)  # of one network, not of a stack
+    assert isinstance(loss, float)  # a stack of networks would have a list
     return loss

@@ -1,6 +1,6 @@
-"""What can be said about groups of runs: means with intervals, a test for each pair, what is left open.
+"""Compare groups of runs: means with intervals, a test for each pair, and the runs that are still needed.
 
-SciPy and statsmodels compute; here it is decided which test fits, and put into words.
+SciPy and statsmodels compute the statistics. This module chooses the test and puts the result into words.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from statsmodels.stats.power import TTestIndPower, TTestPower
 from ..api import Array
 
 POWER = 0.8
-"""Of the comparison that is advised where nothing was decided; Cohen (1988)."""
+"""The power that determines the recommended number of runs if a comparison is undecided; Cohen (1988)."""
 ROUNDING = 1e-12
-"""Values that differ by less than this share of their size differ by rounding alone."""
+"""A difference smaller than this fraction of the values counts as a rounding error."""
 MOST_RUNS = 10_000
-"""Nobody is advised to make more."""
+"""A larger number of runs is never recommended."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Group:
 
     Args:
         label: the group's name in tables and sentences.
-        values: by seed, or by anything else that a run shares with its partner in another group.
+        values: the values by seed, or by another key that a run shares with its partner in another group.
 
     Raises:
-        ValueError: there are no values, or one is not finite.
+        ValueError: there are no values, or a value is not finite.
     """
 
     label: str
@@ -73,11 +73,11 @@ class Group:
 
     @property
     def std(self) -> float | None:
-        """The standard deviation (n − 1); of one run there is none."""
+        """The standard deviation (with n − 1); ``None`` for a single run."""
         return float(self.array.std(ddof=1)) if len(self.values) > 1 else None
 
     def interval(self, level: float) -> Interval | None:
-        """Student's interval of the mean; none for values without spread."""
+        """Student's confidence interval of the mean; ``None`` if the values have no spread."""
         if not _has_spread(self.array):
             return None
         return Interval(*map(float, stats.ttest_1samp(self.array, 0).confidence_interval(level)))
@@ -85,7 +85,7 @@ class Group:
 
 @dataclass(frozen=True)
 class HypothesisTest:
-    """A two-sided test: its p, and that after Holm's correction for all pairs (Holm, 1979)."""
+    """A two-sided test: its p-value, and the p-value after Holm's correction for all pairs (Holm, 1979)."""
 
     name: str
     statistic: float
@@ -95,7 +95,7 @@ class HypothesisTest:
 
 @dataclass(frozen=True)
 class Effect:
-    """A standardised difference: Cohen's d_z of paired runs, else Hedges' g with its interval."""
+    """A standardized difference: Cohen's d_z for paired runs, otherwise Hedges' g with its interval."""
 
     name: str
     value: float
@@ -107,16 +107,17 @@ class Pair:
     """Two groups compared.
 
     Args:
-        metric: what is compared.
+        metric: the metric that is compared.
         a, b: the groups; a difference is a − b.
-        level: of the intervals; a difference is decided if the corrected p is at most 1 − level.
-        partners: the keys over which the runs are paired; empty if they are not.
-        difference: of the means, or the mean of the paired differences.
-        interval: of the difference, for this pair alone; none without spread.
-        test: of the means: paired t, or Welch's; none if nothing can be tested.
-        rank_test: without normality: Wilcoxon's signed-rank test, or Mann and Whitney's.
+        level: the confidence level of the intervals. The test decides if its corrected p-value is at most
+            1 − level.
+        partners: the keys of the paired runs; empty if the runs are not paired.
+        difference: the difference of the means, or the mean of the paired differences.
+        interval: the interval of the difference, for this pair alone; ``None`` without spread.
+        test: the test of the means, a paired t test or Welch's; ``None`` if nothing can be tested.
+        rank_test: the test that does not assume normality, Wilcoxon's signed-rank test or Mann and Whitney's.
         effect: the difference in units of the spread.
-        comparisons: how many pairs the p were corrected for.
+        comparisons: the number of pairs that the p-values are corrected for.
     """
 
     metric: str
@@ -137,9 +138,10 @@ class Pair:
 
     @property
     def runs_needed(self) -> int | None:
-        """Pairs, or runs in each group, for a power of 0.8 at the observed effect; none if too many.
+        """The pairs, or runs in each group, that give a power of 0.8 at the observed effect.
 
-        The level is Bonferroni's: it suffices whatever the other pairs show.
+        ``None`` if more than 10,000 are needed. The level is Bonferroni's, which suffices whatever the
+        other pairs show.
         """
         if self.effect is None:
             return None
@@ -147,7 +149,7 @@ class Pair:
         return runs_needed(self.effect.value, alpha, paired=bool(self.partners))
 
     def sentence(self) -> str:
-        """What the comparison has shown, in words."""
+        """The result of the comparison in words."""
         a, b, metric = self.a.label, self.b.label, self.metric
         if self.test is None:
             return self._untested()
@@ -203,7 +205,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups compared by one metric, each with each."""
+    """Groups compared by one metric, every group with every other."""
 
     metric: str
     level: float
@@ -214,7 +216,7 @@ class Comparison:
         return [pair.sentence() for pair in self.pairs]
 
     def group_rows(self) -> list[dict[str, Any]]:
-        """The numbers of each group; what there is none of is null."""
+        """The numbers of each group. A number that does not exist is ``None``."""
         rows = []
         for group in self.groups:
             low, high = _bounds(group.interval(self.level))
@@ -224,7 +226,7 @@ class Comparison:
         return rows
 
     def pair_rows(self) -> list[dict[str, Any]]:
-        """The numbers of each pair; what there is none of is null."""
+        """The numbers of each pair. A number that does not exist is ``None``."""
         rows = []
         for pair in self.pairs:
             row: dict[str, Any] = {"metric": self.metric, "a": pair.a.label, "b": pair.b.label}
@@ -282,15 +284,15 @@ class Comparison:
 
 
 def compare(metric: str, groups: Sequence[Group], level: float = 0.95) -> Comparison:
-    """Compare each group with each.
+    """Compare every group with every other group.
 
-    Runs are paired by their keys where at least half of the larger group, and at least two runs, have a
-    partner. What is tested is corrected for the number of pairs of this metric (Holm).
+    Runs are paired by their keys if at least half of the larger group, and at least two runs, have a
+    partner. Holm's method corrects the p-values for the number of pairs of this metric.
 
     Args:
-        metric: what the values are, for the text.
-        groups: at least one.
-        level: of confidence, between 0 and 1.
+        metric: the name of the metric, for the text.
+        groups: at least one group.
+        level: the confidence level, between 0 and 1.
     """
     pairs = [_compare_pair(metric, a, b, level) for a, b in combinations(groups, 2)]
     for field in ("test", "rank_test"):
@@ -304,16 +306,16 @@ def compare(metric: str, groups: Sequence[Group], level: float = 0.95) -> Compar
 
 
 def runs_needed(effect: float, alpha: float, *, paired: bool) -> int | None:
-    """Pairs, or runs in each of two equal groups, for a power of 0.8; none if more than 10,000.
+    """The pairs, or runs in each of two equal groups, that give a power of 0.8; ``None`` if over 10,000.
 
     Args:
-        effect: d_z or g.
-        alpha: level of the two-sided t test.
-        paired: which of the two.
+        effect: Cohen's d_z for paired runs, otherwise Hedges' g.
+        alpha: the significance level of the two-sided t test.
+        paired: whether the runs are paired.
     """
-    if abs(effect) < 0.01:  # needs 78,000 at a level of 0.05
+    if abs(effect) < 0.01:  # would need 78,000 at a level of 0.05
         return None
-    size = min(abs(effect), 5.0)  # needs three runs; the solver does not find the few of larger ones
+    size = min(abs(effect), 5.0)  # 5 needs three runs; the solver fails for larger effects
     if paired:
         needed = TTestPower().solve_power(effect_size=size, alpha=alpha, power=POWER)
     else:
@@ -368,13 +370,16 @@ def _test(name: str, result: Any) -> HypothesisTest:
 
 
 def _has_spread(values: Array, beside: Array | None = None) -> bool:
-    """Whether values differ by more than rounding, theirs or that of the values they come from."""
+    """Whether values differ by more than rounding errors.
+
+    ``beside`` holds the values that ``values`` were computed from, if their size sets the rounding error.
+    """
     size = np.abs(values if beside is None else beside).max()
     return len(values) > 1 and bool(np.ptp(values) > ROUNDING * size)
 
 
 def _cleared(difference: float, x: Array, y: Array) -> float:
-    """A difference, 0 if it is rounding alone."""
+    """The difference, or 0 if it is only a rounding error."""
     return difference if abs(difference) > ROUNDING * np.abs(np.concatenate([x, y])).max() else 0.0
 
 
@@ -383,14 +388,14 @@ def _bounds(interval: Interval | None) -> tuple[float | None, float | None]:
 
 
 def number(value: float, spread: float | None, sign: str = "") -> str:
-    """A number, rounded by less than a twentieth of its spread."""
+    """The number as text. Rounding changes it by less than a twentieth of its spread."""
     if spread is None or not 1e-6 < spread < 1e6:
         return f"{value:{sign}.6g}"
     return f"{value:{sign}z.{max(0, 1 - floor(log10(spread / 2)))}f}"
 
 
 def interval_text(interval: Interval | None, spread: float | None = None) -> str:
-    """``[low, high]``; nothing if there is no interval."""
+    """``[low, high]``, or an empty text if there is no interval."""
     if interval is None:
         return ""
     low, high = (number(bound, spread or interval.radius) for bound in (interval.low, interval.high))

@@ -1,4 +1,4 @@
-"""The commands: a file for each, or a folder where computing and showing are more than a file."""
+"""The commands: one file each, or a folder if computing and showing need several files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ COMMANDS = {
     "trace": "trace.command",
     "ui": "ui",
 }
-"""The module of each command; only the module of the command that is called is imported."""
+"""The module of each command. Only the module of the requested command is imported."""
 
 
 def command(name: str) -> click.Command:
-    """The command of a name.
+    """The command called ``name``.
 
     Raises:
         UsageError: there is no such command.
@@ -36,7 +36,7 @@ def command(name: str) -> click.Command:
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """Run the command that the first word names; returns the exit status.
+    """Run the command that the first word names. Returns the exit status.
 
     Raises:
         UsageError: the command does not exist, or its arguments are wrong.

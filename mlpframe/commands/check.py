@@ -1,4 +1,4 @@
-"""``mlpframe check``: whether components keep what their kind promises."""
+"""``mlpframe check``: test whether components keep the promises of their kind."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ STYLES = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 @click.argument("requests", nargs=-1, required=True, metavar="PLUGIN...")
 @click.option("--failed", "only_failed", is_flag=True, help="Show what is not ok only.")
 def check(requests: Sequence[str], only_failed: bool) -> int:
-    """Check components against what holds for every one of their kind: the conformance kit.
+    """Check components with the conformance kit: the facts that hold for every component of a kind.
 
-    A PLUGIN is the file or folder of one, wherever it lies, the name of a component, kind/name, a kind, or
-    all. Below the checks stands by what factor the textbook form of a component is slower than its fast form.
-    The exit status is 0 if no check fails, else 1.
+    A PLUGIN is a plugin's file or folder, anywhere on the disk; the name of a component; kind/name; a kind;
+    or all. The line below the checks says by what factor a component's textbook form is slower than its fast
+    form. The exit status is 0 if no check fails, otherwise 1.
     """
     from ..testing import cases, find_components
     from ..testing.textbook import slowdown

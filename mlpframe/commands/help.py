@@ -32,10 +32,10 @@ test), engine, threads, data_dir, run_name, tags, resume (a run's id or folder, 
 
 
 def show_help(arguments: Sequence[str]) -> int:
-    """Print the help, with the configuration that the overrides among the arguments compose.
+    """Print the help, and the configuration that the overrides in ``arguments`` compose.
 
     Raises:
-        UsageError: an override is wrong, or a flag does not go with ``--help``.
+        UsageError: an override is wrong, or a flag cannot be combined with ``--help``.
     """
     overrides = [argument for argument in arguments if argument not in HELP]
     flags = [argument for argument in overrides if argument.startswith("-")]
@@ -48,7 +48,7 @@ def show_help(arguments: Sequence[str]) -> int:
     say("\n== Groups: choose with group=name ==\n")
     for group in sorted(CHOSEN):
         names = Text(f"{group}: {', '.join(choices(group))}")
-        say(names, soft_wrap=not console.is_terminal)  # a terminal's lines are broken between words
+        say(names, soft_wrap=not console.is_terminal)  # wrap lines between words on a terminal only
     say("\n== Configuration: set with key=value, e.g. model.hidden=[300] ==\n")
     say(Text(as_yaml(config)), soft_wrap=True)
     return 0

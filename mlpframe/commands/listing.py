@@ -1,4 +1,4 @@
-"""``mlpframe list``: what there is."""
+"""``mlpframe list``: show the components that are available."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..registry import KINDS, REQUIRED, Info, Registry, registries, type_name
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 def list_components(kind: str | None, name: str | None) -> None:
-    """Show the components: all, those of one KIND, or one with its options."""
+    """Show all components, the components of one KIND, or one component and its options."""
     if kind is not None and name is not None:
         _show(registries[kind].info(name))
         return
@@ -29,7 +29,7 @@ def list_components(kind: str | None, name: str | None) -> None:
 
 
 def _rows(registry: Registry, width: int | None) -> Iterator[str]:
-    """A line for each component: its whole name, and as much of its summary as the width has room for."""
+    """One line for each component: its full name, and as much of its summary as fits into ``width``."""
     names = registry.names()
     longest = max(map(len, names), default=0)
     for name in names:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..training.trainer import Trainer
 
 LOOK_EVERY = 10
-"""Updates between two looks at whether the loss has risen too far."""
+"""After every so many updates, the test checks whether the loss has risen too far."""
 
 
 @click.command("lr-range")
@@ -54,14 +54,15 @@ def lr_range(
     stop: float,
     out: Path | None,
 ) -> int:
-    """Find a learning rate: train while it grows by the same ratio at each update, and watch the loss.
+    """Find a learning rate: multiply the rate by the same ratio at each update, and watch the loss.
 
-    KEY=VALUE are settings as for training. Those that say how long and at which rate (lr, schedule, epochs),
-    metrics, callbacks and tracking play no part; nothing is recorded in MLflow.
+    KEY=VALUE are settings as for training. The test ignores lr, schedule, epochs, metrics, callbacks and
+    tracking, and records nothing in MLflow.
 
-    Two rates are suggested: where the smoothed loss falls most steeply over the logarithm of the rate, and a
-    tenth of the rate where it is lowest. The smoothed loss is an exponential mean, corrected for its
-    beginning: it is behind the losses, so the rates are on the high side with few updates.
+    The command suggests two rates. At the first, the smoothed loss falls most steeply over the logarithm of
+    the rate. The second is a tenth of the rate with the lowest smoothed loss. The smoothed loss is an
+    exponential moving average with bias correction. The average lags behind the losses, so with few updates
+    the suggested rates are too high.
 
     Source: Smith 2017, "Cyclical learning rates for training neural networks".
     """
@@ -91,7 +92,7 @@ def lr_range(
 
 
 class Growth(Schedule):
-    """From one rate to another by the same ratio at each update; the rate itself is 1.
+    """The rate grows from ``start`` to ``end`` by the same ratio at each update. The base rate is 1.
 
     factor = start · (end / start)^(step / (steps − 1))
     """
@@ -107,11 +108,11 @@ class Growth(Schedule):
 
 @dataclass
 class Curve:
-    """The loss over the rate.
+    """The loss as a function of the learning rate.
 
     Args:
         smoothing: β of the exponential mean, mₙ ← β mₙ₋₁ + (1 − β) lossₙ, shown as mₙ / (1 − βⁿ).
-        stop: the loss has risen too far where the mean is more than so many times its lowest.
+        stop: the test stops when the mean is more than ``stop`` times its lowest value.
     """
 
     smoothing: float
@@ -124,7 +125,7 @@ class Curve:
     _lowest: float = inf
 
     def add(self, rate: float, loss: float) -> None:
-        """Take down the loss of an update; sets ``stopped`` where it is to be the last one."""
+        """Record the loss of one update. Sets ``stopped`` if the test must stop."""
         if not isfinite(loss):
             self.stopped = f"the loss became {loss} at lr {rate:.3g}"
             return
@@ -134,7 +135,7 @@ class Curve:
         self.losses.append(loss)
         self.means.append(mean)
         self._lowest = min(self._lowest, mean)
-        if mean - self._lowest > (self.stop - 1) * abs(self._lowest):  # losses may be below 0
+        if mean - self._lowest > (self.stop - 1) * abs(self._lowest):  # a loss may be negative
             self.stopped = f"the loss was more than {self.stop:g} times its lowest at lr {rate:.3g}"
 
     @property
@@ -143,16 +144,17 @@ class Curve:
         return self.means.index(self._lowest)
 
     def suggest(self) -> dict[str, float]:
-        """Rates by what makes them good ones; none if the loss has not fallen.
+        """The suggested rates, by the reason for each. There are none if the loss has not fallen.
 
-        A mean's slope from one update to the next is as noisy as the losses. So it is taken over as many
-        updates as the mean is made of, and not where it is made of fewer.
+        The slope of the mean from one update to the next is as noisy as the losses. So the slope is taken
+        over 1 / (1 − β) updates, the number that the mean averages over. The first updates are left out,
+        because the mean there averages over fewer.
         """
         window = round(1 / (1 - self.smoothing))
         half = max(window // 2, 1)
         places = range(window + half, self.lowest - half + 1)
         falls = {place: self.means[place - half] - self.means[place + half] for place in places}
-        steepest = max(falls, key=falls.__getitem__, default=0)  # the rates' logarithms are equally far apart
+        steepest = max(falls, key=falls.__getitem__, default=0)  # the rates' logarithms are equally spaced
         if not falls or falls[steepest] <= 0:
             return {}
         suggested = {"where the loss falls most steeply": self.rates[steepest]}
@@ -162,7 +164,7 @@ class Curve:
         return suggested
 
     def notes(self, suggested: dict[str, float]) -> list[str]:
-        """What has to be known to judge the suggestions."""
+        """Notes that help to judge the suggested rates."""
         notes = [f"stopped: {self.stopped}"] if self.stopped else []
         if not suggested:
             notes.append(
@@ -182,7 +184,7 @@ class Curve:
 
 
 def _measure(overrides: Sequence[str], growth: Growth, curve: Curve, folder: Path) -> tuple[Curve, str]:
-    """Build the experiment as it would be trained, and train it at growing rates; also says what it is."""
+    """Build the experiment as for training, and train at growing rates. Also returns its title."""
     import numpy as np
 
     from ..config import read_root
@@ -199,7 +201,7 @@ def _measure(overrides: Sequence[str], growth: Growth, curve: Curve, folder: Pat
     root = replace(
         root,
         lr=1.0,
-        epochs=growth.steps,  # an epoch has an update at least
+        epochs=growth.steps,  # an epoch has at least one update
         log_every=LOOK_EVERY,
         metrics={},
         callbacks={},

@@ -1,4 +1,4 @@
-"""``mlpframe new``: a component to begin with, and its test."""
+"""``mlpframe new``: write a component to start from, and its test."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..discovery import PACKAGE
 from ..registry import KINDS, UsageError, nearest, registries
 
 TEMPLATES = PACKAGE / "templates"
-"""A component of each kind, registered as ``template``, and its test."""
+"""The folder with a component of each kind, registered as ``template``, and its test."""
 PLUGIN_PATH = 'Path(__file__).parent / "template.py"'
-"""How a template's test says where the component is."""
+"""The expression in a template's test for the path of the component's file."""
 
 
 @click.command("new")
@@ -26,9 +26,9 @@ PLUGIN_PATH = 'Path(__file__).parent / "template.py"'
 )
 @click.option("--tests", type=Path, default=None, help="Where its test goes; otherwise beside it.")
 def new(kind: str, name: str, folder: Path, tests: Path | None) -> None:
-    """Write a plugin of a KIND, registered as NAME, and its test; both pass as they are.
+    """Write a plugin of a KIND, registered as NAME, and its test. The plugin passes the test unchanged.
 
-    The folder is named in MLPFRAME_PLUGINS to use it.
+    To use the plugin, name its folder in MLPFRAME_PLUGINS.
     """
     _check_names(kind, name)
     plugin, test = folder / f"{name}.py", (tests or folder) / f"test_{name}.py"
@@ -50,7 +50,7 @@ def new(kind: str, name: str, folder: Path, tests: Path | None) -> None:
 
 
 def _check_names(kind: str, name: str) -> None:
-    """Raise ``UsageError`` for a kind that does not exist, or a name that cannot be had."""
+    """Raise ``UsageError`` if the kind does not exist, or if the name is invalid or already taken."""
     if kind not in KINDS:
         raise UsageError(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
     if not name.isidentifier() or iskeyword(name) or not name.islower():

@@ -1,4 +1,4 @@
-"""``mlpframe ui``: MLflow's pages on the store."""
+"""``mlpframe ui``: show the store in MLflow's web pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..runs.signals import on_signal
 @click.option("--port", default=5000, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--uri", default=None, help="The store; otherwise MLFLOW_TRACKING_URI, else outputs/mlflow.db.")
 def ui(port: int, uri: str | None) -> int:
-    """Look at the runs in MLflow's pages, on this machine only, until Ctrl-C."""
+    """Show the runs in MLflow's web pages. Only this machine can open them. Ctrl-C ends the server."""
     store = store_uri(uri)
     OUTPUTS.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
@@ -27,7 +27,7 @@ def ui(port: int, uri: str | None) -> int:
     click.echo(f"{store}\nhttp://127.0.0.1:{port}  (Ctrl-C ends it)")
     servers: list[subprocess.Popen[bytes]] = []
 
-    def stop(_: int = signal.SIGTERM) -> None:  # MLflow's own processes do not pass signals on to each other
+    def stop(_: int = signal.SIGTERM) -> None:  # MLflow's processes do not forward signals to each other
         for server in servers:
             with suppress(ProcessLookupError):
                 if hasattr(os, "killpg"):

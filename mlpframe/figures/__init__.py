@@ -1,1 +1,1 @@
-"""The pictures of runs, sweeps and comparisons, drawn from histories and arrays alone."""
+"""Draw runs, sweeps and comparisons. The figures need only histories and arrays."""

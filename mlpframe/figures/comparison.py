@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def draw_comparison(comparison: Comparison, file: Path) -> None:
-    """A dot for each run, a diamond for each mean with its interval; paired runs of neighbors are joined."""
+    """Draw a dot for each run, and a diamond with an interval for each mean. Join paired runs by lines."""
     groups = comparison.groups
     with picture(file, (max(7.0, 1.5 * len(groups)), 4.3)) as figure:
         axes = figure.subplots()

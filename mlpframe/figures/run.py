@@ -1,4 +1,4 @@
-"""The figures of a run, from its history and its metrics that are arrays."""
+"""The figures of a run, drawn from its history and from the metrics whose values are arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UPDATES = "parameter updates"
 
 
 def draw_run(history: History, folder: Path) -> None:
-    """``loss.png``, ``accuracy.png`` and ``learning_rate.png``: whatever of them the history has."""
+    """Draw ``loss.png``, ``accuracy.png`` and ``learning_rate.png``, if the history has their metrics."""
     with picture(folder / "loss.png") as figure:
         axes = curves(figure, "Loss", UPDATES, "mean loss")
         steps, values = history.series("train/loss_window")
@@ -46,14 +46,14 @@ def draw_run(history: History, folder: Path) -> None:
 
 
 def draw_array(name: str, array: Array, classes: Sequence[str], columns: Sequence[str], folder: Path) -> None:
-    """``<name>.png``: a metric that is an array, as a matrix over the classes or as a table.
+    """Draw ``<name>.png``: the array of a metric, as a matrix over the classes or as a table.
 
     Args:
-        name: of the metric.
-        array: its value, of any shape.
+        name: the name of the metric.
+        array: the value of the metric, of any shape.
         classes: names of the classes.
-        columns: names of the array's columns where they are not the classes.
-        folder: where the picture goes.
+        columns: names of the array's columns, if the columns are not the classes.
+        folder: the folder for the picture.
     """
     file, title = folder / f"{name}.png", name.replace("_", " ")
     if array.shape == (len(classes), len(classes)) and not columns:
@@ -65,13 +65,13 @@ def draw_array(name: str, array: Array, classes: Sequence[str], columns: Sequenc
 def draw_arrays(
     arrays: Mapping[str, Array], classes: Sequence[str], columns: Mapping[str, Sequence[str]], folder: Path
 ) -> None:
-    """``draw_array`` for every metric in ``arrays``; ``columns`` by metric."""
+    """Call ``draw_array`` for every metric in ``arrays``. ``columns`` holds the column names by metric."""
     for name, array in arrays.items():
         draw_array(name, np.asarray(array), classes, columns[name], folder)
 
 
 def draw_matrix(matrix: Array, names: Sequence[str], title: str, file: Path) -> None:
-    """A square matrix over the classes with its counts, shaded by the share of its row."""
+    """Draw a square matrix over the classes. Each cell shows its count, shaded by its share of the row."""
     n = len(matrix)
     side = max(4.0, 0.55 * n + 1.5)
     with picture(file, (side + 0.5, side)) as figure:
@@ -89,7 +89,7 @@ def draw_matrix(matrix: Array, names: Sequence[str], title: str, file: Path) -> 
 
 
 def draw_table(array: Array, names: Sequence[str], columns: Sequence[str], title: str, file: Path) -> None:
-    """The numbers of any array as a table; rows and columns whose names do not fit it are numbered."""
+    """Draw an array as a table. Rows or columns are numbered if there is not one name for each."""
     cells = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
     rows, width = cells.shape
     with picture(file, (1.2 * width + 2.5, min(0.3 * rows + 1, 300))) as figure:

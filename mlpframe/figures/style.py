@@ -13,18 +13,18 @@ from matplotlib.figure import Figure
 
 DPI = 120
 WIDE = (7.0, 4.3)
-"""Inches of a figure with curves."""
+"""Width and height in inches of a figure with curves."""
 
 
 @contextmanager
 def picture(file: Path, size: tuple[float, float] = WIDE) -> Iterator[Figure]:
-    """A new figure that is saved as ``file`` when the block ends.
+    """Yield a new figure, and save the figure as ``file`` at the end of the ``with`` statement.
 
-    A picture must never end a run. So an error in the block, or while the file is written, is told in one
-    line on standard error, and there is no picture. Texts are shown as they are: ``$`` begins no formula.
+    A picture must never end a run. So an error while drawing or saving is reported in one line on standard
+    error, and there is no picture. Text is shown unchanged: ``$`` does not begin a formula.
 
     Args:
-        file: where the picture goes; its folder is made.
+        file: the file for the picture; its folder is created.
         size: width and height in inches.
     """
     try:

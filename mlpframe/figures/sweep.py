@@ -1,4 +1,4 @@
-"""The figures of a sweep, from the histories of its runs."""
+"""The figures of a sweep, drawn from the histories of its runs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .style import curves, picture
 
 
 def draw_sweep(groups: Mapping[str, Sequence[Path]], metrics: Sequence[str], folder: Path) -> None:
-    """One picture for each metric, with the curves of all runs.
+    """Draw one picture for each metric, with the curves of all runs.
 
     Args:
-        groups: the files of the runs' histories, by the label of the group that the runs belong to.
-        metrics: what to draw.
-        folder: where the pictures go.
+        groups: the files of the runs' histories, by the label of the runs' group.
+        metrics: the metrics to draw.
+        folder: the folder for the pictures.
     """
     histories = {label: [History.read_csv(file) for file in files] for label, files in groups.items()}
     for metric in metrics:
@@ -25,7 +25,7 @@ def draw_sweep(groups: Mapping[str, Sequence[Path]], metrics: Sequence[str], fol
 
 
 def draw_curves(groups: Mapping[str, Sequence[History]], metric: str, file: Path) -> None:
-    """One metric of all runs of a sweep: a thin line for each run, a thick one for each group's mean."""
+    """Draw one metric of a sweep's runs: a thin line for each run, a thick line for each group's mean."""
     with picture(file) as figure:
         axes = curves(figure, metric, "parameter updates", metric)
         for i, (label, histories) in enumerate(groups.items()):

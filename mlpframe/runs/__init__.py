@@ -1,1 +1,1 @@
-"""A run from its configuration to its folder."""
+"""A run, from composing its configuration to writing its results into its folder."""

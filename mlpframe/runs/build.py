@@ -1,4 +1,4 @@
-"""From a checked configuration to a trainer that is ready to run."""
+"""Build a trainer that is ready to run from a checked configuration."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from ..training.trainer import Settings, Tracker, Trainer
 from .request import Request
 
 FREE = ("resume", "epochs", "threads", "data_dir", "run_name", "tags", "tracking")
-"""What may differ between a run and its continuation."""
+"""The settings that may differ between a run and its continuation."""
 PROGRESS = "progress"
-"""The callback that shows how far a run is; without it, a command is silent but for errors."""
+"""The callback that shows how far a run is. Without this callback, a command prints only errors."""
 
 
 @contextmanager
 def blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
-    """Limit BLAS to a number of threads, or to this job's share of the processors; yields the number.
+    """Limit BLAS to ``threads`` threads, or to this job's share of the processors. Yields the number.
 
-    One processor is left to the tracking process: BLAS threads that wait for each other stop whenever one
-    of them has to share its processor.
+    One processor is left to the tracking process. BLAS threads wait for each other, so all of them stop
+    whenever one of them has to share its processor.
     """
     free = max(1, processors() - 1)
     number = max(1, free // jobs) if threads == "auto" else int(threads)
@@ -52,15 +52,16 @@ def build_trainer(
     schedule: Schedule | None = None,
     validate: bool = True,
 ) -> Trainer:
-    """Build the run. All that can be wrong with a request is found here, before anything is recorded.
+    """Build the run. Every mistake in a request is found here, before anything is recorded.
 
     Args:
-        root, request: what is wanted.
-        threads: BLAS threads, for the record.
-        tracker: where metrics go.
-        first: the first of several trainers that run together: it alone shows progress, and equal data are
-            kept once.
-        schedule: used instead of the configuration's.
+        root: the checked configuration of the run.
+        request: the experiment as it was requested.
+        threads: the number of BLAS threads, which is recorded with the run.
+        tracker: records the metrics.
+        first: the first of several trainers that run together; ``None`` for that first trainer. Only the
+            first trainer shows progress. A later trainer whose data are equal shares the first one's arrays.
+        schedule: replaces the configuration's schedule.
         validate: whether the validation part is evaluated after each epoch.
     """
     folder = request.folder
@@ -143,7 +144,7 @@ def _build_network(
         raise UsageError(
             f"the model has {network.widths[-1]} outputs, but dataset={data.name} needs {outputs}"
         )
-    network.plan(1, training=False)  # a loss whose options do not fit the number of outputs says so here
+    network.plan(1, training=False)  # raises if the loss's options do not fit the number of outputs
     return network
 
 

@@ -1,4 +1,4 @@
-"""From overrides to the configuration of one experiment; what Hydra refuses is said in words."""
+"""Compose one experiment's configuration from overrides, and explain Hydra's errors in words."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ CONF = beside_or_inside("conf")
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
-    """The configuration that the command line composes from these overrides; not yet checked, see read_root.
+    """Compose the configuration as the command line does. ``read_root`` checks it later.
 
     Raises:
-        UsageError: an override is wrong, or asks for more than one experiment.
+        UsageError: an override is wrong, or it asks for more than one experiment.
     """
     load_plugins()
     parsed = [Override.parse(text) for text in overrides]
@@ -46,15 +46,16 @@ def compose(overrides: Sequence[str]) -> DictConfig:
 
 
 def as_yaml(config: DictConfig) -> str:
-    """A composed configuration as text."""
+    """A composed configuration as YAML text."""
     return OmegaConf.to_yaml(config)
 
 
 def prepare_hydra(chosen: Mapping[str, str] | None = None) -> None:
-    """Let Hydra know the components it needs, and the presets of plugin folders and packages.
+    """Register with Hydra the components that it needs, and the presets of plugin folders and packages.
 
     Args:
-        chosen: the component of each group; ``None``: every component, as a sweep may need.
+        chosen: the component of each group; ``None``: register every component, because a sweep may need
+            any of them.
     """
     load_plugins()
     _add_presets()
@@ -77,7 +78,7 @@ def _add_presets() -> None:
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """Raise ``UsageError`` for what Hydra and OmegaConf refuse, in one to three lines."""
+    """Turn an error of Hydra or OmegaConf into a ``UsageError`` of one to three lines."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
@@ -85,7 +86,7 @@ def in_words() -> Iterator[None]:
 
 
 def usage_error(error: Exception) -> UsageError | None:
-    """What is wrong with the request in one to three lines; ``None`` if the error is not the request's."""
+    """The mistake in the request, in one to three lines; ``None`` if the request did not cause the error."""
     if isinstance(error, UsageError):
         return error
     if isinstance(error, MemoryError):

@@ -11,15 +11,15 @@ from .folder import RECORD, RunFolder
 
 
 def find_folder(resume: str, overrides: Sequence[str]) -> RunFolder | None:
-    """The folder that ``resume`` means.
+    """The folder of the run that ``resume`` names; ``None`` if ``auto`` finds no run.
 
     Args:
-        resume: a run's folder or checkpoint, an MLflow run id (or the beginning of one), or ``auto``: the
-            newest run of the same overrides that has not ended; ``None`` if there is none.
-        overrides: those of this command.
+        resume: a run's folder or checkpoint; an MLflow run id, or the beginning of one; or ``auto``, which
+            names the newest unfinished run with the same overrides.
+        overrides: the overrides of this command.
 
     Raises:
-        UsageError: there is no such run, or nothing to continue from.
+        UsageError: there is no such run, or the run left no checkpoint to continue from.
     """
     folders = [RunFolder(file.parent) for file in sorted(OUTPUTS.glob(f"runs/*/*/{RECORD}"))]
     folders += [RunFolder(file.parent) for file in sorted(OUTPUTS.glob(f"sweeps/*/*/*/{RECORD}"))]

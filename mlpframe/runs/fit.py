@@ -22,7 +22,7 @@ DATASET = "arrays"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A finished run: its model, the latest value of every metric, and the folder with all it has left."""
+    """A finished run: its model, the latest value of every metric, and the folder with its files."""
 
     predictor: Predictor
     metrics: dict[str, float]
@@ -32,19 +32,20 @@ class Fitted:
 def fit(x: Any, y: Any, *overrides: str, test: tuple[Any, Any] | None = None, weights: Any = None) -> Fitted:
     """Train a network on arrays, for example ``fit(x, y, "model.hidden=[64]", "epochs=50", "seed=1")``.
 
-    The run is recorded as one of the command line is; ``tracking=none`` leaves files in its folder only.
+    The run is recorded like a run from the command line. With ``tracking=none``, the run only writes files
+    into its folder.
 
     Args:
         x: inputs ``(rows, features)``, or images ``(rows, height, width)``; NaN is a missing value.
-        y: targets: classes ``(rows,)`` as whole numbers, truth values or texts; or floating values
-            ``(rows,)`` or ``(rows, outputs)``, which need a loss for them, such as ``loss=mse``.
-        overrides: settings as on the command line, with the options of the dataset ``arrays``.
-        test: inputs and targets of a test part, for ``final=true``.
-        weights: how much each row counts, ``(rows,)``, at least 0; ``None``: all the same.
+        y: targets. Classes ``(rows,)`` are integers, booleans or strings. Floating-point values
+            ``(rows,)`` or ``(rows, outputs)`` need a regression loss, such as ``loss=mse``.
+        overrides: settings as on the command line, including the options of the dataset ``arrays``.
+        test: inputs and targets of the test part, which ``final=true`` evaluates.
+        weights: the weight of each row in the loss, ``(rows,)``, at least 0; ``None``: equal weights.
 
     Raises:
         UsageError: arrays or settings are wrong; nothing was started.
-        RuntimeError: the run has diverged, failed or been interrupted; says what is in its folder.
+        RuntimeError: the run diverged, failed or was interrupted. The message says what its folder holds.
     """
     given = [f"dataset={DATASET}", *overrides]
     config = compose(given)

@@ -1,4 +1,4 @@
-"""A run's folder: what it holds, who is working in it, and how a run is found again."""
+"""A run's folder: its files, the lock of the process that works in it, and the run's record."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..api import UsageError
 from ..training.checkpoint import FORMAT, check_format
 
 STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
-"""How a run ended, in our words and in MLflow's."""
+"""Maps mlpframe's word for how a run ended to MLflow's word."""
 LOCK = "run.lock"
 RECORD = "run.json"
 """Status, overrides and results of a run, as the command line shows them."""
 
 
 class RunFolder:
-    """The folder of one run, locked while somebody works in it."""
+    """The folder of one run, locked while a process works in it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._lock = FileLock(self.path / LOCK, timeout=0)
 
     def acquire(self) -> None:
-        """Make the folder and lock it. The lock goes with the process, however that ends.
+        """Make the folder and lock it. The lock is released when the process ends, even if it crashes.
 
         Raises:
-            UsageError: the folder cannot be written, or a run is going on in it.
+            UsageError: the folder cannot be written, or another process is running in it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -46,16 +46,16 @@ class RunFolder:
         self._lock.release()
 
     def remove_if_unused(self, new: Sequence[Path]) -> None:
-        """Take away the folders ``new``, innermost first, if nothing was started in this one."""
+        """Delete the folders ``new``, innermost first, if no run was started in this folder."""
         if any(file.name != LOCK for file in self.path.glob("*")):
             return
         (self.path / LOCK).unlink(missing_ok=True)
-        with suppress(OSError):  # not empty
+        with suppress(OSError):  # a folder that is not empty stays
             for path in new:
                 path.rmdir()
 
     def busy(self) -> bool:
-        """Whether a run is going on in it."""
+        """Whether a process is running in this folder."""
         try:
             with FileLock(self.path / LOCK, timeout=0):
                 return False
@@ -63,7 +63,7 @@ class RunFolder:
             return True
 
     def write(self, **values: Any) -> None:
-        """Set values of the run's record; the file is replaced as a whole."""
+        """Set values of the run's record. The file is replaced as a whole."""
         record = {"format": FORMAT, **self.read(), **values}
         part = self.path / f".{RECORD}.{os.getpid()}"
         part.write_text(json.dumps(record, indent=1))
@@ -73,7 +73,7 @@ class RunFolder:
         """The run's record; empty if there is none.
 
         Raises:
-            UsageError: a newer mlpframe has written the record.
+            UsageError: a newer version of mlpframe wrote the record.
         """
         file = self.path / RECORD
         record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}

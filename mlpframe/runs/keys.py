@@ -1,7 +1,7 @@
-"""What can be said of a command line before Hydra composes anything: its components, and its keys.
+"""Check the components and keys of a command line before Hydra composes anything.
 
-Most mistakes are found here: in a tenth of the time that composing takes, and with a message that names the
-nearest key. What passes is composed by Hydra, which is the last to decide.
+These checks find most mistakes. They take a tenth of the time that composing takes, and their messages name
+the nearest key. Hydra then composes the overrides that pass, and may still refuse them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ NAME = re.compile(r"[A-Za-z_][\w/-]*")
 CHOSEN = (*GROUPS, "tracking", "experiment")
 """The groups that ``group=name`` chooses from."""
 OWN = ("replicas",)
-"""Keys that the command line has and the configuration has not."""
+"""Keys of the command line that are not keys of the configuration."""
 
 
 def choices(group: str) -> list[str]:
-    """The names that can be chosen in a group: components and presets."""
+    """The names that can be chosen in a group: its components and its presets."""
     names = set(registries[group].names()) if group in GROUPS else set()
     if group == "tracking":
         names |= set(TRACKING)
@@ -39,28 +39,28 @@ def choices(group: str) -> list[str]:
 
 
 def components(overrides: Sequence[Override]) -> dict[str, str]:
-    """For each group the component that these overrides choose, presets and defaults followed."""
+    """The component that these overrides choose in each group, directly, by a preset or by default."""
     given = {o.key: o.value for o in overrides if o.key in CHOSEN and o.value}
     chosen: dict[str, str] = {}
     for group, name in _defaults(beside_or_inside("conf") / "config.yaml", ""):
         chosen |= _followed(group, name)
     for group in ("experiment", *GROUPS, "tracking"):
         chosen |= _followed(group, given.get(group) or "")
-    for group, name in given.items():  # beats what a preset of another group chooses
+    for group, name in given.items():  # takes precedence over a preset of another group
         followed = _followed(group, name or "")
         chosen |= {group: followed[group]} if group in followed else {}
     return chosen
 
 
 def check(overrides: Sequence[Override], *, sweep: bool = False) -> None:
-    """Refuse what cannot be right.
+    """Refuse overrides that are certainly wrong.
 
     Args:
-        overrides: of a command line.
-        sweep: whether values may be lists of choices.
+        overrides: the overrides of a command line.
+        sweep: whether a value may list several choices.
 
     Raises:
-        UsageError: an unknown name or key, or a value that is no name where a name is expected.
+        UsageError: a name or key is unknown, or a value is not a name although a name is expected.
     """
     for override in overrides:
         if override.value is None and override.prefix != "~":
@@ -77,7 +77,7 @@ def check(overrides: Sequence[Override], *, sweep: bool = False) -> None:
 
 
 def _names(value: str) -> list[str]:
-    """The names that a sweep lists; none where Hydra's functions make them."""
+    """The names that a sweep lists. The list is empty if the value calls one of Hydra's functions."""
     return [] if set(value) & set("()*") else [name.strip() for name in value.split(",")]
 
 
@@ -90,7 +90,7 @@ def _refuse_choices(override: Override) -> None:
     try:
         parsed = OverridesParser.create().parse_override(str(override))
     except OverrideParseException:
-        return  # Hydra says so
+        return  # Hydra reports the mistake
     if parsed.is_sweep_override():
         raise UsageError(f"{override}: expected one experiment, not several; a sweep is -m {override}")
 
@@ -104,7 +104,7 @@ def _check_name(group: str, name: str) -> None:
     if name in known:
         return
     if group in GROUPS and any(broken.name == name for broken in registries.broken):
-        registries[group][name]  # raises the reason
+        registries[group][name]  # raises the reason why the component cannot be loaded
     raise UsageError(f"{group}={name}: there is no {group} {name!r}; {nearest(name, known)}")
 
 
@@ -126,7 +126,7 @@ def _check_key(override: Override, chosen: Mapping[str, str]) -> None:
 
 
 def _nearest_key(key: str, chosen: Mapping[str, str]) -> str:
-    """The end of a message: the keys with the same last part, else those that look like it."""
+    """The end of an error message: the keys with the same last part, otherwise the most similar keys."""
     keys = [field.name for field in fields(Root)]
     keys += [f"{group}.{option}" for group, name in chosen.items() for option in _options(group, name)]
     leaf = key.rpartition(".")[2]
@@ -149,7 +149,7 @@ def _conf_folders() -> list[Path]:
 
 
 def _followed(group: str, name: str) -> dict[str, str]:
-    """The components that a choice leads to, by group."""
+    """The components that choosing ``name`` in ``group`` selects, by group."""
     if name in (_names_of(group) if group in (*GROUPS, "tracking") else ()):
         return {group: name}
     for folder in _conf_folders():

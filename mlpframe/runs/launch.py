@@ -1,4 +1,4 @@
-"""The command without a name: one experiment, a sweep, or what a flag asks to be shown."""
+"""The command without a name: run one experiment or a sweep, or show the information a flag asks for."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .request import take_replicas
 
 
 def launch(arguments: Sequence[str]) -> int:
-    """Carry out a command line of flags and overrides; returns the exit status.
+    """Carry out a command line of flags and overrides. Returns the exit status.
 
     Raises:
-        UsageError: the request is wrong; nothing was started, and nothing is left behind.
+        UsageError: the request is wrong; nothing was started, and no files are left behind.
     """
     replicas, line = take_replicas(CommandLine.parse(arguments))
-    completes = any(flag in COMPLETION for flag in line.flags)  # half a command line is no mistake then
+    completes = any(flag in COMPLETION for flag in line.flags)  # sends incomplete command lines
     if not completes:
         check(line.overrides, sweep=line.is_sweep)
         line = _continued(line)
@@ -31,7 +31,7 @@ def launch(arguments: Sequence[str]) -> int:
 
 
 def _continued(line: CommandLine) -> CommandLine:
-    """The command line with the overrides and the folder of the run that ``resume`` means."""
+    """The command line with the overrides and the folder of the run that ``resume`` names."""
     resume = line.last("resume")
     if resume in (None, "", "null"):
         return line

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..registry import UsageError, nearest
 
 MULTIRUN = ("-m", "--multirun")
-"""How a sweep is asked for."""
+"""The flags that request a sweep."""
 FLAGS = (
     "--help",
     "--hydra-help",
@@ -26,11 +26,11 @@ FLAGS = (
     "--experimental-rerun",
     "--info",
 )
-"""Hydra's flags. A test compares them with what ``--hydra-help`` lists."""
+"""Hydra's flags. A test compares them with the flags that ``--hydra-help`` lists."""
 OPEN_DICTS = ("transforms", "metrics", "callbacks", "tags")
-"""Root keys whose entries are added by naming them."""
+"""Root keys that are dictionaries. An override ``metrics.name=…`` adds an entry without Hydra's ``+``."""
 PARENT = "tracking.parent"
-"""The key by which a sweep tells its jobs the MLflow run that they are children of."""
+"""The key that gives a sweep's jobs the id of their parent run in MLflow."""
 
 
 COMPLETION = ("--shell-completion", "-sc")
@@ -46,7 +46,7 @@ VALUED = (
     "-cd",
     *COMPLETION,
 )
-"""Flags that the next word belongs to."""
+"""Flags that take the next word as their value."""
 PREFIX = re.compile(r"\+\+|\+|~|")
 
 
@@ -55,9 +55,9 @@ class Override:
     """One override of a command line, for instance ``optimizer.beta1=0.8``.
 
     Args:
-        prefix: ``""``, ``"+"``, ``"++"`` or ``"~"``, as Hydra has them.
+        prefix: ``""``, ``"+"``, ``"++"`` or ``"~"``, with Hydra's meaning.
         key: a key of the configuration, or a group.
-        value: the text behind ``=``; ``None`` where there is no ``=``.
+        value: the text after ``=``; ``None`` if there is no ``=``.
     """
 
     prefix: str
@@ -67,7 +67,7 @@ class Override:
     @classmethod
     def parse(cls, text: str) -> Override:
         prefix = PREFIX.match(text)
-        assert prefix is not None  # it matches the empty text
+        assert prefix is not None  # the pattern also matches the empty string
         key, equals, value = text[prefix.end() :].partition("=")
         return cls(prefix[0], key, value if equals else None)
 
@@ -80,23 +80,23 @@ class Override:
         return self.key.partition(".")[0]
 
     def for_hydra(self) -> str:
-        """What Hydra is given: naming an entry of an open dictionary adds the entry."""
+        """The override as Hydra needs it. An entry of an open dictionary gets the prefix ``++``."""
         return f"++{self.key}={self.value}" if self.root in OPEN_DICTS and not self.prefix else str(self)
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line that trains: Hydra's flags and the overrides, each in their order."""
+    """A command line that trains: Hydra's flags and the overrides, each in the order given."""
 
     flags: list[str] = field(default_factory=list)
     overrides: list[Override] = field(default_factory=list)
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> CommandLine:
-        """Divide the words of a command line.
+        """Divide the words of a command line into flags and overrides.
 
         Raises:
-            UsageError: a flag that does not exist.
+            UsageError: a flag does not exist.
         """
         flags: list[str] = []
         overrides: list[Override] = []
@@ -122,7 +122,7 @@ class CommandLine:
         return any(flag not in MULTIRUN for flag in self.flags)
 
     def last(self, key: str) -> str | None:
-        """The value that counts for a key; ``None``: the key is not given."""
+        """The last value given for a key, which is the one that counts; ``None`` if the key is not given."""
         return next((o.value for o in reversed(self.overrides) if o.key == key), None)
 
     def without(self, *keys: str) -> list[Override]:
@@ -130,12 +130,12 @@ class CommandLine:
         return [override for override in self.overrides if override.key not in keys]
 
     def for_hydra(self) -> list[str]:
-        """The words for Hydra, which wants ``--multirun`` first."""
+        """The words for Hydra, which expects ``--multirun`` first."""
         return [*self.flags, *(override.for_hydra() for override in self.overrides)]
 
 
 def own_overrides(overrides: Iterable[str]) -> list[str]:
-    """The overrides that say what is run, as a person gives them: equal for a run and its continuation."""
+    """The overrides that define the experiment, as a person gives them. A continuation has the same ones."""
     parsed = [Override.parse(text) for text in overrides]
     own = [override for override in parsed if override.key not in (PARENT, "resume")]
     return [str(o).removeprefix("++") for o in own]

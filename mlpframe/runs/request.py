@@ -1,4 +1,4 @@
-"""What is asked for: one experiment, and with ``replicas=R`` which runs are trained together."""
+"""A request to run an experiment. With ``replicas=R``, runs are grouped to be trained together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEY = "replicas"
 OWN = ("seed", "lr", "run_name", "tags")
-"""What may differ between runs that are trained together."""
+"""The settings that may differ between runs that are trained together."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Request:
     """One experiment to run.
 
     Args:
-        config: composed, not yet checked.
-        overrides: what a person has set, for the record.
-        folder: where the run leaves its files.
-        dataset: of the configuration, if somebody has made it already.
+        config: the composed configuration, not yet checked.
+        overrides: the settings that a person gave; they are recorded with the run.
+        folder: the folder that the run writes its files into.
+        dataset: the configuration's dataset, if it has been created already.
     """
 
     config: DictConfig
@@ -38,13 +38,13 @@ class Request:
 
 
 def take_replicas(line: CommandLine) -> tuple[int, CommandLine]:
-    """How many runs are trained together, and the command line as a sweep over seeds.
+    """The number of runs to train together, and the command line rewritten as a sweep over seeds.
 
-    ``replicas=R`` is a sweep over R seeds from the seed that is given, or from 0. Where the command sweeps
-    over seeds itself, R of its runs at a time are trained together.
+    ``replicas=R`` sweeps over R consecutive seeds. The first is the given seed, or 0. If the command
+    already sweeps over seeds, its runs are trained together in groups of R.
 
     Raises:
-        UsageError: ``replicas`` is not a number, or the runs are to be in processes of their own.
+        UsageError: ``replicas`` is not a number, or it is combined with a launcher or with ``resume``.
     """
     value = line.last(KEY)
     others = line.without(KEY)
@@ -66,7 +66,7 @@ def take_replicas(line: CommandLine) -> tuple[int, CommandLine]:
 
 
 def in_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:
-    """The requests that differ in seed and rate alone, up to ``most`` at a time."""
+    """Group the requests that differ only in the settings of ``OWN``, at most ``most`` to a group."""
     from omegaconf import OmegaConf
 
     alike: dict[str, list[Request]] = {}

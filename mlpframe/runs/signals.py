@@ -13,13 +13,13 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def on_signal(stop: Callable[[int], None], *, once: bool = False) -> Iterator[None]:
-    """While the block runs, call ``stop`` with the number of each Ctrl-C (SIGINT) and SIGTERM.
+    """Inside the ``with`` statement, call ``stop`` with the number of each SIGINT (Ctrl-C) and SIGTERM.
 
-    Python lets only the main thread handle signals; in another thread this does nothing.
+    Python lets only the main thread handle signals. In any other thread, this function does nothing.
 
     Args:
-        stop: called in the main thread, between two instructions of whatever runs there.
-        once: a second signal of the same number ends the process at once.
+        stop: called in the main thread, between two instructions of the code that runs there.
+        once: a second signal of the same number ends the process immediately, without calling ``stop``.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

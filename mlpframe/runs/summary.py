@@ -1,4 +1,4 @@
-"""What the runs of a sweep came to: read from their folders, grouped by seed, as a table."""
+"""The results of a sweep's runs, read from their folders, grouped over seeds and shown as a table."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .folder import RunFolder
 from .overrides import Override
 
 METRICS = ("train/loss", "val/loss", "val/accuracy", "val/r2", "test/loss", "test/accuracy", "test/r2")
-"""The columns of the table, where a run has them."""
+"""The metrics that get a column in the table if any run has them."""
 
 
 @dataclass
 class Job:
-    """One run of a sweep, as its folder tells."""
+    """One run of a sweep, as read from its folder."""
 
     number: int
     folder: Path
@@ -36,7 +36,7 @@ class Job:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """What the folders of a sweep's jobs say, by number."""
+    """Read the folders of a sweep's jobs, in the order of the job numbers."""
     jobs = []
     for number in sorted(int(path.name) for path in sweep.glob("*") if path.name.isdigit()):
         folder = RunFolder(sweep / str(number))
@@ -47,7 +47,7 @@ def read_jobs(sweep: Path) -> list[Job]:
                 number,
                 folder.path,
                 record.get("overrides", []),
-                "died" if status == "running" else status,  # it had no time to say how it ended
+                "died" if status == "running" else status,  # the process ended before it wrote a status
                 record.get("metrics", {}),
                 record.get("error"),
             )
@@ -56,7 +56,7 @@ def read_jobs(sweep: Path) -> list[Job]:
 
 
 def group_by_seed(jobs: Sequence[Job]) -> dict[str, list[Job]]:
-    """Runs that differ in the seed alone, by the overrides that tell the groups apart."""
+    """Group the runs that differ only in the seed. The keys are the overrides that differ between groups."""
     constant = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
     groups: dict[str, list[Job]] = {}
     for job in jobs:

@@ -40,7 +40,7 @@ class Sweep:
 
     Args:
         folder: holds a folder for each job.
-        tracker: of the MLflow run that is the jobs' parent; ``None`` with ``tracking=none``.
+        tracker: records the MLflow run that is the jobs' parent; ``None`` with ``tracking=none``.
     """
 
     def __init__(self, folder: Path, tracker: MLflowTracker | None) -> None:
@@ -48,7 +48,7 @@ class Sweep:
 
     @classmethod
     def start(cls, config: DictConfig) -> Sweep:
-        """Begin the sweep that Hydra is about to launch, and its MLflow run."""
+        """Start the sweep that Hydra is about to launch, and its MLflow run."""
         folder, tracking = Path(config.hydra.sweep.dir).resolve(), config.tracking
         if tracking.name != "mlflow":
             return cls(folder, None)
@@ -60,7 +60,7 @@ class Sweep:
         return cls(folder, tracker)
 
     def discard_if_unused(self) -> bool:
-        """Delete the sweep if none of its jobs was started; returns whether it was deleted."""
+        """Delete the sweep if none of its jobs was started. Returns whether the sweep was deleted."""
         if read_jobs(self.folder):
             return False
         if self.tracker is not None:
@@ -69,7 +69,7 @@ class Sweep:
         return True
 
     def end(self, *, interrupted: bool = False) -> int:
-        """Print the table, name what failed, end the MLflow run; returns the exit status."""
+        """Print the table, name the jobs that failed, and end the MLflow run. Returns the exit status."""
         say = new_console(soft_wrap=True).print
         jobs = read_jobs(self.folder)
         finished = [job for job in jobs if job.status == "finished"]
@@ -89,7 +89,7 @@ class Sweep:
         code = 1 if failed else 0
         if self.tracker is None:
             return code
-        from ..figures.sweep import draw_sweep  # matplotlib, which a single run does not need here
+        from ..figures.sweep import draw_sweep  # imports matplotlib, which only a sweep needs here
 
         write_summary(self.folder / "sweep" / "summary.csv", rows, columns)
         curves = {label: [job.history for job in members] for label, members in groups.items()}
@@ -120,15 +120,15 @@ class SweepSession:
         self._refused: UsageError | None = None
 
     def run(self, words: Sequence[str]) -> int:
-        """Run what a command line asks for; returns the exit status.
+        """Run the experiment or sweep that a command line asks for. Returns the exit status.
 
         Args:
-            words: flags and overrides, as Hydra takes them.
+            words: flags and overrides in the form that Hydra accepts.
 
         Raises:
             UsageError: the request is wrong; nothing was started, and no folder is left.
         """
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise errors instead of printing them
         sys.argv = [sys.argv[0], *words]
         command = hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(run_job)
         try:
@@ -152,7 +152,7 @@ class SweepSession:
         return 0
 
     def job(self, config: DictConfig) -> float | None:
-        """Run the experiment of one configuration; returns the validation loss for a sweeper."""
+        """Run the experiment of one configuration. Returns the validation loss, for a sweeper to minimize."""
         settings = HydraConfig.get()
         mode = settings.mode or RunMode.RUN
         folder = RunFolder(Path(settings.runtime.output_dir))
@@ -167,12 +167,12 @@ class SweepSession:
             raise
         except UsageError as error:
             folder.remove_if_unused(self.new_folders)
-            self._refused = error  # raised through Hydra, more than the reason would be printed
+            self._refused = error  # raised after Hydra has returned: Hydra would print more
             return None
         return self._outcomes[-1].metrics.get("val/loss")
 
     def _attempt(self, requests: Sequence[Request], jobs: int, mode: RunMode) -> None:
-        """Train. What is wrong with a job of a sweep becomes its outcome, and the other jobs go on."""
+        """Train. An error in a job of a sweep becomes that job's outcome, and the other jobs continue."""
         try:
             outcomes = train(requests, jobs)
         except Exception as error:
@@ -185,11 +185,11 @@ class SweepSession:
         self._outcomes.extend(outcomes)
         if mode == RunMode.MULTIRUN:
             for outcome in outcomes:
-                if outcome.status == "interrupted":  # it is the sweep that was asked to stop
+                if outcome.status == "interrupted":  # the signal asks the whole sweep to stop
                     raise SystemExit(outcome.exit_code)
 
     def _clean_up(self, *, interrupted: bool = False) -> None:
-        for request in self._waiting:  # those that were not begun
+        for request in self._waiting:  # requests that have not started
             request.folder.remove_if_unused([request.folder.path])
         if self.sweep is not None and not self.sweep.discard_if_unused() and interrupted:
             self.sweep.end(interrupted=True)
@@ -199,7 +199,7 @@ _session: ContextVar[SweepSession] = ContextVar("session")
 
 
 def session() -> SweepSession:
-    """The session of this process; in a process that a launcher has started, a new one."""
+    """The session of this process. A process that a launcher started gets a new session."""
     if _session.get(None) is None:
         _session.set(SweepSession())
     return _session.get()
@@ -207,7 +207,7 @@ def session() -> SweepSession:
 
 @contextmanager
 def new_session(replicas: int) -> Iterator[SweepSession]:
-    """A session that is the session of this process while the block runs."""
+    """Make a new session the session of this process inside the ``with`` statement."""
     token = _session.set(SweepSession(replicas))
     try:
         yield _session.get()
@@ -216,13 +216,13 @@ def new_session(replicas: int) -> Iterator[SweepSession]:
 
 
 def run_job(config: DictConfig) -> float | None:
-    """What Hydra calls for each job, also in processes that a launcher has started."""
+    """Run one job. Hydra calls this function for each job, also in processes that a launcher started."""
     load_plugins()
     return session().job(config)
 
 
 class HydraCallback(Callback):
-    """Tells the session which folders Hydra makes, and a sweep's jobs the MLflow run they are children of."""
+    """Tells the session which folders Hydra makes, and tells a sweep's jobs their parent run in MLflow."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.run.dir).absolute()
@@ -236,6 +236,6 @@ class HydraCallback(Callback):
 
 
 def _jobs_at_once(settings: Any) -> int:
-    """How many jobs Hydra's launcher runs side by side on this machine."""
+    """How many jobs Hydra's launcher runs at the same time on this machine."""
     number = int(settings.launcher.get("n_jobs") or 1)
     return number if number > 0 else processors()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from rich.console import Console
 
 WIDTH = 200
-"""Columns where the output is no terminal: nothing is folded or cut for a file or a pipe."""
+"""Width in columns of output to a file or a pipe. It is large, so that no line is wrapped or cut."""
 
 
 def new_console(*, quiet: bool = False, soft_wrap: bool = False) -> Console:
-    """A console that shows texts as they are: brackets and colons of names are no markup.
+    """A console that prints text unchanged. Brackets and colons in names are not read as markup.
 
     Args:
         quiet: print nothing.
-        soft_wrap: leave the breaking of long lines to the terminal.
+        soft_wrap: let the terminal wrap long lines.
     """
     made = Console(highlight=False, markup=False, emoji=False, quiet=quiet, soft_wrap=soft_wrap)
     if not made.is_terminal:

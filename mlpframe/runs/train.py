@@ -1,4 +1,4 @@
-"""The command without a name: from a request to a finished run."""
+"""Train the runs that were requested, and record them from start to end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .signals import on_signal
 from .terminal import new_console
 
 UNRECORDED = ("tracking", "tags", "resume", "run_name")
-"""What says how a run is recorded, not what is run."""
+"""Settings that only say how a run is recorded. They are not parameters of the run in MLflow."""
 
 
 @dataclass
@@ -45,15 +45,15 @@ class Outcome:
 
 
 def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
-    """Run one experiment, or several that differ in seed and rate alone, together.
+    """Run one experiment, or train several together that differ only in seed and learning rate.
 
     Args:
-        requests: what to run.
-        jobs: how many processes like this one run side by side; with ``threads=auto`` they divide the
-            processors.
+        requests: the experiments to run.
+        jobs: how many processes like this one run at the same time. With ``threads=auto`` they share the
+            processors equally.
 
     Raises:
-        UsageError: a request was wrong; nothing was started and nothing was recorded.
+        UsageError: a request is wrong; nothing was started and nothing was recorded.
     """
     roots = [read_root(request.config) for request in requests]
     with ExitStack() as stack:
@@ -94,7 +94,7 @@ def _tracker(root: Root, request: Request) -> RunTracker:
 
 
 class _Run:
-    """A run that is prepared, from its first record to its last."""
+    """A run whose trainer is built: records its start, its end and its results."""
 
     def __init__(self, root: Root, request: Request, trainer: Trainer, tracker: RunTracker) -> None:
         self.root, self.trainer, self._tracker = root, trainer, tracker
@@ -103,14 +103,14 @@ class _Run:
         self._began = 0.0
 
     def _say(self, line: str) -> None:
-        """Print a line; a closed terminal or pipe ends no run."""
+        """Print a line. If the terminal or pipe has been closed, the run continues in silence."""
         try:
             self._console.print(line)
         except OSError:
             self._console.quiet = True
 
     def start(self, threads: int, together: int) -> None:
-        """Record what is run; with several together, the first says so for all."""
+        """Record the start of the run. Of several trained together, only the first prints a headline."""
         configuration = plain(self.root)
         path = self._folder.path
         self._folder.write(status="running", overrides=self._overrides, seed=self.root.seed)
@@ -130,7 +130,7 @@ class _Run:
                 run_id=self._folder.mlflow_run(),
             )
         )
-        for step, name, value in self.trainer.history.rows():  # of a continued run: the store may lack some
+        for step, name, value in self.trainer.history.rows():  # a store may lack values of a continued run
             self._tracker.log_metrics(step, {name: value})
         if together == 1 or PROGRESS in self.trainer.callbacks:
             self._say(_headline(self.trainer, threads, together))
@@ -155,11 +155,11 @@ class _Run:
         return tags
 
     def end(self, error: BaseException | None, now: float) -> Outcome:
-        """Write the results into the folder, hand them to the tracker, and say what was reached.
+        """Write the results into the folder, send them to the tracker, and print the metrics reached.
 
         Args:
-            error: what ended the run before its time.
-            now: when that was, or when it came to its end.
+            error: the error that ended the run early; ``None`` if the run trained to its end.
+            now: when training ended, in seconds of ``time.perf_counter``.
         """
         arrays: dict[str, Array] = {}
         if error is None:
@@ -207,7 +207,7 @@ class _Run:
         return trainer.arrays_at_end(part) if part else {}
 
     def _draw(self, arrays: Mapping[str, Array]) -> None:
-        """The figures of the run, drawn while the tracking process may still be importing MLflow."""
+        """Draw the figures of the run. Meanwhile the tracking process may still be importing MLflow."""
         from ..figures.run import draw_arrays, draw_run  # matplotlib takes as long to import as a short run
 
         trainer, folder = self.trainer, self._folder.path / "figures"
@@ -216,7 +216,7 @@ class _Run:
         draw_arrays(arrays, trainer.data.splits.class_names, columns, folder)
 
     def _record(self, outcome: Outcome, model: ModelInterface | None) -> None:
-        """Hand the results to the tracker; what it cannot record is said in the outcome."""
+        """Send the results to the tracker. If it cannot record them, the outcome says so."""
         files = ["config", "history", "figures", "checkpoints"]
         tags = {"mlpframe.status": outcome.status}
         try:

@@ -1,1 +1,1 @@
-"""A component of each kind and its test, to begin with: what ``mlpframe new`` writes under another name."""
+"""A component of each kind, and its test. ``mlpframe new`` copies them under another name."""

@@ -11,10 +11,10 @@ from mlpframe.api import Callback, Run, check_range, register
 class Template(Callback):
     """Stops the run when the training loss has fallen far enough.
 
-    Looks at the mean training loss after every epoch.
+    The callback reads the mean training loss after every epoch.
 
     Options:
-        below: the run ends once the loss is less than this, at least 0.
+        below: the run stops once the loss is less than this, at least 0.
     """
 
     def __init__(self, *, below: float = 0.0) -> None:

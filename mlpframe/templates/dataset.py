@@ -9,13 +9,14 @@ from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, check
 
 @register("template")
 class Template(Dataset):
-    """Points of the plane around two centres, one for each class.
+    """Points in the plane around two centers, one center for each class.
 
-    x ~ N(c, spread² I) with c = (−1, 0) for class 0 and (1, 0) for class 1; as many rows of each.
+    x ~ N(c, spread² I) with c = (−1, 0) for class 0 and (1, 0) for class 1.
+    Both classes have the same number of rows.
 
     Options:
         rows: number of rows, at least 10.
-        spread: standard deviation around a centre, more than 0.
+        spread: standard deviation around a center, more than 0.
     """
 
     shared = Preparation(validation=0.2, test=0.2, split="stratified")

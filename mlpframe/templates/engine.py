@@ -18,12 +18,12 @@ from mlpframe.api import (
 
 @register("template")
 class Template(Engine):
-    """Batch by batch, for one network at a time.
+    """Trains one network at a time, batch by batch.
 
-    Fills the plan of the batch, takes a step of it, and has the optimizer update the weights.
+    For each batch, the engine fills the plan, runs a step, and lets the optimizer update the weights.
     """
 
-    priority = 50  # engine=auto asks the engine of the highest priority first
+    priority = 50  # engine=auto asks the engine with the highest priority first
 
     def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         if network.w.ndim > 1:
@@ -33,7 +33,7 @@ class Template(Engine):
         return None
 
     def suits(self, network: EngineNetwork, batch_size: int) -> bool:
-        return False  # True where it is the fastest: engine=auto takes it there
+        return False  # True where this engine is fastest: engine=auto chooses it there
 
     def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
         self._network, self._updater = network, updater

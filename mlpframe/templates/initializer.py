@@ -16,7 +16,7 @@ class Template(Initializer):
     w ~ N(0, gain² / fan_in)
 
     Options:
-        gain: what the scale is multiplied by, more than 0.
+        gain: factor of the standard deviation, more than 0.
     """
 
     def __init__(self, *, gain: float = 1.0) -> None:

@@ -11,14 +11,14 @@ from mlpframe.api import Array, Backward, Context, Layer, check_range, register
 
 @register("template")
 class Template(Layer):
-    """Rectified linear unit with a slope for negative inputs, element by element.
+    """Rectified linear unit with a small slope for negative inputs, applied to each element.
 
     y = x where x > 0, else slope · x;  ∂l/∂x = ∂l/∂y where x > 0, else slope · ∂l/∂y
 
     x and y are (batch, features).
 
     Options:
-        slope: of the negative half, at least 0 and below 1.
+        slope: slope for negative inputs, at least 0 and below 1.
     """
 
     def __init__(self, *, slope: float = 0.01) -> None:

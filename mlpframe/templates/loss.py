@@ -7,14 +7,14 @@ from mlpframe.api import Array, Loss, check_range, register
 
 @register("template")
 class Template(Loss):
-    """Squared error of values, with a weight, halved and summed over the outputs.
+    """Half the squared error, summed over the outputs and multiplied by ``scale``.
 
     l = scale · ½ Σ_j (o_j − t_j)²,  ∂l/∂o_j = scale · (o_j − t_j)
 
-    o and the target t are (batch, outputs); the mean is over the batch.
+    The output o and the target t are (batch, outputs). The loss of a batch is the mean over its rows.
 
     Options:
-        scale: what the loss is multiplied by, more than 0.
+        scale: factor of the loss, more than 0.
     """
 
     tasks = ("regression",)

@@ -9,7 +9,7 @@ from mlpframe.api import Array, Metric, register
 
 @register("template")
 class Template(Metric):
-    """The mean absolute error, over rows and outputs.
+    """The mean absolute error over all rows and outputs.
 
     MAE = mean of |prediction − target|
 

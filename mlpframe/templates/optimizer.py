@@ -11,10 +11,10 @@ class Template(Optimizer):
 
     m ← β m + (1 − β) g,  w ← w − η m
 
-    m is 0 at first and not corrected for that.
+    m starts at 0, without bias correction.
 
     Options:
-        beta: β, what is kept of the mean at each update, at least 0 and below 1.
+        beta: β, the fraction of the mean that each update keeps, at least 0 and below 1.
     """
 
     default_lr = 0.1

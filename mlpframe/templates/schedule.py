@@ -7,7 +7,7 @@ from mlpframe.api import Schedule, check_range, register
 
 @register("template")
 class Template(Schedule):
-    """The rate falls in a straight line over the whole run.
+    """The learning rate falls linearly over the whole run.
 
     factor = 1 − (1 − final) · step / total_steps
 

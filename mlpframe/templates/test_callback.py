@@ -18,7 +18,7 @@ def test_it_is_what_every_callback_is(case: Case) -> None:
 
 
 class Told:
-    """What the callback sees of a run, and does to it."""
+    """A stand-in for the run: it shows the callback a loss and records the call of ``stop``."""
 
     def __init__(self) -> None:
         self.latest = {"train/loss": 1.0}

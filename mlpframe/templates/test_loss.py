@@ -21,5 +21,5 @@ def test_it_is_what_every_loss_is(case: Case) -> None:
 def test_loss_and_derivative_by_hand() -> None:
     output, target = np.array([[1.0, 2.0], [0.0, 0.0]]), np.array([[0.0, 4.0], [0.0, 0.0]])
     loss = BoundLoss(registries["loss"].create("template", scale=2.0), output, target)
-    assert loss.run() == 2.5  # the first row has 1 + 4, the second 0
+    assert loss.run() == 2.5  # the mean of 2 · ½ (1 + 4) and 0
     np.testing.assert_array_equal(loss.d_output, [[1.0, -2.0], [0.0, 0.0]])

@@ -13,7 +13,7 @@ class Template(Transform):
 
     x ← x + std · ε with ε ~ N(0, 1), drawn anew for every number
 
-    x is (n, height, width), targets stay as they are.
+    x is (n, height, width). Targets do not change.
 
     Options:
         std: standard deviation of the noise, at least 0.

@@ -1,6 +1,6 @@
-"""The conformance kit: what holds for every component of a kind, whoever wrote it.
+"""The conformance kit: checks of the facts that hold for every component of a kind.
 
-In a test of your own::
+Use the kit in a test of your own::
 
     import pytest
     from mlpframe.testing import plugin_cases
@@ -9,9 +9,11 @@ In a test of your own::
     def test_conforms(case):
         case()
 
-or ``python -m mlpframe check my_plugins/swish.py``, or ``pytest --mlpframe-plugin my_plugins/swish.py``.
-A component that has options without defaults says what to try in a class attribute, for instance
-``examples = ({"columns": [0, 1]},)``; examples of other components are tried beside their defaults.
+or run ``python -m mlpframe check my_plugins/swish.py`` or ``pytest --mlpframe-plugin my_plugins/swish.py``.
+
+If a component has options without defaults, its class attribute ``examples`` holds the options to try, for
+instance ``examples = ({"columns": [0, 1]},)``. Any other component is tried with its defaults, and also with
+its ``examples`` if it has some.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ CHECKS = (
     engines,
     textbook,
 )
-"""The modules of the checks; importing one adds its checks."""
+"""The modules with checks. Importing a module adds its checks to the kit."""
 
 __all__ = [
     "STEP",

@@ -1,4 +1,4 @@
-"""What holds for every component: its configuration, its options, its help, its randomness."""
+"""Checks of every component: its configuration, its options, its help, its random numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .gradients import watched_bindings
 from .kit import Skipped, Subject, check, own_randomness, require
 
 FORMULA = ("layer", "loss", "optimizer", "schedule", "initializer", "metric")
-"""The kinds that are mathematics: their help has a formula."""
+"""The kinds of components that compute a formula. The help of such a component shows its formula."""
 EQUATION = re.compile(r"[=←~≈∈≤≥∝]")
 BOUND = re.compile(
     r"(?P<words>at least|more than|above|at most|less than|below|≥|>|≤|<) ?"
@@ -24,7 +24,7 @@ LOWER, UPPER = ("at least", "≥"), ("at most", "≤")
 STRICT_LOWER, STRICT_UPPER = ("more than", "above", ">"), ("less than", "below", "<")
 
 EXERCISES: dict[str, Callable[[Subject], object]] = {}
-"""For each kind, something that uses most of a component of it."""
+"""For each kind, a function that calls most methods of a component."""
 
 
 def exercise(kind: str) -> Callable[[Callable[[Subject], object]], Callable[[Subject], object]]:
@@ -36,18 +36,18 @@ def exercise(kind: str) -> Callable[[Callable[[Subject], object]], Callable[[Sub
 
 
 def own_options(subject: Subject) -> list[Option]:
-    """The options of the component's own signature, without those that its kind shares."""
+    """The options in the component's own signature. Options that its whole kind shares are left out."""
     own = signature(subject.cls).parameters
     return [option for option in options_of(subject.cls) if option.name in own]
 
 
 def takes(option: Option, kind: type) -> bool:
-    """Whether an option may have a value of a type."""
+    """Whether an option accepts values of type ``kind``."""
     return option.type is kind or kind in get_args(option.type)
 
 
 def refusal(subject: Subject, option: Option, value: Any) -> str | None:
-    """How the component refuses a value; ``None`` if it takes it."""
+    """The component's error message for a value; ``None`` if the component accepts the value."""
     try:
         subject.create(**{option.name: value})
     except UsageError as error:
@@ -70,7 +70,7 @@ def require_refused(subject: Subject, option: Option, value: Any, expected: str)
 
 @check()
 def configuration_composes_and_makes_an_instance(subject: Subject) -> None:
-    """The configuration made from the signature holds the defaults, and the component is made from it."""
+    """The configuration made from the signature holds the defaults, and it creates the component."""
     from ..config import typed
 
     options = dict(subject.options)
@@ -84,7 +84,7 @@ def configuration_composes_and_makes_an_instance(subject: Subject) -> None:
 
 @check(on_options=True)
 def numbers_that_are_none_are_refused(subject: Subject) -> None:
-    """NaN is refused for every option that is a number or numbers, by an error that names the option."""
+    """Every option that takes numbers refuses NaN, with an error that names the option."""
     for option in own_options(subject):
         if takes(option, float):
             require_refused(subject, option, NAN, "NaN compares with nothing and spreads")
@@ -94,7 +94,7 @@ def numbers_that_are_none_are_refused(subject: Subject) -> None:
 
 @check(on_options=True)
 def documented_ranges_are_kept(subject: Subject) -> None:
-    """A number beyond a bound that the help of its option states is refused, by name."""
+    """Every option refuses numbers outside the range in its help, with an error that names the option."""
     for option in own_options(subject):
         if takes(option, float) or takes(option, int):
             for value, words in beyond(option):
@@ -102,7 +102,7 @@ def documented_ranges_are_kept(subject: Subject) -> None:
 
 
 def beyond(option: Option) -> Iterator[tuple[float, str]]:
-    """Values that break the bounds in an option's help, with the words that state them."""
+    """Values outside the range that an option's help states, each with the help's words for the bound."""
     make = float if takes(option, float) else int
     for found in BOUND.finditer(option.doc):
         words, bound = found["words"], float(found["number"].rstrip("._"))
@@ -116,7 +116,7 @@ def beyond(option: Option) -> Iterator[tuple[float, str]]:
 
 @check(on_class=True)
 def help_begins_with_one_sentence(subject: Subject) -> None:
-    """The docstring begins with one line that ends in a period, and a blank line after it."""
+    """The docstring begins with one line that ends in a period, followed by a blank line."""
     lines = (subject.cls.__doc__ or "").splitlines()
     require(lines and lines[0].strip(), "the class has no docstring")
     require(lines[0].endswith("."), f"its first line is no sentence: {lines[0]!r}")
@@ -125,7 +125,7 @@ def help_begins_with_one_sentence(subject: Subject) -> None:
 
 @check(*FORMULA, on_class=True)
 def help_has_a_formula(subject: Subject) -> None:
-    """The paragraph after the first line holds the formula."""
+    """The paragraph after the docstring's first line holds the formula."""
     _, body, _, _ = docstring_parts(subject.cls.__doc__ or "")
     formula = body.split("\n\n")[0]
     require(
@@ -136,7 +136,7 @@ def help_has_a_formula(subject: Subject) -> None:
 
 @check(on_class=True)
 def help_explains_every_option(subject: Subject) -> None:
-    """The docstring has a text under ``Options:`` for every option, and for nothing else."""
+    """The docstring's section ``Options:`` describes every option, and nothing else."""
     _, _, texts, source = docstring_parts(subject.cls.__doc__ or "")
     names = [option.name for option in options_of(subject.cls)]
     missing = [option.name for option in options_of(subject.cls) if not option.doc]
@@ -148,7 +148,7 @@ def help_explains_every_option(subject: Subject) -> None:
 
 @check()
 def global_generators_are_left_alone(subject: Subject) -> None:
-    """Random numbers come from the generator that is handed in, never from a global one."""
+    """Random numbers come from the generator that the component is given, never from a global generator."""
     if subject.kind not in EXERCISES:
         raise Skipped("nothing of this kind draws numbers")
     with own_randomness():
@@ -157,6 +157,6 @@ def global_generators_are_left_alone(subject: Subject) -> None:
 
 @check("layer", "engine")
 def what_it_binds_gets_contiguous_arrays(subject: Subject) -> None:
-    """The layers and losses that it binds get arrays that are contiguous and do not overlap."""
+    """Layers and losses that the component binds get contiguous arrays that do not overlap."""
     with watched_bindings():
         EXERCISES[subject.kind](subject)

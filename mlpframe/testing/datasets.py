@@ -1,4 +1,4 @@
-"""What holds for every data set."""
+"""Checks of every data set."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .components import exercise
 from .kit import Skipped, Subject, check, require, require_finite
 
 MISSING = re.compile(r"\bNaN\b|missing", re.IGNORECASE)
-"""What the help says where values may be missing."""
+"""Words in the help of a data set that may have missing values."""
 
 
 @contextmanager
 def no_downloads() -> Iterator[list[str]]:
-    """Whatever would be downloaded inside is not, but listed: the checks need no network."""
+    """Refuse and list all downloads inside the ``with`` statement, because checks need no network."""
     refused: list[str] = []
 
     def refuse(*asked: Any, **_: Any) -> None:
@@ -38,7 +38,7 @@ def no_downloads() -> Iterator[list[str]]:
 
 
 def load(subject: Subject, seed: int = 0) -> Splits:
-    """The data set, or ``Skipped`` with the reason why it cannot be had here."""
+    """Load the data set. Raises ``Skipped`` with the reason if the data set is not available here."""
     with no_downloads() as refused:
         try:
             splits: Splits = subject.create().load(DataContext(data_folder(None), Streams(seed)["dataset"]))
@@ -63,7 +63,7 @@ def use(subject: Subject) -> None:
 
 @check("dataset")
 def one_seed_gives_one_data_set(subject: Subject) -> None:
-    """The same seed gives the same bits, loaded twice."""
+    """Loading twice with the same seed gives the same bits."""
     first, second = parts(load(subject)), parts(load(subject))
     require(first.keys() == second.keys(), f"it has the parts {list(first)}, loaded again {list(second)}")
     for name, table in first.items():
@@ -75,7 +75,7 @@ def one_seed_gives_one_data_set(subject: Subject) -> None:
 
 @check("dataset")
 def its_parts_are_tables(subject: Subject) -> None:
-    """x is (n, features), y a class number or values for each row, names and image shape fit them."""
+    """x is (n, features), y has a class number or values for each row, and names and image shape fit."""
     splits = load(subject)
     features, classes = splits.train.x.shape[-1], len(splits.class_names)
     for name, table in parts(splits).items():
@@ -99,7 +99,7 @@ def its_parts_are_tables(subject: Subject) -> None:
 
 @check("dataset")
 def its_numbers_are_finite(subject: Subject) -> None:
-    """Inputs and values are finite; where the help says so, inputs may be missing (NaN)."""
+    """Inputs and targets are finite. Inputs may be NaN only if the help mentions missing values."""
     may_miss = MISSING.search(subject.cls.__doc__ or "")
     for name, table in parts(load(subject)).items():
         if not may_miss:
@@ -110,7 +110,7 @@ def its_numbers_are_finite(subject: Subject) -> None:
 
 @check("dataset")
 def its_classes_are_numbered_from_0(subject: Subject) -> None:
-    """Class numbers are from 0 up to the number of class names."""
+    """Class numbers count from 0 and are below the number of class names."""
     splits = load(subject)
     classes = len(splits.class_names)
     if not classes:
@@ -124,7 +124,7 @@ def its_classes_are_numbered_from_0(subject: Subject) -> None:
 
 @check("dataset")
 def it_can_be_prepared_for_a_run(subject: Subject) -> None:
-    """With its defaults it becomes the arrays of a run: of its dtype, the classes whole numbers."""
+    """The data set can be prepared for a run: inputs have the run's dtype, and classes are integers."""
     splits = load(subject)
     dtype = splits.train.x.dtype.name if splits.train.mapping is not None else "float32"
     with no_downloads():

@@ -1,4 +1,4 @@
-"""What holds for every engine."""
+"""Checks of every engine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .running import N_IN, N_OUT, draw_data
 
 BATCHES = (1, 4)
 WEIGHTED = (False, True)
-"""Whether rows have weights in the loss."""
+"""Whether the rows have weights in the loss."""
 REPLICAS = (0, 2)
-"""Networks that are stacked; 0: one network that is not stacked."""
+"""The number of stacked networks; 0 means one network that is not stacked."""
 NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("a linear network", ("linear",), "cross_entropy"),
     ("a linear regression", ("linear",), "mse"),
@@ -45,7 +45,7 @@ NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
         "cross_entropy",
     ),
     (
-        "a network that normalizes",  # without a bias, whose gradient would be rounding errors alone
+        "a network that normalizes",  # no bias, because its gradient would be only rounding errors
         ({"name": "linear", "units": 5, "bias": False}, "batch_norm", "relu", "linear"),
         "cross_entropy",
     ),
@@ -63,7 +63,7 @@ OPTIMIZERS: tuple[Any, ...] = (
 
 
 class Setup(NamedTuple):
-    """What an engine is tried on; 0 ``replicas``: one network that is not stacked."""
+    """A case that engines are tried on. ``replicas`` = 0 means one network that is not stacked."""
 
     layers: tuple[Any, ...]
     loss: str
@@ -74,7 +74,7 @@ class Setup(NamedTuple):
 
 
 def build(setup: Setup, numbers: Sequence[int]) -> tuple[list[Network], list[Updater], Table]:
-    """Networks with the optimizer of each, not stacked, and the rows to train them on; a number is a seed."""
+    """Build one network and one updater for each seed in ``numbers``, unstacked, and the rows to train on."""
     table = draw_data("regression" if setup.loss == "mse" else "classification").train
     if setup.weighted:
         weights = np.random.default_rng(2).uniform(0.1, 2, len(table))
@@ -89,9 +89,10 @@ def build(setup: Setup, numbers: Sequence[int]) -> tuple[list[Network], list[Upd
 
 
 def trained(engine: str, setup: Setup, first: int = 0) -> list[tuple[Array, Losses]] | str:
-    """Parameters and losses of each network after two blocks of steps, or why the engine refuses.
+    """Parameters and losses of each network after two blocks, or the engine's reason to refuse.
 
-    The networks are numbered from ``first``; the number decides first weights, order of rows, and rate.
+    The networks are numbered from ``first``. The number determines a network's initial weights, its order of
+    rows, and its learning rates.
     """
     numbers = range(first, first + max(1, setup.replicas))
     networks, updaters, table = build(setup, numbers)
@@ -122,14 +123,14 @@ def trained(engine: str, setup: Setup, first: int = 0) -> list[tuple[Array, Loss
 
 
 def one_thread() -> Any:
-    """While it lasts, BLAS has one thread: an engine may ask for that."""
+    """Limit BLAS to one thread inside the ``with`` statement, because an engine may require one thread."""
     return threadpool_limits(1, user_api="blas")
 
 
 def accepted(
     engine: str, optimizers: tuple[Any, ...] = OPTIMIZERS
 ) -> Iterator[tuple[str, Setup, list[tuple[Array, Losses]]]]:
-    """What the engine does not refuse: words, how it was tried, and what came of every network."""
+    """The cases that the engine accepts: a description, the setup, and the results of every network."""
     count, reason = 0, ""
     for (words, layers, loss), optimizer in product(NETWORKS, optimizers):
         for batch, weighted, replicas in product(BATCHES, WEIGHTED, REPLICAS):
@@ -156,7 +157,7 @@ def use(subject: Subject) -> None:
 
 @check("engine")
 def its_answers_are_of_their_types(subject: Subject) -> None:
-    """``priority`` is a whole number; ``refuses`` returns a reason or ``None``, ``suits`` true or false."""
+    """``priority`` is an integer, ``refuses`` returns a reason or ``None``, and ``suits`` returns a bool."""
     engine = subject.create()
     require(type(engine.priority) is int, f"priority is {engine.priority!r}, expected a whole number")
     for words, layers, loss in NETWORKS:
@@ -172,7 +173,7 @@ def its_answers_are_of_their_types(subject: Subject) -> None:
 
 @check("engine")
 def its_iterates_are_those_of_the_plain_engine(subject: Subject) -> None:
-    """Whatever it does not refuse, one network or several stacked, it trains like ``numpy`` trains each."""
+    """The engine trains every network or stack that it accepts as ``numpy`` trains each network alone."""
     with one_thread():
         _compare(subject.name)
 

@@ -1,4 +1,4 @@
-"""Central finite differences, and layers and losses bound outside a network to be checked with them."""
+"""Central finite differences, and a way to bind layers and losses outside a network to check them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from ..training.network import build_layers, under
 from .kit import require
 
 STEP = 1e-5
-"""Half the distance of a central difference: its truncation error, of the order of STEP², and the
-rounding error of float64, of the order of 1e-16 / STEP, are then about 1e-10 and 1e-11."""
+"""Half the distance between the two points of a central difference. The truncation error, of the order of
+STEP², is then about 1e-10. The rounding error of float64, of the order of 1e-16 / STEP, is about 1e-11."""
 KINK = 1e-2
-"""How far the slopes of the two sides differ, relative to 1 and the slope, where a function has a kink; where
-it is smooth they differ by STEP times the curvature."""
+"""A function has a kink where the slopes of its two sides differ by more than this, relative to 1 + |slope|.
+Where the function is smooth, the two slopes differ by STEP times the curvature."""
 
 
 def differences(
     function: Callable[[], Any], at: Array, weights: Array | float = 1.0
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """∂ Σ(weights · function()) / ∂at, and where it has a kink; ``at`` is changed and restored.
+    """∂ Σ(weights · function()) / ∂at, and where the function has a kink. Changes and restores ``at``.
 
-    The weights multiply the difference, not the values: it then carries the rounding error of a
-    difference of like numbers, not that of a long sum.
+    The weights multiply the differences, not the function values. The rounding error is then that of a
+    difference of two similar numbers, and not that of a long sum.
     """
     slope, kinks = np.empty_like(at), np.zeros(at.shape, bool)
     here = np.asarray(function())
@@ -54,19 +54,19 @@ def differences(
 def central_difference(
     function: Callable[[], Array | float], at: Array, weights: Array | float = 1.0
 ) -> Array:
-    """∂ Σ(weights · function()) / ∂at, where ``function`` reads ``at``, which is changed and restored."""
+    """∂ Σ(weights · function()) / ∂at, where ``function`` reads ``at``. Changes and restores ``at``."""
     return differences(function, at, weights)[0]
 
 
 def assert_gradient(computed: Array, numeric: Array) -> None:
-    """Every element agrees to a millionth, or to the rounding error of the difference near 0."""
+    """Assert that every element agrees to a millionth, or near 0 to the difference's rounding error."""
     np.testing.assert_allclose(computed, numeric, rtol=1e-6, atol=1e-9, equal_nan=False)
 
 
 class Context:
-    """What a layer or loss may ask for. Its arrays hold NaN at the start of every step.
+    """The services for a layer or loss during ``bind``. The arrays hold NaN at the start of every step.
 
-    So a component fails that relies on what an array held before it wrote to it.
+    So a component fails if it reads an array that it has not written in the same step.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Context:
         return one
 
     def rewind(self) -> None:
-        """Back to before the first step: the next draws the same numbers and finds the same state."""
+        """Return to the state before the first step. The next step then draws the same random numbers."""
         self.rng.bit_generator.state = self._start
         for name, array in self.state.items():
             array[...] = self._first[name]
@@ -116,7 +116,7 @@ class Context:
 
 
 class BoundLayer:
-    """A layer bound to arrays of its own, as a function of ``x`` and ``p``: every forward pass rewinds."""
+    """A layer bound to its own arrays. Every forward pass rewinds: ``y`` depends only on ``x`` and ``p``."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class BoundLayer:
         return self.bound.y.copy()
 
     def backward(self, dy: Array, left: float = np.nan) -> None:
-        """Backward after ``forward``; all that it does not write is ``left`` afterwards."""
+        """Run backward after ``forward``. Elements that the layer does not write are ``left`` afterwards."""
         for array in (self.dx, *self.g.values()):
             if array is not None:
                 array.fill(left)
@@ -149,13 +149,13 @@ class BoundLayer:
         self.bound.backward()
 
     def gradients(self) -> dict[str, Array]:
-        """Copies of the derivatives, by the name of what they belong to."""
+        """Copies of the derivatives, by ``"x"`` for the input and by the name of each parameter."""
         dx = {} if self.dx is None else {"x": self.dx.copy()}
         return {**dx, **{name: value.copy() for name, value in self.g.items()}}
 
 
 class BoundLoss:
-    """A loss bound to arrays of its own, as a function of ``output``."""
+    """A loss bound to its own arrays, as a function of ``output``."""
 
     def __init__(self, loss: Loss, output: Array, target: Array, weights: Array | None = None) -> None:
         self.output, self.d_output = output, np.empty_like(output)
@@ -170,9 +170,10 @@ class BoundLoss:
 
 @contextmanager
 def watched_bindings() -> Iterator[None]:
-    """Raise ``AssertionError`` if a layer or loss is bound, inside, to arrays other than ``api`` promises.
+    """Raise ``AssertionError`` if a layer or loss is bound to arrays that break the promises of ``api``.
 
-    Whoever binds a registered layer or loss is watched: a network, an engine, a layer that has others inside.
+    Inside the ``with`` statement, every binding of a registered layer or loss is watched, whether a network,
+    an engine, or a layer that contains other layers binds it.
     """
     components = [registries[kind][name] for kind in ("layer", "loss") for name in registries[kind].names()]
     classes: set[Any] = {base for cls in components for base in cls.__mro__ if "bind" in vars(base)}
@@ -183,7 +184,7 @@ def watched_bindings() -> Iterator[None]:
 
 
 def _watched(bind: Callable[..., Any]) -> Callable[..., Any]:
-    """A method ``bind`` that looks at the arrays among its arguments first."""
+    """Wrap a method ``bind`` so that the arrays among its arguments are checked first."""
     declared = signature(bind)
 
     @wraps(bind)
@@ -201,7 +202,7 @@ def _watched(bind: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def create_layer(name: str, n_out: int = 3) -> Layer:
-    """A layer by name, with ``units``, if it has that option, as in a model with ``n_out`` outputs."""
+    """Create a layer by name. An option ``units`` is set to ``n_out``, as a model does for its last layer."""
     load_plugins()
     return build_layers([name], n_out)[0]
 
@@ -212,7 +213,7 @@ def create_loss(name: str) -> Loss:
 
 
 def away_from_zero(rng: np.random.Generator, *shape: int) -> Array:
-    """Normal numbers moved off 0, where a piecewise function has its kink, by a hundred STEPs."""
+    """Normal numbers, moved away from 0 by a hundred STEPs, because piecewise functions have a kink at 0."""
     values = rng.standard_normal(shape)
     return values + np.copysign(1e-3, values)
 
@@ -220,13 +221,13 @@ def away_from_zero(rng: np.random.Generator, *shape: int) -> Array:
 def draw_parameters(
     layer: Layer, n_in: int, rng: np.random.Generator, runs: tuple[int, ...] = ()
 ) -> dict[str, Array]:
-    """Normal numbers for every parameter, biases too; with a leading axis for stacked runs."""
+    """Normal numbers for every parameter, including biases, with a leading axis for stacked networks."""
     drawn = {name: rng.standard_normal(runs + one.shape) for name, one in layer.parameters(n_in).items()}
     return {name: apart(value) for name, value in drawn.items()} if runs else drawn
 
 
 def apart(stacked: Array) -> Array:
-    """A copy of arrays ``(runs, …)`` that lie apart in memory, as the parameters of stacked networks do."""
+    """Copy arrays ``(runs, …)`` so that they are not adjacent in memory, like the parameters of a stack."""
     runs, size = len(stacked), stacked[0].size
     copied = np.empty((runs, size + 1), stacked.dtype)[:, :size].reshape(stacked.shape)  # a view
     copied[...] = stacked

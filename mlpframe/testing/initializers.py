@@ -1,4 +1,4 @@
-"""What holds for every initializer."""
+"""Checks of every initializer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHAPES = ((5, 3), (3, 5), (4, 4), (7,), (1,), (1, 1), (1, 6), (6, 1), (40, 50))
 
 
 def filled(subject: Subject, shape: tuple[int, ...], seed: int = 0) -> Array | None:
-    """A parameter as the initializer fills it, NaN before; ``None`` if it refuses the shape."""
+    """A parameter that holds NaN and is then filled; ``None`` if the initializer refuses the shape."""
     out = np.full(shape, np.nan)
     parameter = Parameter(shape, subject.name, fan_in=shape[0], fan_out=shape[-1])
     try:
@@ -39,14 +39,14 @@ def use(subject: Subject) -> None:
 
 @check("initializer")
 def every_element_is_filled(subject: Subject) -> None:
-    """Every element of a parameter of any shape is given a finite number, whatever it held before."""
+    """The initializer sets every element of a parameter of any shape to a finite number."""
     for shape, array in all_filled(subject).items():
         require_finite(f"a parameter of shape {shape}", array)
 
 
 @check("initializer")
 def one_stream_gives_one_parameter(subject: Subject) -> None:
-    """The same stream gives the same bits."""
+    """The same random stream gives the same bits."""
     for shape, array in all_filled(subject).items():
         again = filled(subject, shape)
         require(again is not None, f"the shape {shape} is taken once and then refused")
@@ -55,7 +55,7 @@ def one_stream_gives_one_parameter(subject: Subject) -> None:
 
 @check("initializer")
 def views_are_filled_in_place(subject: Subject) -> None:
-    """``fill`` writes into the array that it is given and returns nothing."""
+    """``fill`` writes into the given array and returns nothing."""
     for shape in all_filled(subject):
         whole = np.full((2, *shape), np.nan)
         parameter = Parameter(shape, subject.name, fan_in=shape[0], fan_out=shape[-1])

@@ -1,4 +1,4 @@
-"""What a check is, on which components it is run, and what comes of it."""
+"""Checks, the components that they are run on, and their outcomes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ..discovery import load_path, load_plugins
 from ..registry import KINDS, REQUIRED, nearest, options_of, registries
 
 UNITS = 3
-"""What an option ``units`` is given, as a model does."""
+"""The value for an option ``units``, which a model otherwise sets."""
 PLACEHOLDERS: dict[Any, Any] = {str: "a", int: 1, float: 0.5, bool: False}
-"""What a required option is given where only another option is looked at."""
+"""Values for required options while a check looks at another option."""
 
 
 class Skipped(SkipTest):
-    """A check cannot be made here: says why. pytest takes it for a test that is skipped."""
+    """Raised with the reason if a check cannot be made here. pytest then reports a skipped test."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A component with options, as the checks see it."""
+    """A component and the options that it is checked with."""
 
     kind: str
     name: str
@@ -42,7 +42,7 @@ class Subject:
         return registries[self.kind][self.name]
 
     def create(self, **more: Any) -> Any:
-        """A new instance; ``units``, where there is such an option, is given."""
+        """Create a new instance. Sets the option ``units`` if the component has this option."""
         options = {**self.options, **more}
         if self.has("units"):
             options.setdefault("units", UNITS)
@@ -57,12 +57,12 @@ class Check:
     """A fact that holds for every component of some kinds.
 
     Args:
-        name: of its function.
-        fact: the function's docstring.
-        kinds: whose components it holds for.
-        run: raises ``AssertionError`` where it does not hold, ``Skipped`` where that cannot be found out.
-        on_class: whether it is about the class alone, not about instances.
-        on_options: whether it is about the making of instances alone.
+        name: the name of the check's function.
+        fact: the docstring of the function.
+        kinds: the kinds of components that the fact holds for.
+        run: raises ``AssertionError`` if the fact does not hold, or ``Skipped`` if the check cannot be made.
+        on_class: whether the fact concerns only the class, and not its instances.
+        on_options: whether the fact concerns only the creation of instances.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Check:
 
     @property
     def title(self) -> str:
-        """The name in words."""
+        """The name with spaces between its words."""
         return self.name.replace("_", " ")
 
 
@@ -83,7 +83,7 @@ F = TypeVar("F", bound=Callable[[Subject], None])
 
 
 def check(*kinds: str, on_class: bool = False, on_options: bool = False) -> Callable[[F], F]:
-    """Make the decorated function a check of these kinds; of all kinds if none is named."""
+    """Make the decorated function a check of ``kinds``, or of all kinds if no kind is named."""
 
     def add(function: F) -> F:
         name, fact = function.__name__, (function.__doc__ or "").strip()
@@ -94,13 +94,13 @@ def check(*kinds: str, on_class: bool = False, on_options: bool = False) -> Call
 
 
 def checks(kind: str | None = None) -> list[Check]:
-    """The checks of a kind; without one, all."""
+    """The checks of a kind; ``None``: all checks."""
     return [one for one in _checks if kind is None or kind in one.kinds]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One check of one component. Called, it raises ``AssertionError`` or ``Skipped``."""
+    """One check of one component. Calling the case may raise ``AssertionError`` or ``Skipped``."""
 
     kind: str
     name: str
@@ -125,7 +125,7 @@ class Case:
             raise skipped[0]
 
     def outcome(self) -> Outcome:
-        """The same, with what came of it as the result; whatever a component raises is its failure."""
+        """Run the check and return the outcome. Every error that the component raises is a failure."""
         try:
             self()
         except Skipped as reason:
@@ -140,25 +140,25 @@ class Case:
         return Outcome(self, "ok")
 
     def _place(self, error: Exception) -> str:
-        """The file and line where the component raised an error, or called what raised it."""
+        """The last file and line of the component in an error's traceback, else the traceback's last line."""
         frames = traceback.extract_tb(error.__traceback__)
         own = inspect.getsourcefile(registries[self.kind][self.name])
         frame = next((one for one in reversed(frames) if one.filename == own), frames[-1])
         return f"{frame.filename}:{frame.lineno}"
 
     def _subjects(self) -> list[Subject]:
-        """What the check is run on."""
+        """The component with each of the options that the check is run with."""
         if self.check.on_class:
             return [Subject(self.kind, self.name)]
         return subjects(self.kind, self.name, placeholders=self.check.on_options)
 
 
 def subjects(kind: str, name: str, *, placeholders: bool = False) -> list[Subject]:
-    """A component with its defaults and with the options of each of its ``examples``.
+    """A component with its defaults, and with the options of each of its ``examples``.
 
     Args:
-        kind, name: of the component.
-        placeholders: whether options that must be given may have any value of their type.
+        kind, name: the component's kind and name.
+        placeholders: whether required options may get any value of their type.
     """
     plain = Subject(kind, name)
     examples = [Subject(kind, name, one) for one in getattr(plain.cls, "examples", ())]
@@ -176,7 +176,7 @@ def subjects(kind: str, name: str, *, placeholders: bool = False) -> list[Subjec
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case: ``ok``, ``failed`` or ``skipped``, and why."""
+    """The outcome of a case: ``ok``, ``failed`` or ``skipped``, and the reason."""
 
     case: Case
     status: str
@@ -184,7 +184,7 @@ class Outcome:
 
 
 def cases(components: Iterable[tuple[str, str]]) -> list[Case]:
-    """Every check of every component given by kind and name."""
+    """Every check of every component in ``components``, which holds pairs (kind, name)."""
     return [Case(kind, name, one) for kind, name in components for one in checks(kind)]
 
 
@@ -192,16 +192,16 @@ def plugin_cases(path: Path) -> list[Case]:
     """Every check of every component that a plugin file or folder provides.
 
     Raises:
-        UsageError: there is no such file, it cannot be loaded, or it provides nothing.
+        UsageError: the file does not exist, cannot be loaded, or provides no component.
     """
     return cases(load_path(path))
 
 
 def find_components(request: str) -> list[tuple[str, str]]:
-    """The components that are meant by a plugin's file or folder, a name, ``kind/name``, a kind, or ``all``.
+    """The components that ``request`` selects: a plugin's file or folder, a name, kind/name, a kind, or all.
 
     Raises:
-        UsageError: it means none.
+        UsageError: ``request`` selects no component.
     """
     load_plugins()
     kind, _, name = request.partition("/")
@@ -229,13 +229,13 @@ def find_components(request: str) -> list[tuple[str, str]]:
 
 
 def require(holds: object, message: str) -> None:
-    """Raise ``AssertionError`` with the message unless it holds; also where Python runs with ``-O``."""
+    """Raise ``AssertionError`` with the message if ``holds`` is false, even if Python runs with ``-O``."""
     if not holds:
         raise AssertionError(message)
 
 
 def require_fast_form(subject: Subject) -> None:
-    """Skip a check on memory where there is only a textbook form, which may allocate."""
+    """Skip a check of memory if the component has only a textbook form, which may allocate arrays."""
     if not subject.cls.has_fast_form():
         raise Skipped("it has no fast form, and a textbook form may allocate")
 
@@ -243,7 +243,10 @@ def require_fast_form(subject: Subject) -> None:
 def require_close(
     what: str, found: Array, expected: Array, *, rtol: float = 0.0, atol: float = 0.0, where: Any = None
 ) -> None:
-    """Raise ``AssertionError`` with the worst element unless all agree; to the bit without tolerances."""
+    """Raise ``AssertionError`` with the worst element if elements differ by more than the tolerances.
+
+    Without tolerances, the arrays must have the same bits.
+    """
     found, expected = np.asarray(found), np.asarray(expected)
     require(
         found.shape == expected.shape, f"{what} has the shape {found.shape}, expected is {expected.shape}"
@@ -274,8 +277,8 @@ def require_finite(what: str, *arrays: Any) -> None:
 
 @contextmanager
 def own_randomness() -> Iterator[None]:
-    """Raise ``AssertionError`` if a global generator, of NumPy or of Python, is used inside."""
-    legacy, python = np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002 - to see that nobody uses it
+    """Raise ``AssertionError`` if the ``with`` statement uses a global generator of NumPy or Python."""
+    legacy, python = np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002 - to detect its use
     yield
     now = np.random.get_state(legacy=False)  # noqa: NPY002
     same = (
@@ -288,7 +291,7 @@ def own_randomness() -> Iterator[None]:
 
 @contextmanager
 def raising(what: str) -> Iterator[None]:
-    """Raise ``AssertionError`` for an overflow, an invalid operation or a division by 0 inside."""
+    """Turn an overflow, invalid operation or division by 0 into an ``AssertionError``."""
     try:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             yield

@@ -1,4 +1,4 @@
-"""What holds for every layer."""
+"""Checks of every layer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .kit import (
 )
 
 SHAPES = ((5, 4, 3), (1, 4, 3), (5, 1, 3), (5, 4, 1), (1, 1, 1), (3, 6, 2), (2, 16, 4))
-"""Batch, features, units: odd ones too. A layer may refuse some numbers of features."""
+"""(batch, features, units), including unusual shapes. A layer may refuse some numbers of features."""
 DRAWS = 3000
-"""Training passes whose mean is compared with the evaluation's output."""
+"""Number of training passes whose mean output is compared with the output in evaluation."""
 
 
 class Trial:
-    """A layer bound to random arrays, and a random ∂loss/∂y."""
+    """A layer that is bound to random arrays, with a random ∂loss/∂y."""
 
     def __init__(self, subject: Subject, shape: tuple[int, int, int], **bound: Any) -> None:
         batch, n_in, units = shape
@@ -39,7 +39,7 @@ class Trial:
         self.x, self.p = away_from_zero(rng, batch, n_in), draw_parameters(self.layer, n_in, rng)
         self.dy = rng.standard_normal((batch, self.layer.n_out(n_in)))
         self.n_in, self.state = n_in, self.layer.state(n_in)
-        own = self.layer.state(n_in)  # not those that are kept to compare with
+        own = self.layer.state(n_in)  # a copy, because self.state is kept for comparison
         self.bound = BoundLayer(self.layer, self.x, self.p, state=own, **bound)
 
     def step(self) -> tuple[Array, dict[str, Array]]:
@@ -56,7 +56,7 @@ def make(subject: Subject, units: int = UNITS) -> Layer:
 
 
 def shapes(subject: Subject) -> list[tuple[int, int, int]]:
-    """The shapes whose number of features the layer takes."""
+    """The shapes whose number of features the layer accepts."""
     accepted = [shape for shape in SHAPES if accepts(subject, shape)]
     widths = sorted({n_in for _, n_in, _ in SHAPES})
     if not accepted:
@@ -101,7 +101,7 @@ def _trials(subject: Subject) -> Iterator[tuple[str, Trial]]:
 
 
 def _compare(what: str, trial: Trial, names: list[str]) -> None:
-    """Gradients against slopes; where the function has a kink between neighbours, it has no slope."""
+    """Compare gradients with finite differences. Skips elements at a kink, where no slope exists."""
     y, gradients = trial.step()
     scale = max(1.0, float(np.abs(y).max(initial=0)) * float(np.abs(trial.dy).max(initial=0)))
     for name in names:
@@ -118,21 +118,21 @@ def _compare(what: str, trial: Trial, names: list[str]) -> None:
 
 @check("layer")
 def derivative_of_the_input_is_the_slope(subject: Subject) -> None:
-    """∂l/∂x as backward writes it is the slope of Σ dy · y by finite differences, in both modes."""
+    """∂l/∂x from backward equals the finite difference of Σ dy · y, in training and in evaluation."""
     for what, trial in _trials(subject):
         _compare(what, trial, ["x"])
 
 
 @check("layer")
 def derivatives_of_the_parameters_are_the_slopes(subject: Subject) -> None:
-    """The gradient of every parameter is the slope by finite differences, in both modes."""
+    """The gradient of every parameter equals the finite difference, in training and in evaluation."""
     for what, trial in _trials(subject):
         _compare(what, trial, list(trial.p))
 
 
 @check("layer")
 def gradients_are_overwritten(subject: Subject) -> None:
-    """What dx and g held before does not count: a step writes them, it does not add to them."""
+    """A step overwrites dx and g. It does not add to their earlier values."""
     for shape in shapes(subject):
         trial = Trial(subject, shape)
         trial.bound.forward()
@@ -151,7 +151,7 @@ def gradients_are_overwritten(subject: Subject) -> None:
 
 @check("layer")
 def output_has_the_announced_width(subject: Subject) -> None:
-    """y and dy are (batch, n_out(n_in)), of the run's dtype, contiguous, and do not overlap."""
+    """y and dy have the shape (batch, n_out(n_in)) and the run's dtype, are contiguous and do not overlap."""
     for shape in shapes(subject):
         trial = Trial(subject, shape)
         expected = (shape[0], trial.layer.n_out(shape[1]))
@@ -165,7 +165,7 @@ def output_has_the_announced_width(subject: Subject) -> None:
 
 @check("layer")
 def first_layer_needs_no_dx(subject: Subject) -> None:
-    """Without dx, as in the first layer, outputs and gradients are the same."""
+    """Outputs and gradients stay the same if there is no dx, as in the first layer."""
     shape = shapes(subject)[0]
     y, gradients = Trial(subject, shape).step()
     first_y, first = Trial(subject, shape, needs_dx=False).step()
@@ -176,7 +176,7 @@ def first_layer_needs_no_dx(subject: Subject) -> None:
 
 @check("layer")
 def inputs_are_left_alone(subject: Subject) -> None:
-    """A step changes neither x nor a parameter."""
+    """A step changes neither x nor the parameters."""
     for shape in shapes(subject):
         trial = Trial(subject, shape)
         before = {name: array.copy() for name, array in (("x", trial.x), *trial.p.items())}
@@ -199,7 +199,7 @@ def a_step_can_be_repeated(subject: Subject) -> None:
 
 @check("layer")
 def layers_share_nothing(subject: Subject) -> None:
-    """Two layers of a kind, or one bound for two batches, run in between each other as each would alone."""
+    """Two layers of one kind, or one layer bound to two batches, do not affect each other's results."""
     shape = shapes(subject)[0]
     y, alone = Trial(subject, shape).step()
     first, second = Trial(subject, shape), Trial(subject, shape)
@@ -223,8 +223,8 @@ def layers_share_nothing(subject: Subject) -> None:
 
 @check("layer")
 def stacked_networks_are_single_ones(subject: Subject) -> None:
-    """With an axis more in front, every array holds what single networks compute."""
-    runs = 1 if draws(subject) else 3  # two runs that draw from one stream do not see the same numbers
+    """Networks stacked along a new leading axis compute the same numbers as single networks."""
+    runs = 1 if draws(subject) else 3  # networks that share a stream draw different numbers
     for shape in shapes(subject):
         batch, n_in, units = shape
         rng, layer = np.random.default_rng(1), make(subject, units)
@@ -252,8 +252,8 @@ def stacked_networks_are_single_ones(subject: Subject) -> None:
 
 @check("layer")
 def single_precision_is_near_double(subject: Subject) -> None:
-    """In float32 all arrays are float32, and the numbers those of float64 but for rounding."""
-    shape, training = shapes(subject)[0], not draws(subject)  # a stream gives other numbers in float32
+    """In float32, all arrays are float32, and the numbers agree with float64 up to rounding errors."""
+    shape, training = shapes(subject)[0], not draws(subject)  # a stream gives different numbers in float32
     double = Trial(subject, shape, training=training)
     y, gradients = double.step()
     p, state = ({k: v.astype("f4") for k, v in arrays.items()} for arrays in (double.p, double.state))
@@ -268,7 +268,7 @@ def single_precision_is_near_double(subject: Subject) -> None:
 
 @check("layer")
 def large_inputs_stay_finite(subject: Subject) -> None:
-    """Inputs of ±10,000 and equal ones give finite outputs and gradients, without an overflow on the way."""
+    """Inputs of ±10,000 and equal inputs give finite outputs and gradients, without an overflow."""
     _, n_in, units = shapes(subject)[0]
     rows = np.array([[1e4, -1e4, 0, 1], [-1e4, -1e4, -1e4, -1e4], [1e4, 1e4, 1e4, 1e4]])
     for dtype in ("float32", "float64"):
@@ -292,7 +292,7 @@ def large_inputs_stay_finite(subject: Subject) -> None:
 
 @check("layer")
 def a_step_allocates_no_arrays(subject: Subject) -> None:
-    """A step takes less new memory than a byte for each input: it writes into arrays that it has."""
+    """A step allocates less than one byte for each input, because it writes into existing arrays."""
     require_fast_form(subject)
     width = next((w for w in (512, 1024, 256, 64, 16, 4, 6, 1) if accepts(subject, (1, w, UNITS))), None)
     if width is None:
@@ -321,7 +321,7 @@ def a_step_allocates_no_arrays(subject: Subject) -> None:
 
 @check("layer")
 def evaluation_draws_nothing(subject: Subject) -> None:
-    """Random numbers are drawn in training only."""
+    """The layer draws random numbers in training only."""
     trial = Trial(subject, shapes(subject)[0], training=False)
     trial.bound.forward()
     require(not trial.bound.ctx.drawn, "it draws random numbers in evaluation; ask ctx.training")
@@ -329,7 +329,7 @@ def evaluation_draws_nothing(subject: Subject) -> None:
 
 @check("layer")
 def evaluation_changes_no_state(subject: Subject) -> None:
-    """What is kept, such as running means, changes in training only."""
+    """The layer's state, such as running means, changes in training only."""
     trial = Trial(subject, shapes(subject)[0], training=False)
     trial.step()
     for name, array in trial.bound.ctx.state.items():
@@ -338,7 +338,7 @@ def evaluation_changes_no_state(subject: Subject) -> None:
 
 @check("layer")
 def learning_changes_its_state_only(subject: Subject) -> None:
-    """``learn`` leaves the training inputs alone, and the layer takes them in evaluation afterwards."""
+    """``learn`` does not change the training inputs, and evaluation gives finite outputs afterwards."""
     for shape in shapes(subject):
         trial = Trial(subject, shape, training=False)
         x = np.random.default_rng(8).standard_normal((20, shape[1]))
@@ -352,7 +352,7 @@ def learning_changes_its_state_only(subject: Subject) -> None:
 
 @check("layer")
 def randomness_keeps_the_expectation(subject: Subject) -> None:
-    """Where it draws, the mean over many draws is the evaluation's output, or mean and variance are kept."""
+    """The mean output over many draws equals the output in evaluation, or mean and variance are kept."""
     if not draws(subject):
         return
     shape = next((one for one in shapes(subject) if one[1] >= 4), shapes(subject)[0])
@@ -374,7 +374,7 @@ def randomness_keeps_the_expectation(subject: Subject) -> None:
 
 
 def _keeps_moments(subject: Subject, shape: tuple[int, int, int]) -> bool:
-    """Whether outputs for standard normal inputs have the same mean and variance in both modes."""
+    """Whether outputs for normal inputs have the same mean and variance in training and in evaluation."""
     rng, moments = np.random.default_rng(3), []
     x = rng.standard_normal((DRAWS, *Trial(subject, shape).x.shape))
     for training in (True, False):

@@ -1,4 +1,4 @@
-"""What holds for every loss."""
+"""Checks of every loss."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from .kit import (
 )
 
 SHAPES = ((7, 4), (1, 4), (7, 1), (1, 1), (2, 2))
-"""Batch, outputs: odd ones too. A loss may refuse some."""
+"""(batch, outputs), including unusual shapes. A loss may refuse some shapes."""
 EXTREME = {"classification": 1e4, "regression": 60.0}
-"""Outputs that have to give finite losses; a regression may take their exponential, which has a limit."""
+"""The loss must be finite for outputs of this size. For regression the size is smaller, because a loss may
+take the exponential of the outputs, which overflows."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Outputs, targets and weights for a loss, and what they are in words.
+    """Outputs, targets and weights for a loss, and a description in words.
 
-    All numbers are between 0 and 1, where every loss is defined, unless it says otherwise.
+    All numbers are between 0 and 1, where every loss is defined, unless the description says otherwise.
     """
 
     words: str
@@ -50,7 +51,7 @@ class Problem:
 
 
 def problems(subject: Subject, *, stack: tuple[int, ...] = ()) -> Iterator[Problem]:
-    """What the loss is tried on, for each of its tasks and shapes."""
+    """The problems that the loss is tried on, for each of its tasks and shapes."""
     count = 0
     for words, shape, kind in _kinds(subject):
         problem = draw_problem(words, shape, kind, stack)
@@ -95,7 +96,7 @@ def draw_problem(words: str, shape: tuple[int, int], kind: str, stack: tuple[int
 
 
 def refuses(subject: Subject, problem: Problem) -> bool:
-    """Whether the loss refuses a problem: when it is bound, or when its textbook form first runs."""
+    """Whether the loss refuses a problem, either during ``bind`` or when its textbook form first runs."""
     try:
         bound = problem.bind(subject.create())
     except (ValueError, UsageError):
@@ -117,7 +118,7 @@ def use(subject: Subject) -> None:
 
 @check("loss")
 def derivative_of_the_loss_is_the_slope(subject: Subject) -> None:
-    """∂(mean loss)/∂output is the slope of the mean loss by finite differences, with and without weights."""
+    """∂(mean loss)/∂output equals the finite difference of the mean loss, with and without row weights."""
     for problem in problems(subject):
         bound = problem.bind(subject.create())
         value = bound.run()
@@ -135,7 +136,7 @@ def derivative_of_the_loss_is_the_slope(subject: Subject) -> None:
 
 @check("loss")
 def loss_is_the_mean_over_the_batch(subject: Subject) -> None:
-    """Loss and derivative of a batch are the mean of those of its parts, each counted by its rows."""
+    """The loss and the derivative of a batch are means over its parts, weighted by the number of rows."""
     for problem in problems(subject):
         bound, rows = problem.bind(subject.create()), len(problem.output)
         value = bound.run()
@@ -155,7 +156,7 @@ def loss_is_the_mean_over_the_batch(subject: Subject) -> None:
 
 @check("loss")
 def stacked_networks_have_their_own_losses(subject: Subject) -> None:
-    """With an axis more in front there is one mean for each network, and each derivative is its own."""
+    """Networks stacked along a new leading axis get the losses and derivatives of single networks."""
     runs = 3
     for problem in problems(subject, stack=(runs,)):
         bound = problem.bind(subject.create())
@@ -175,7 +176,7 @@ def stacked_networks_have_their_own_losses(subject: Subject) -> None:
 
 @check("loss")
 def outputs_and_targets_are_left_alone(subject: Subject) -> None:
-    """Neither output nor target is changed, and the same call gives the same bits again."""
+    """The loss changes neither output nor target, and the same call gives the same bits again."""
     for problem in problems(subject):
         output, target = problem.output.copy(), problem.target.copy()
         bound = problem.bind(subject.create())
@@ -188,7 +189,7 @@ def outputs_and_targets_are_left_alone(subject: Subject) -> None:
 
 @check("loss")
 def losses_share_nothing(subject: Subject) -> None:
-    """One loss bound for two batches computes for each what it would alone."""
+    """A loss bound to two batches computes the same numbers for each batch as a loss bound to it alone."""
     problem = next(problems(subject))
     other = problem.part(slice(0, 2))
     alone = problem.bind(subject.create())
@@ -203,7 +204,7 @@ def losses_share_nothing(subject: Subject) -> None:
 
 @check("loss")
 def single_precision_is_near_double(subject: Subject) -> None:
-    """In float32 the loss is a Python number near that of float64, and its derivative float32."""
+    """In float32, the loss is a Python number near the float64 loss, and its derivative is float32."""
     for problem in problems(subject):
         double = problem.bind(subject.create())
         target = problem.target if problem.target.dtype.kind == "i" else problem.target.astype("f4")
@@ -220,7 +221,7 @@ def single_precision_is_near_double(subject: Subject) -> None:
 
 @check("loss")
 def extreme_outputs_stay_finite(subject: Subject) -> None:
-    """Extreme and equal outputs give finite losses and derivatives, without an overflow on the way."""
+    """Extreme outputs and equal outputs give finite losses and derivatives, without an overflow."""
     for task in subject.cls.tasks:
         far = EXTREME[task]
         rows = np.array([[far, -far, 0.0], [far, -far, 0.0], [-far, -far, -far], [far, far, far], [0, 0, 0]])
@@ -239,7 +240,7 @@ def extreme_outputs_stay_finite(subject: Subject) -> None:
 
 @check("loss")
 def prediction_has_the_shape_of_the_output(subject: Subject) -> None:
-    """``predict`` gives finite numbers of the output's shape and leaves the output alone."""
+    """``predict`` returns finite numbers in the output's shape and does not change the output."""
     for problem in problems(subject):
         before = problem.output.copy()
         prediction = subject.create().predict(problem.output)
@@ -253,7 +254,7 @@ def prediction_has_the_shape_of_the_output(subject: Subject) -> None:
 
 @check("loss")
 def a_step_allocates_no_arrays(subject: Subject) -> None:
-    """A step takes less new memory than a byte for each output: it writes into arrays that it has."""
+    """A step allocates less than one byte for each output, because it writes into existing arrays."""
     require_fast_form(subject)
     for task in subject.cls.tasks:
         kind = "classes" if task == "classification" else "values"

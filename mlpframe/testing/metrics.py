@@ -1,4 +1,4 @@
-"""What holds for every metric."""
+"""Checks of every metric."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .kit import Subject, check, require, require_close, require_finite
 
 ROWS, OUTPUTS = 40, 4
 RANDOM = 20
-"""Random predictions that a perfect one is compared with."""
+"""Number of random predictions that the perfect prediction is compared with."""
 
 
 def problems(
     subject: Subject, outputs: tuple[int, ...] = (OUTPUTS, 2)
 ) -> Iterator[tuple[str, Array, Array, Array]]:
-    """Words, predictions, targets, and the perfect predictions, for each task."""
+    """A description, predictions, targets, and the perfect predictions, for each task."""
     for k in outputs:
         rng = np.random.default_rng(k)
         if "classification" in subject.cls.tasks:
@@ -44,7 +44,7 @@ def use(subject: Subject) -> None:
 
 @check("metric")
 def result_is_a_finite_number_or_array(subject: Subject) -> None:
-    """A scalar metric gives one finite number, another a finite array, in float32 too."""
+    """A scalar metric returns one finite number, and any other metric a finite array, also in float32."""
     for words, prediction, target, _ in problems(subject):
         for dtype in ("float64", "float32"):
             value = subject.create().compute(prediction.astype(dtype), target)
@@ -58,7 +58,7 @@ def result_is_a_finite_number_or_array(subject: Subject) -> None:
 
 @check("metric")
 def result_is_the_same_again(subject: Subject) -> None:
-    """The same predictions and targets give the same bits again, and are left alone."""
+    """The same predictions and targets give the same bits again, and the metric does not change them."""
     for words, prediction, target, _ in problems(subject):
         before = prediction.copy(), target.copy()
         metric = subject.create()
@@ -70,7 +70,7 @@ def result_is_the_same_again(subject: Subject) -> None:
 
 @check("metric")
 def order_of_the_rows_does_not_matter(subject: Subject) -> None:
-    """Predictions and targets in another order of the rows give the same result, but for rounding."""
+    """The order of the rows does not change the result, except for rounding errors."""
     for words, prediction, target, _ in problems(subject):
         metric = subject.create()
         expected = np.asarray(metric.compute(prediction, target), np.float64)
@@ -83,7 +83,7 @@ def order_of_the_rows_does_not_matter(subject: Subject) -> None:
 
 @check("metric")
 def nothing_is_better_than_perfect(subject: Subject) -> None:
-    """Of a scalar metric, a perfect prediction has the highest or the lowest value of all that are tried."""
+    """A scalar metric has its highest or its lowest value at the perfect prediction."""
     if not subject.cls.scalar:
         return
     for words, _, target, perfect in problems(subject):
@@ -116,7 +116,7 @@ def one_row_is_enough(subject: Subject) -> None:
 
 @check("metric")
 def no_number_is_no_figure(subject: Subject) -> None:
-    """With one NaN among the predictions a scalar metric is NaN, and an array has NaN in every place."""
+    """If a prediction is NaN, a scalar metric is NaN, and every element of an array metric is NaN."""
     for words, prediction, target, _ in problems(subject):
         shape = np.shape(subject.create().compute(prediction, target))
         for dtype in ("float64", "float32"):

@@ -1,4 +1,4 @@
-"""What holds for every model."""
+"""Checks of every model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = 6
 
 
 def layers_for_all(model: Model) -> list[tuple[Shapes, Sequence[Spec]]]:
-    """The layers for each of ``SHAPES`` that the model does not refuse."""
+    """The model's layers for each of ``SHAPES`` that the model accepts."""
     found, reason = [], ""
     for shapes in SHAPES:
         try:
@@ -38,7 +38,7 @@ def layers_for_all(model: Model) -> list[tuple[Shapes, Sequence[Spec]]]:
 
 
 def draw_table(shapes: Shapes) -> Table:
-    """Random inputs, numbers of categories where ``shapes`` has codes, and targets of the task."""
+    """Random inputs and targets for the task. If ``shapes`` has codes, those inputs are category numbers."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((ROWS, shapes.inputs))
     for position, count in shapes.codes.items():
@@ -55,7 +55,7 @@ def use(subject: Subject) -> None:
 
 @check("model")
 def its_layers_lead_from_the_inputs_to_the_outputs(subject: Subject) -> None:
-    """The layers can be built, end with the number of outputs, and a training step has a finite loss."""
+    """The layers can be built and have the right number of outputs, and a training step has a finite loss."""
     for shapes, specs in layers_for_all(subject.create()):
         table = draw_table(shapes)
         loss = registries["loss"].create("cross_entropy" if shapes.task == "classification" else "mse")
@@ -73,7 +73,7 @@ def its_layers_lead_from_the_inputs_to_the_outputs(subject: Subject) -> None:
 
 @check("model")
 def equal_options_give_equal_layers(subject: Subject) -> None:
-    """The same options give equal lists of layers, from one instance and from another."""
+    """The same options give equal lists of layers, from the same instance and from another instance."""
     model = subject.create()
     first = deepcopy(layers_for_all(model))
     require(layers_for_all(model) == first, "the layers are different when they are asked for again")
@@ -82,7 +82,7 @@ def equal_options_give_equal_layers(subject: Subject) -> None:
 
 @check("model")
 def its_options_stay_as_they_are(subject: Subject) -> None:
-    """Neither the options that the model is given nor their defaults are changed."""
+    """The model changes neither the options that it is given nor their defaults."""
     defaults = {option.name: option.default for option in own_options(subject)}
     options: dict[str, Any] = {name: value for name, value in defaults.items() if value is not REQUIRED}
     options = deepcopy({**options, **subject.options})

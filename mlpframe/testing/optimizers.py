@@ -1,4 +1,4 @@
-"""What holds for every optimizer."""
+"""Checks of every optimizer."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .gradients import apart
 from .kit import Skipped, Subject, check, require, require_close, require_fast_form, require_finite
 
 RATES = (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
-"""Multiples of ``default_lr``; the best counts where the question is whether a rule descends at all."""
+"""Multiples of ``default_lr``. A check that asks whether an optimizer descends at all uses the best one."""
 SEARCHES = 5
-"""Updates of an optimizer that searches itself."""
+"""Number of updates of an optimizer that evaluates the loss itself (scope "search")."""
 N = 60
-"""Elements of the small vectors."""
+"""Number of elements in the small vectors."""
 
 Value = Callable[[Array], float]
 Gradient = Callable[[Array], Array]
 
 
 class Driven:
-    """An optimizer with arrays as the driver hands them over: vectors, or a parameter of its own shape."""
+    """An optimizer with its arrays: vectors, or with scope "tensor" a parameter in its own shape."""
 
     def __init__(self, optimizer: Optimizer, w: Array) -> None:
         self.optimizer, self.w = optimizer, w
@@ -41,7 +41,7 @@ class Driven:
         self.optimizer.update(self.w, g, self.slots, rate, self.step, self.scratch)
 
     def descend(self, value: Value, slope: Gradient, lr: float) -> None:
-        """A step down a function, by the optimizer's own search if it has one."""
+        """Take one step down a function. An optimizer with scope "search" uses its own search."""
         if self.optimizer.scope != "search":
             self.update(slope(self.w), lr)
             return
@@ -62,7 +62,7 @@ def shape(subject: Subject, size: int = N) -> tuple[int, ...]:
 
 
 def draw(subject: Subject, steps: int, dtype: str = "float32", size: int = N) -> tuple[Array, Array]:
-    """First weights, and the gradients of some steps; some elements never have one."""
+    """Initial weights, and the gradients of ``steps`` steps. Some elements have gradient 0 in every step."""
     if subject.create().scope == "search":
         raise Skipped("it evaluates the loss itself, and is given no gradients")
     rng = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def use(subject: Subject) -> None:
 
 
 def _lowest(subject: Subject, start: Array, value: Value, slope: Gradient, steps: int) -> float:
-    """The value reached with the best rate."""
+    """The lowest value that any of the rates reaches."""
     searches = subject.create().scope == "search"  # it evaluates the loss many times in each update
     reached = []
     for factor in (1.0,) if searches else RATES:
@@ -104,7 +104,7 @@ def _lowest(subject: Subject, start: Array, value: Value, slope: Gradient, steps
 
 @check("optimizer")
 def it_descends_a_quadratic(subject: Subject) -> None:
-    """With the best of a few rates, Σ a w² / 2 with a from 0.1 to 1 falls to a tenth within 200 steps."""
+    """With the best of several rates, Σ a w² / 2 for a from 0.1 to 1 falls to a tenth within 200 steps."""
     whole = shape(subject)
     a = np.linspace(0.1, 1, N).reshape(whole)
     start = np.random.default_rng(0).uniform(0.5, 1.5, whole)
@@ -118,7 +118,7 @@ def it_descends_a_quadratic(subject: Subject) -> None:
 
 @check("optimizer")
 def it_descends_the_rosenbrock_function(subject: Subject) -> None:
-    """With the best of a few rates, (1 − x)² + 100 (y − x²)² falls from 24.2, at (−1.2, 1), below 4.5."""
+    """With the best of several rates, (1 − x)² + 100 (y − x²)² falls from 24.2 at (−1.2, 1) to below 4.5."""
     start = np.array([-1.2, 1.0])
     if subject.create().scope == "tensor":
         start = start[:, None]
@@ -137,7 +137,7 @@ def it_descends_the_rosenbrock_function(subject: Subject) -> None:
 
 @check("optimizer")
 def the_default_rate_is_a_number(subject: Subject) -> None:
-    """``default_lr`` is a positive finite number, and ``scope`` and ``slots`` are what the driver knows."""
+    """``default_lr`` is a positive finite number, and ``scope`` and ``slots`` have supported values."""
     made = subject.create()
     rate = getattr(made, "default_lr", None)
     require(isinstance(rate, float | int) and 0 < rate < np.inf, f"default_lr is {rate!r}")
@@ -151,7 +151,7 @@ def the_default_rate_is_a_number(subject: Subject) -> None:
 
 @check("optimizer")
 def the_gradient_is_left_alone(subject: Subject) -> None:
-    """An update changes the weights, not the gradient."""
+    """An update changes the weights, but not the gradient."""
     w, gradients = draw(subject, 5)
     before = gradients.copy()
     driven = run(subject.create(), w, gradients)
@@ -161,7 +161,7 @@ def the_gradient_is_left_alone(subject: Subject) -> None:
 
 @check("optimizer")
 def single_precision_is_kept(subject: Subject) -> None:
-    """In float32 weights and state stay float32 and are near those of float64."""
+    """In float32, weights and slots stay float32, and the weights are near the float64 weights."""
     w, gradients = draw(subject, 20)
     single = run(subject.create(), w, gradients)
     double = run(subject.create(), w.astype("f8"), gradients.astype("f8"))
@@ -172,7 +172,7 @@ def single_precision_is_kept(subject: Subject) -> None:
 
 @check("optimizer")
 def weights_without_a_gradient_stay_finite(subject: Subject) -> None:
-    """A gradient of 0, at the first step too, gives no 0/0: neither in weights nor in state."""
+    """Weights and slots stay finite when the gradient is 0, even at the first step."""
     w, gradients = draw(subject, 3)
     for first in (gradients, np.zeros_like(gradients)):
         driven = run(subject.create(), w, first)
@@ -182,7 +182,7 @@ def weights_without_a_gradient_stay_finite(subject: Subject) -> None:
 
 @check("optimizer")
 def slices_are_the_whole(subject: Subject) -> None:
-    """With scope "element", the vector at once or in slices of any length gives the same bits."""
+    """With scope "element", updating the vector in slices of any length gives the same bits as at once."""
     if subject.create().scope != "element":
         return
     w, gradients = draw(subject, 6, size=1000)
@@ -200,7 +200,7 @@ def slices_are_the_whole(subject: Subject) -> None:
 
 @check("optimizer")
 def it_continues_from_weights_slots_and_step(subject: Subject) -> None:
-    """A new instance given the saved weights, slots and step continues to the same bits."""
+    """A new instance that gets the saved weights, slots and step number continues to the same bits."""
     w, gradients = draw(subject, 10)
     first = run(subject.create(), w, gradients[:5])
     second = Driven(subject.create(), first.w.copy())
@@ -214,7 +214,7 @@ def it_continues_from_weights_slots_and_step(subject: Subject) -> None:
 
 @check("optimizer")
 def it_keeps_no_state_of_its_own(subject: Subject) -> None:
-    """One instance over two networks in turn does to each what it would alone: all state is in the slots."""
+    """An instance that updates two networks in turn does not mix them up: all state is in the slots."""
     w, gradients = draw(subject, 6)
     alone = run(subject.create(), w, gradients)
     optimizer = subject.create()
@@ -227,7 +227,7 @@ def it_keeps_no_state_of_its_own(subject: Subject) -> None:
 
 @check("optimizer")
 def stacked_networks_are_single_ones(subject: Subject) -> None:
-    """With scope "element", replicas in rows, with a rate for each, are what they are alone."""
+    """With scope "element", replicas stacked in rows, each with its own rate, are updated as if alone."""
     if subject.create().scope != "element":
         return
     w, gradients = draw(subject, 6, "float64")
@@ -248,7 +248,7 @@ def stacked_networks_are_single_ones(subject: Subject) -> None:
 
 @check("optimizer")
 def the_recurrence_is_the_update(subject: Subject) -> None:
-    """Where ``recurrence`` says that z ← A z + B g with z = (w, slots), the update does that."""
+    """If ``recurrence`` returns A and B, the update computes z ← A z + B g with z = (w, slots)."""
     w, gradients = draw(subject, 6, "float64")
     driven = Driven(subject.create(), w.copy())
     for g in gradients:
@@ -265,7 +265,7 @@ def the_recurrence_is_the_update(subject: Subject) -> None:
 
 @check("optimizer")
 def an_update_allocates_no_vectors(subject: Subject) -> None:
-    """With scope "element", an update takes less new memory than a byte for each eight bytes of weights."""
+    """With scope "element", an update allocates less than an eighth of the memory of the weights."""
     if subject.create().scope != "element":
         return
     require_fast_form(subject)

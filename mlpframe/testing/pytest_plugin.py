@@ -1,4 +1,4 @@
-"""The kit in pytest: ``--mlpframe-plugin`` adds a test for every check of every component that is meant."""
+"""The kit in pytest: ``--mlpframe-plugin`` adds a test for every check of every component selected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k chooses among the tests
+@pytest.hookimpl(tryfirst=True)  # before -k selects tests
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:

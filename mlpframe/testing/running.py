@@ -1,4 +1,4 @@
-"""A small run, outside of any command, for what trains."""
+"""A small run, outside of any command, for checks that train."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..training.rng import Streams
 from ..training.trainer import Settings, Trainer
 
 ROWS, BATCH, EPOCHS = 23, 5, 3
-"""Four batches of five rows and one of three to an epoch."""
+"""An epoch has four batches of five rows and one batch of three rows."""
 N_IN, WIDTH, N_OUT = 4, 4, 3
 
 
@@ -47,7 +47,7 @@ class Saving(Callback):
 
 
 def draw_data(task: Task = "classification") -> Data:
-    """Four features and three classes, or three values between 0 and 1, that can be learned."""
+    """Data that can be learned: four features, and three classes or three values between 0 and 1."""
     rng = np.random.default_rng(0)
     direction = rng.standard_normal((N_IN, N_OUT))
 
@@ -66,7 +66,7 @@ def default(kind: str, name: str, **options: Any) -> Any:
 
 
 def layers_for(loss: Loss, task: Task, middle: Layer | None = None) -> list[Layer]:
-    """Linear, a layer, linear; and what brings the outputs to where the loss is defined."""
+    """Linear, ``middle``, linear, and a last layer if needed to bring outputs into the loss's domain."""
     layers = [
         default("layer", "linear", units=WIDTH),
         middle or default("layer", "tanh"),
@@ -78,7 +78,7 @@ def layers_for(loss: Loss, task: Task, middle: Layer | None = None) -> list[Laye
 
 
 def takes_logits(loss: Loss) -> bool:
-    """Whether the loss makes probabilities of any numbers itself."""
+    """Whether the loss accepts logits, which it turns into probabilities itself."""
     read: Array = loss.predict(np.array([[2.0, -3.0, 0.5]]))
     return bool(np.isclose(read.sum(), 1) and (read >= 0).all())
 
@@ -93,7 +93,7 @@ def make_run(
     callbacks: Mapping[str, Callback] | None = None,
     dtype: str = "float32",
 ) -> Trainer:
-    """A run of three epochs with defaults for all that is not given."""
+    """A run of three epochs, with defaults for all components that are not given."""
     loss = loss or default("loss", "cross_entropy")
     task: Task = "classification" if "classification" in loss.tasks else "regression"
     data, streams = draw_data(task), Streams(0)

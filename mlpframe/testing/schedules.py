@@ -1,4 +1,4 @@
-"""What holds for every schedule."""
+"""Checks of every schedule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOTAL = 1000
 
 
 def losses(n: int, seed: int = 0) -> list[float]:
-    """Noisy losses that fall, then stay: every reactive schedule has something to react to."""
+    """Noisy losses that fall and then stay level, so that every reactive schedule reacts."""
     noise = np.random.default_rng(seed).uniform(0.9, 1.1, n)
     return [float(value) for value in np.maximum(np.exp(-np.arange(n) / 10), 0.2) * noise]
 
@@ -39,7 +39,7 @@ def _require_rate(factor: float, where: str) -> None:
 
 @check("schedule")
 def factors_are_finite_and_not_negative(subject: Subject) -> None:
-    """Over a run, at its edges, after its end and in runs of 0, 1 and 2 steps, a factor is finite and ≥ 0."""
+    """Every factor is finite and ≥ 0: in a run, after its end, and in runs of 0, 1 and 2 steps."""
     schedule = subject.create()
     observed = iter(losses(TOTAL))
     for step in range(TOTAL + 1):
@@ -53,7 +53,7 @@ def factors_are_finite_and_not_negative(subject: Subject) -> None:
 
 @check("schedule")
 def asking_changes_nothing(subject: Subject) -> None:
-    """The factor of a step does not depend on which other steps were asked for before, or how often."""
+    """The factor of a step does not depend on earlier calls for this step or for other steps."""
     schedule = subject.create()
     for value in losses(50) if schedule.observes != "nothing" else ():
         schedule.observe(value)
@@ -67,7 +67,7 @@ def asking_changes_nothing(subject: Subject) -> None:
 
 @check("schedule")
 def factors_of_a_block_are_those_of_its_steps(subject: Subject) -> None:
-    """``factors(start, stop, total)`` is ``factor`` of every step from start up to stop."""
+    """``factors(start, stop, total)`` equals ``factor`` of every step from start to stop − 1."""
     schedule = subject.create()
     for start, stop in ((0, 1), (3, 3), (0, TOTAL), (990, 1000), (7, 500)):
         expected = [schedule.factor(step, TOTAL) for step in range(start, stop)]
@@ -84,7 +84,7 @@ def factors_of_a_block_are_those_of_its_steps(subject: Subject) -> None:
 
 @check("schedule")
 def only_what_observes_reacts(subject: Subject) -> None:
-    """A schedule that observes nothing has no state and stays as it is; another says what it observes."""
+    """``observes`` has a valid value, and a schedule that observes nothing has no state and never reacts."""
     schedule = subject.create()
     require(
         schedule.observes in ("nothing", "window", "epoch"),
@@ -104,7 +104,7 @@ def only_what_observes_reacts(subject: Subject) -> None:
 
 @check("schedule")
 def it_continues_from_its_state(subject: Subject) -> None:
-    """A new instance that is given the state, written as JSON, has the same factors from there on."""
+    """A new instance that is restored from the state as JSON has the same factors from then on."""
     for seen in (0, 1, 2, 7, 23, 40):
         first, second = subject.create(), subject.create()
         observed = losses(60)
@@ -125,7 +125,7 @@ def it_continues_from_its_state(subject: Subject) -> None:
 
 @check("schedule")
 def schedules_share_nothing(subject: Subject) -> None:
-    """What one instance observes does not change another."""
+    """Losses that one instance observes do not change another instance."""
     first, second = subject.create(), subject.create()
     before = factors(second)
     for value in losses(50):
@@ -135,7 +135,7 @@ def schedules_share_nothing(subject: Subject) -> None:
 
 @check("schedule")
 def it_stays_finite_whatever_is_observed(subject: Subject) -> None:
-    """Losses that are NaN, infinite, 0 or negative leave factor and state finite."""
+    """Factor and state stay finite when observed losses are NaN, infinite, 0 or negative."""
     schedule = subject.create()
     for value in (np.nan, np.inf, 1.0, np.nan, -np.inf, 0.0, 0.0, np.inf, -1.0, 2.0):
         schedule.observe(float(value))

@@ -1,4 +1,4 @@
-"""What holds for the two forms of a layer, a loss or an optimizer: they compute the same."""
+"""Checks that the textbook form and the fast form of a layer, loss or optimizer compute the same."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from .training import ended, start
 
 KINDS: dict[str, type[Any]] = {"layer": Layer, "loss": Loss, "optimizer": Optimizer}
 UPDATES = 50
-"""Updates after which the two forms of an optimizer have to agree."""
+"""Number of updates after which the two forms of an optimizer must agree."""
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
-"""How far the two forms may differ in float64: they round in another order."""
+"""The tolerances for the two forms in float64, whose rounding errors differ."""
 TIMED_ROWS, TIMED_WIDTH, TIMED_WEIGHTS, TIMED_CALLS = 256, 64, 100_000, 30
-"""What both forms are timed on; the fastest of the calls counts."""
+"""The sizes that both forms are timed on, and the number of calls. The fastest call counts."""
 
 
 def require_textbook_form(subject: Subject) -> None:
-    """Where there is no textbook form, fail if the component is built in, else skip."""
+    """If there is no textbook form, fail for a built-in component, and skip the check for any other."""
     if subject.kind == "optimizer" and subject.create().scope == "search":
         raise Skipped("it evaluates the loss itself, which no formula on arrays can say")
     if not subject.cls.has_textbook_form():
@@ -45,14 +45,14 @@ def require_textbook_form(subject: Subject) -> None:
 
 
 def require_both_forms(subject: Subject) -> None:
-    """Skip where there are no two forms that could differ."""
+    """Skip the check unless the component has both a textbook form and a fast form."""
     require_textbook_form(subject)
     if not subject.cls.has_fast_form():
         raise Skipped("it has no fast form: its textbook form is all there is")
 
 
 def without_fast_form(component: Any) -> Any:
-    """The component itself, now with the fast form that its base class makes of its textbook form."""
+    """Replace the component's fast form by the form that its base class derives from the textbook form."""
     cls, base = type(component), KINDS[component.kind]
     own = {name: getattr(cls, name) for name in ("textbook", "slots") if hasattr(cls, name)}
     made = {name: vars(base)[name] for name in cls.fast}
@@ -65,7 +65,7 @@ def without_fast_form(component: Any) -> Any:
 
 @check("layer", "loss", "optimizer")
 def both_forms_compute_the_same(subject: Subject) -> None:
-    """On random cases in float64 the fast form computes what the textbook form does."""
+    """In random cases in float64, the fast form computes the same numbers as the textbook form."""
     require_both_forms(subject)
     COMPARE[subject.kind](subject)
 
@@ -78,7 +78,7 @@ def compare_layers(subject: Subject) -> None:
         state = fast.state(n_in)
         fast.learn(rng.standard_normal((20, n_in)), state)
         book_state = {name: array.copy() for name, array in state.items()}
-        for training in (True, True, False):  # the state that training leaves is what evaluation sees
+        for training in (True, True, False):  # evaluation uses the state that training left
             x, words = 2 * away_from_zero(rng, batch, n_in), in_words(whole, training=training)
             bound = BoundLayer(fast, x, p, state=state, training=training)
             bound.bound.forward()
@@ -139,7 +139,7 @@ def compare_optimizers(subject: Subject) -> None:
         named = dict(enumerate(textbook_slots(type(book))))
         compared = [i for i, name in enumerate(book.slots) if name in (named.get(i), book.evaluated)]
         for t in range(1, UPDATES + 1):
-            g = rng.standard_normal(case) * (np.arange(case[-1]) % 7 > 0)  # some never have a gradient
+            g = rng.standard_normal(case) * (np.arange(case[-1]) % 7 > 0)  # every seventh gradient is 0
             lr = rates[t - 1] if stacked else float(rates[t - 1, 0, 0])
             driven.update(g, lr)
             new = book.textbook(w, g, lr, t, *slots)
@@ -159,7 +159,7 @@ COMPARE = {"layer": compare_layers, "loss": compare_losses, "optimizer": compare
 
 @check("layer", "loss", "optimizer")
 def a_run_ends_alike_without_the_fast_form(subject: Subject) -> None:
-    """A small run in float64 ends with the same weights where its fast form is taken away."""
+    """A small run in float64 ends with the same weights with the fast form and without it."""
     require_both_forms(subject)
     with TemporaryDirectory() as folder:
         runs: list[Trainer] = []
@@ -181,7 +181,7 @@ def a_run_ends_alike_without_the_fast_form(subject: Subject) -> None:
 
 @check("layer", "loss", "optimizer")
 def the_textbook_form_is_array_expressions(subject: Subject) -> None:
-    """The textbook form has no ``out=`` and no scratch, writes to no argument and calls no fast form."""
+    """The textbook form uses neither ``out=`` nor scratch, changes no argument and calls no fast form."""
     require_textbook_form(subject)
     faults = list(_faults(subject.cls))
     require(not faults, f"the textbook form has {', '.join(faults)}; write it as expressions on arrays")
@@ -194,7 +194,7 @@ def the_textbook_form_is_array_expressions(subject: Subject) -> None:
 
 
 def _faults(cls: type[Any]) -> Iterator[str]:
-    """What a textbook form must not have, and in which of its lines."""
+    """The constructs in a textbook form that are not allowed there, with their line numbers."""
     for node in ast.walk(ast.parse(dedent(inspect.getsource(cls.textbook)))):
         if isinstance(node, ast.keyword) and node.arg == "out":
             yield f"out= in line {node.value.lineno}"
@@ -246,7 +246,7 @@ USES = {"layer": use_layer, "loss": use_loss, "optimizer": use_optimizer}
 
 
 def slowdown(kind: str, name: str) -> str | None:
-    """By what factor the textbook form is slower, in words; ``None`` where there are no two forms to time."""
+    """How many times slower the textbook form is, in words; ``None`` unless there are two forms to time."""
     if kind not in STEPS:
         return None
     try:

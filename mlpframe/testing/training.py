@@ -1,4 +1,4 @@
-"""What holds for all that trains, in a run: saved in the middle and continued, it ends with the same bits."""
+"""Checks in a small run: a run that is saved in the middle and continued ends with the same bits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .running import Saving, fit, make_run
 
 
 def start(subject: Subject, folder: Path, **given: Any) -> Trainer:
-    """A run with the component in it, and with what is given to ``make_run`` besides."""
+    """Start a run with the component. ``given`` holds further arguments of ``make_run``."""
     try:
         return make_run(folder, **{subject.kind: subject.create(), **given})
     except (ValueError, UsageError) as error:
@@ -28,7 +28,7 @@ def start(subject: Subject, folder: Path, **given: Any) -> Trainer:
 
 
 def ended(run: Trainer) -> tuple[dict[str, Array], list[tuple[str, list[int], list[float]]]]:
-    """All arrays of a run, and its history but for the times."""
+    """All arrays of a run, and its history without the times."""
     arrays = {"w": run.network.w, **run.network.state}
     arrays |= {f"slot {name!r}": vector for name, vector in run.updater.slots.items()}
     names = [name for name in run.history.latest if not name.startswith("time/")]
@@ -37,7 +37,7 @@ def ended(run: Trainer) -> tuple[dict[str, Array], list[tuple[str, list[int], li
 
 @check("layer", "loss", "optimizer", "schedule")
 def a_run_continues_to_the_same_bits(subject: Subject) -> None:
-    """A run with it, saved within an epoch and continued by new objects, ends with the same bits."""
+    """A run that is saved within an epoch and continued by new objects ends with the same bits."""
     with TemporaryDirectory() as folder:
         whole = start(subject, Path(folder) / "whole")
         fit(whole)
@@ -61,7 +61,7 @@ def use(subject: Subject) -> None:
 
 
 def run_with(subject: Subject) -> tuple[Any, Trainer]:
-    """The callback after a run, and the run."""
+    """Run training with a callback. Returns the callback and the run."""
     callback = subject.create()
     with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         run = make_run(Path(folder), callbacks={subject.name: callback})
@@ -75,7 +75,7 @@ def run_with(subject: Subject) -> tuple[Any, Trainer]:
 
 @check("callback")
 def its_state_is_plain_and_comes_back(subject: Subject) -> None:
-    """After a run its state is JSON, and a new instance that is given it has the same."""
+    """The callback's state after a run can be written as JSON, and a new instance restores the same state."""
     for callback in (subject.create(), run_with(subject)[0]):
         state = callback.state()
         try:
@@ -90,7 +90,7 @@ def its_state_is_plain_and_comes_back(subject: Subject) -> None:
 
 @check("callback")
 def callbacks_share_nothing(subject: Subject) -> None:
-    """A run with one instance leaves the state of another as it was."""
+    """A run with one instance does not change the state of another instance."""
     other = subject.create()
     before = json.dumps(other.state())
     run_with(subject)

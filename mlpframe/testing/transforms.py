@@ -1,4 +1,4 @@
-"""What holds for every transform."""
+"""Checks of every transform."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ Rows = tuple[str, Array, Array]
 
 
 def problems(subject: Subject, dtype: str = "float32") -> Iterator[Rows]:
-    """Words, rows and targets: images, rows that are none where it takes them, class numbers or values."""
+    """A description, rows and targets of each case that the transform accepts.
+
+    The rows are images, and also rows without an image shape if the transform accepts such rows. The targets
+    are class numbers, probabilities or values.
+    """
     cls = subject.cls
     count = 0
     for shape in SHAPES if cls.needs_images else (*SHAPES, *ROW_SHAPES):
@@ -52,7 +56,7 @@ def use(subject: Subject) -> None:
 
 @check("transform")
 def one_stream_gives_one_result(subject: Subject) -> None:
-    """The same rows and the same stream give the same bits."""
+    """The same rows and the same random stream give the same bits."""
     for words, x, y in problems(subject):
         first, second = apply(subject, x, y), apply(subject, x, y)
         for name, one, other in zip("xy", first, second, strict=True):
@@ -87,7 +91,7 @@ def targets_stay_targets(subject: Subject) -> None:
 
 @check("transform")
 def no_row_and_one_row_work(subject: Subject) -> None:
-    """A block of no rows or of one is taken like any other."""
+    """The transform works on zero rows and on one row."""
     rows = {int(words.split()[0]) for words, _, _ in problems(subject)}
     for number in (0, 1):
         require(number in rows, f"a block of {number} rows is refused")

@@ -1,5 +1,5 @@
-"""Recording runs in MLflow: the only place that imports it.
+"""Record runs in MLflow. Only this package imports MLflow.
 
-MLflow takes seconds to import and milliseconds to log, so it lives in a process of its own (``worker``);
-training only writes messages to a pipe (``client``).
+MLflow takes seconds to import and milliseconds to log a value. So MLflow runs in a process of its own
+(``worker``), and the training process only writes messages to a pipe (``client``).
 """

@@ -1,8 +1,8 @@
-"""The training process's end of tracking: messages to the process that speaks to MLflow.
+"""Send messages from the training process to the process that calls MLflow.
 
-Nothing here waits for MLflow while a run trains: messages are handed to a thread that writes them to the
-worker's pipe. If the training process dies, the worker sees the pipe close, records what had arrived, and
-marks the run as killed.
+Training never waits for MLflow: a thread writes the messages to the worker's pipe. If the training process
+dies, the worker sees that the pipe is closed. It then records the messages that have arrived, and marks the
+run as killed.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from typing import IO, Any, Protocol
 from .messages import AskId, Discard, End, Message, Metrics, Start, encode
 
 PENDING = 200
-"""Metric values sent in one message, at most; fewer when half a second has passed."""
+"""At most this many metric values are sent in one message. A message is sent earlier after half a second."""
 PENDING_SECONDS = 0.5
 
 
 class TrackingError(Exception):
-    """The tracking process could not record something; the run's folder has it all the same."""
+    """The tracking process could not record something. The run's folder still holds all results."""
 
 
 class Worker:
-    """The tracking process: one for a process that trains, whatever number of runs it makes."""
+    """The tracking process. A process that trains has one tracking process for all of its runs."""
 
     def __init__(self) -> None:
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
@@ -45,7 +45,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # a Ctrl-C is for the training process, which then says what to record
+            start_new_session=True,  # only the training process handles Ctrl-C; it then says what to record
         )
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._used = False
@@ -65,15 +65,15 @@ class Worker:
             pass  # the worker is gone; ``ask`` says so
 
     def send(self, run: Path, message: Message) -> None:
-        """Hand over a message about the run in a folder; returns at once."""
+        """Queue a message about the run in the folder ``run``, without waiting for the worker."""
         self._used = True
         self._outbox.put(encode(run, message))
 
     def ask(self, run: Path, message: Message) -> dict[str, Any]:
-        """Send a message and wait for its answer.
+        """Send a message and wait for the answer.
 
         Raises:
-            TrackingError: the worker could not carry it out, or the worker has ended.
+            TrackingError: the worker could not do what the message asks, or the worker has ended.
         """
         self.send(run, message)
         assert self._process.stdout is not None
@@ -88,7 +88,7 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        """Let the worker finish what it was sent, and end; at once if it was sent nothing."""
+        """End the worker after it has handled its messages. A worker without messages ends at once."""
         if self._used:
             self._outbox.put(None)
         else:
@@ -100,7 +100,7 @@ _worker: Worker | None = None
 
 
 def worker() -> Worker:
-    """This process's tracking process, started when first asked for."""
+    """The tracking process of this process. The first call starts it."""
     global _worker
     if _worker is None:
         _worker = Worker()
@@ -109,7 +109,7 @@ def worker() -> Worker:
 
 
 class RunTracker(Protocol):
-    """Where a run is recorded."""
+    """Records a run."""
 
     def start(self, message: Start) -> None: ...
 
@@ -133,7 +133,7 @@ class MLflowTracker:
     """Records one run in MLflow.
 
     Args:
-        folder: the run's folder; everything but metrics is taken from the files in it.
+        folder: the run's folder. The worker reads everything but the metrics from its files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -146,7 +146,7 @@ class MLflowTracker:
         worker().send(self._run, message)
 
     def run_id(self) -> str:
-        """The id of the MLflow run; waits until the run exists."""
+        """The id of the MLflow run. Waits until the run exists."""
         answer: str = worker().ask(self._run, AskId())["run_id"]
         return answer
 
@@ -155,7 +155,7 @@ class MLflowTracker:
         worker().send(self._run, Discard())
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Record values at a number of updates; NaN and infinity stay out (MLflow's pages break)."""
+        """Record metric values after ``step`` updates. Skips NaN and infinity, which break MLflow's pages."""
         now = time.time_ns() // 1_000_000
         self._pending += [(name, value, now, step) for name, value in values.items() if isfinite(value)]
         if len(self._pending) >= PENDING or time.monotonic() - self._sent > PENDING_SECONDS:
@@ -168,7 +168,7 @@ class MLflowTracker:
             self._pending = []
 
     def end(self, message: End) -> dict[str, Any]:
-        """Record what is left and end the run; returns the run's id, its experiment's id and the store.
+        """Send the remaining values and end the run. Returns the ids of run and experiment, and the store.
 
         Raises:
             TrackingError: something could not be recorded.

@@ -1,7 +1,7 @@
-"""What a tracker is told: one dataclass for each kind of message, and its form on the way to the worker.
+"""The messages to a tracker: one dataclass for each kind of message, and its encoding as JSON.
 
-The training process builds the messages, the tracking process (``worker``) reads them. Between the two a
-message is one line of JSON.
+The training process builds the messages, and the tracking process (``worker``) reads them. In the pipe
+between the two processes, a message is one line of JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DataPart:
 
     Args:
         name: the data set's name.
-        context: which part.
+        context: which part of the data this is.
         digest: eight hexadecimal digits that identify the rows.
     """
 
@@ -47,12 +47,12 @@ class Start:
     """Begin an MLflow run, or continue one.
 
     Args:
-        uri: the store.
+        uri: the address of the store.
         experiment: the MLflow experiment's name.
         name: the run's name for people.
-        tags, params: recorded at once.
+        tags, params: recorded when the run begins.
         data: the parts of the data.
-        parent: the id of the run that this run is a child of.
+        parent: the id of the parent run; ``None`` if the run has no parent.
         run_id: the id of the run to continue; ``None`` for a new run.
     """
 
@@ -67,7 +67,7 @@ class Start:
 
     def __post_init__(self) -> None:
         parts = [part if isinstance(part, DataPart) else DataPart(**part) for part in self.data]
-        object.__setattr__(self, "data", parts)  # after the way through JSON they are mappings
+        object.__setattr__(self, "data", parts)  # decoded from JSON, the parts are mappings
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Discard:
 
 @dataclass(frozen=True)
 class ModelInterface:
-    """What goes into a model and comes out of it."""
+    """The inputs and outputs of a model."""
 
     inputs: int
     outputs: int
@@ -98,13 +98,13 @@ class ModelInterface:
 
 @dataclass(frozen=True)
 class End:
-    """End the run, and answer where it is recorded.
+    """End the run, and answer with the place where the run is recorded.
 
     Args:
-        status: MLflow's word: FINISHED, FAILED or KILLED.
+        status: MLflow's status: FINISHED, FAILED or KILLED.
         tags: recorded at the end.
         files: subfolders of the run's folder to keep as artifacts.
-        model: what the model in ``model/model.npz`` takes and returns; ``None``: there is no model to log.
+        model: inputs and outputs of the model in ``model/model.npz``; ``None`` if there is no model to log.
     """
 
     status: str
@@ -113,7 +113,7 @@ class End:
     model: ModelInterface | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, dict):  # after the way through JSON
+        if isinstance(self.model, dict):  # decoded from JSON
             object.__setattr__(self, "model", ModelInterface(**self.model))
 
 
@@ -122,13 +122,13 @@ KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Start, Metri
 
 
 def encode(run: Path, message: Message) -> bytes:
-    """A message about the run in a folder as one line of JSON."""
+    """Encode a message about the run in the folder ``run`` as one line of JSON."""
     content = {"kind": type(message).__name__, "run": str(run), "message": asdict(message)}
     return json.dumps(content).encode() + b"\n"
 
 
 def decode(line: bytes) -> tuple[Path, Message]:
-    """The run's folder and the message that ``encode`` made a line of."""
+    """Decode a line that ``encode`` wrote. Returns the run's folder and the message."""
     content = json.loads(line)
     return Path(content["run"]), KINDS[content["kind"]](**content["message"])
 

@@ -1,6 +1,7 @@
-"""A trained model as MLflow's pyfunc: MLflow runs this file to load it.
+"""A trained model as an MLflow pyfunc model. MLflow runs this file to load the model.
 
-MLflow copies the file beside the model, and runs the copy for years: so it imports public names only.
+MLflow stores a copy of this file beside the model, and may run the copy years later. So this file imports
+public names only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mlpframe.training import Predictor
 
 
 class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types
-    """Class probabilities, or values, for rows of raw inputs."""
+    """Predicts class probabilities, or regression values, for rows of raw inputs."""
 
     def load_context(self, context: PythonModelContext) -> None:
         self._predictor = Predictor(Path(context.artifacts["model"]))

@@ -1,4 +1,4 @@
-"""Finding runs in MLflow's store, to read them."""
+"""Find runs in MLflow's store and read them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .store import PREFIX, client
 
 T = TypeVar("T")
 SQLITE = b"SQLite format 3\0"
-"""How such a file begins (sqlite.org/fileformat.html)."""
+"""The first bytes of every SQLite file (sqlite.org/fileformat.html)."""
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as the store has it; metrics are the latest values."""
+    """A run as it is recorded in the store. ``metrics`` holds the latest value of each metric."""
 
     id: str
     status: str
@@ -38,11 +38,12 @@ class RunStore:
     """The runs of a store that exists.
 
     Args:
-        uri: of the store; it is only read.
-        experiment: the name of the one to look into, else all.
+        uri: the address of the store, which is only read.
+        experiment: the name of the experiment to search; ``None``: all experiments.
 
     Raises:
-        UsageError: here and in each method: the store, the experiment or what is asked for is not there.
+        UsageError: the store or the experiment does not exist. Every method raises this error if it does
+            not find what it was asked for.
     """
 
     def __init__(self, uri: str, experiment: str | None = None) -> None:
@@ -78,7 +79,7 @@ class RunStore:
         ]
 
     def starting_with(self, beginning: str) -> StoredRun:
-        """The one run whose id begins so."""
+        """The only run whose id starts with ``beginning``."""
         found = self.search(f"run_id LIKE '{beginning}%'")
         if len(found) == 1:
             return found[0]
@@ -90,7 +91,7 @@ class RunStore:
         raise UsageError(f"{beginning}: no run in {self.uri} has an id that begins so; {known}")
 
     def children(self, run: StoredRun) -> list[StoredRun]:
-        """The runs of a sweep; none of a run that is not one."""
+        """The runs of a sweep. The list is empty if ``run`` is not a sweep."""
         return self.search(f"tags.`mlflow.parentRunId` = '{run.id}'")
 
     def _ask(self, call: Callable[[], T]) -> T:
@@ -101,7 +102,11 @@ class RunStore:
 
 
 def _check_database(uri: str) -> None:
-    """MLflow would make a database that is missing or empty, and try for minutes to read another file."""
+    """Refuse a file that is missing, empty or not an SQLite database.
+
+    MLflow would create a database in place of a missing or empty file, and would try for minutes to read a
+    file of another kind.
+    """
     file = Path(uri.removeprefix(PREFIX))
     if not file.is_file():
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Calling a store that others write to."""
+"""Call a store that other processes write to."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LOCKED_SECONDS = 600.0
-"""How long a database that others write to is waited for: on a busy machine they take their time."""
+"""How long to wait for a database that other processes write to. On a busy machine, they write slowly."""
 
 PASSING = ("locked", "locking protocol", "disk I/O error")
-"""What SQLite says of a database that others write to at this moment."""
+"""Texts in SQLite's error messages about a database that another process is writing to."""
 
 
 def persistently(call: Callable[[], T], *, refused_seconds: float = 0.0) -> T:
-    """Call the store again and again while others write to its database.
+    """Repeat a call to the store while other processes write to its database.
 
     Args:
-        call: what asks or tells the store.
-        refused_seconds: how long the call is repeated after any other error.
+        call: reads from the store or writes to it.
+        refused_seconds: for how long the call is repeated after any other error.
     """
     began = time.monotonic()
     while True:

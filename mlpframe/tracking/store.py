@@ -1,4 +1,4 @@
-"""MLflow's store: made ready safely when several processes start at once."""
+"""Create MLflow's store, safely even if several processes start at the same time."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ PREFIX = "sqlite:///"
 
 @event.listens_for(Engine, "connect")
 def _sync_rarely(connection: object, _: object) -> None:
-    """With a write-ahead log this is as safe against a crash, and others wait less for the disk."""
+    """Sync to the disk less often. With a write-ahead log this is as safe against a crash of the process.
+
+    Other processes then wait less for the disk.
+    """
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def client(uri: str) -> MlflowClient:
-    """A client of the store at ``uri``; a SQLite store that does not exist is made first."""
+    """A client of the store at ``uri``. Creates a SQLite store that does not exist."""
     if uri.startswith(PREFIX):
         _make_ready(Path(uri.removeprefix(PREFIX)))
     return MlflowClient(tracking_uri=uri)
 
 
 def _make_ready(database: Path) -> None:
-    """Create the database under a lock, in a temporary file, and move it into place when it is whole.
+    """Create the database under a lock in a temporary file, and move the finished file into place.
 
-    Several processes that create one store at once break it for good; and made without syncing every
-    migration to the disk it is there in a fraction of the time.
+    Without the lock, several processes that create one store at the same time damage it permanently. The
+    temporary file need not be synced to the disk after every migration, which saves most of the time.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock"):
@@ -58,7 +61,10 @@ def _make_ready(database: Path) -> None:
 
 
 def experiment_id(store: MlflowClient, uri: str, name: str) -> str:
-    """The experiment of that name, made if it is new; its artifacts lie beside a SQLite store."""
+    """The id of the experiment ``name``, which is created if it is new.
+
+    A SQLite store keeps the experiment's artifacts in the folder beside it.
+    """
     found = store.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
@@ -68,7 +74,7 @@ def experiment_id(store: MlflowClient, uri: str, name: str) -> str:
         where = {"artifact_location": folder.resolve().as_uri()}
     try:
         return str(store.create_experiment(name, **where))
-    except MlflowException:  # another process was first
+    except MlflowException:  # another process created it first
         found = store.get_experiment_by_name(name)
         if found is None:
             raise

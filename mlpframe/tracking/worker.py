@@ -1,7 +1,7 @@
-"""The process that speaks to MLflow: reads messages, one JSON object a line, and records them.
+"""The process that calls MLflow. It reads messages, one JSON object a line, and records them.
 
-Metrics are collected and written once a second. When the pipe closes before a run was ended, its process
-has died: the run is marked KILLED, with everything that had arrived.
+Metrics are collected and written once a second. If the pipe closes before a run has ended, the training
+process has died. The worker then records everything that has arrived, and marks the run as KILLED.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .retry import persistently
 
 FLUSH_SECONDS = 1.0
 RETRY_SECONDS = 60.0
-"""How long the end of a run goes on trying to record values that the store refused."""
-BATCH = 1000  # MLflow's limit of metrics a call
-PARAMS = 100  # and of parameters
+"""For how long a run that ends keeps trying to record values that the store has refused."""
+BATCH = 1000  # MLflow's limit for the metrics in one call
+PARAMS = 100  # MLflow's limit for the parameters in one call
 PARAM_LENGTH = 6000
 
 
 class RecordedRun:
-    """One MLflow run, of the run in a folder."""
+    """The MLflow run that records the run in ``folder``."""
 
     def __init__(self, folder: Path, start: Start) -> None:
         from filelock import FileLock
@@ -44,7 +44,7 @@ class RecordedRun:
 
         self.folder = folder
         self._lock = FileLock(self.folder / "mlflow.lock")
-        self._lock.acquire()  # the process of a run that was killed may still be recording
+        self._lock.acquire()  # the worker of a killed run may still be recording
         self.uri = start.uri
         self.client = persistently(lambda: store.client(self.uri))
         self._pending: list[tuple[str, float, int, int]] = []
@@ -79,7 +79,7 @@ class RecordedRun:
             persistently(partial(self.client.set_tag, self.id, key, value))
 
     def _recorded(self) -> set[tuple[str, int]]:
-        """What the store has of each metric: logging a step again would show it twice."""
+        """The metric values in the store, as (name, step). A value that is logged again would show twice."""
         metrics = self.client.get_run(self.id).data.metrics
         return {(name, m.step) for name in metrics for m in self.client.get_metric_history(self.id, name)}
 
@@ -108,13 +108,13 @@ class RecordedRun:
             self.client.log_inputs(self.id, inputs)
 
     def add(self, values: Sequence[Sequence[Any]]) -> None:
-        """Take note of (name, value, milliseconds, step)."""
+        """Collect metric values, each as (name, value, milliseconds, step)."""
         self._pending += [
             (name, value, at, step) for name, value, at, step in values if (name, step) not in self._known
         ]
 
     def flush(self) -> None:
-        """Record the values noted so far; what is refused stays noted."""
+        """Record the collected values. Values that the store refuses stay collected."""
         from mlflow.entities import Metric
 
         while self._pending:
@@ -123,7 +123,7 @@ class RecordedRun:
             del self._pending[:BATCH]
 
     def end(self, message: End) -> dict[str, Any]:
-        """Record what is left and the files of the folder, end the run; returns where it is recorded."""
+        """Record the remaining values and the folder's files, and end the run. Returns where it is."""
         persistently(self.flush, refused_seconds=RETRY_SECONDS)
         for part in message.files:
             if (self.folder / part).is_dir():
@@ -150,7 +150,7 @@ class RecordedRun:
 
         dtype = np.dtype(model.dtype)
         signature = ModelSignature(
-            Schema([ColSpec("double")] * model.inputs),  # unlike a tensor's type, also takes float32
+            Schema([ColSpec("double")] * model.inputs),  # unlike a tensor spec, accepts float32 too
             Schema([TensorSpec(dtype, (-1, model.outputs))]),
         )
         mlflow.set_tracking_uri(self.uri)
@@ -172,7 +172,7 @@ class Recorder:
         self._failed: dict[Path, str] = {}
 
     def handle(self, folder: Path, message: Message) -> dict[str, Any] | None:
-        """Carry out one message about the run in a folder; returns the answer to ``AskId`` and ``End``."""
+        """Carry out one message about the run in ``folder``. Returns the answer to ``AskId`` or ``End``."""
         match message:
             case Start():
                 try:
@@ -200,7 +200,7 @@ class Recorder:
         try:
             return run.end(message)
         except Exception as error:
-            with suppress(Exception):  # no run may seem to go on for ever
+            with suppress(Exception):  # otherwise the run would appear to run forever
                 run.client.set_terminated(run.id, "FAILED")
             return {"error": _reason(error)}
 
@@ -209,10 +209,10 @@ class Recorder:
             try:
                 run.flush()
             except Exception:
-                traceback.print_exc()  # tried again in a second
+                traceback.print_exc()  # flush() tries again in a second
 
     def abandon(self) -> None:
-        """The training process is gone: record what arrived, mark its runs."""
+        """Record what has arrived and mark all open runs as killed, because the training process is gone."""
         for run in self._runs.values():
             try:
                 run.end(End("KILLED", {"mlpframe.status": "killed"}, ["checkpoints"]))
@@ -221,7 +221,7 @@ class Recorder:
 
 
 def _git_tags() -> dict[str, str]:
-    """The commit of the folder the command was given in, where that is a checkout."""
+    """The git commit of the current folder, if the folder is in a checkout."""
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     commit = git.stdout.strip()
     return {"mlpframe.git": commit, "mlflow.source.git.commit": commit} if git.returncode == 0 else {}
@@ -233,18 +233,18 @@ def _reason(error: Exception) -> str:
 
 
 def _prefetch() -> None:
-    """Import what the end of a run needs while nothing is asked for."""
+    """Import what the end of a run needs, while the worker has nothing else to do."""
     import mlflow.pyfunc  # noqa: F401
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
     if hasattr(os, "nice"):
-        os.nice(10)  # training goes first
+        os.nice(10)  # training has priority
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # its 7 take four minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default, 7, takes four minutes
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print is not an answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps the output of libraries out of the answers
     messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def read() -> None:
@@ -272,7 +272,7 @@ def main() -> None:
             flushed = time.monotonic()
     recorder.abandon()
     sys.stderr.flush()
-    os._exit(0)  # taking down an interpreter with MLflow in it takes half a second
+    os._exit(0)  # a normal exit of an interpreter that has imported MLflow takes half a second
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``mlpframe compare``: what the runs of a store say about each other, with the statistics for it."""
+"""``mlpframe compare``: compare groups of recorded runs with statistical tests."""
 
 from __future__ import annotations
 
@@ -39,18 +39,20 @@ def compare(
     uri: str | None,
     out: Path | None,
 ) -> None:
-    """Compare runs: means with intervals, tests for each pair, and what more seeds would decide.
+    """Compare runs: means with intervals, a test for each pair, and how many more seeds would decide.
 
-    A GROUP is the id of a run or sweep (or its beginning), the folder of one, or a filter in MLflow's syntax,
-    e.g. "params.`optimizer.name` = 'adam'". A sweep stands for its runs. One argument alone is divided into
-    groups that differ in more than the seed. NAME=GROUP gives it a name; groups of one name are joined.
+    A GROUP is the id of a run or sweep, or the beginning of the id; the folder of a run or sweep; or a filter
+    in MLflow's syntax, e.g. "params.`optimizer.name` = 'adam'". A sweep stands for its runs. A single GROUP
+    is divided into groups whose runs differ only in the seed. NAME=GROUP names a group. Groups with the same
+    name are joined.
 
-    Runs of equal seeds are paired. Only finished runs count.
+    Runs with equal seeds are paired. Only finished runs count.
 
-    Without --metric it is the first of test/accuracy, val/accuracy, val/r2 and val/loss that all runs have.
+    Without --metric, the command compares the first of test/accuracy, val/accuracy, val/r2 and val/loss that
+    all runs have.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # its 7 take four minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default, 7, takes four minutes
     from ...analysis.comparison import compare as compare_groups
     from ...figures.comparison import draw_comparison
     from ...tracking.reading import RunStore

@@ -1,4 +1,4 @@
-"""A comparison as tables on the terminal, Markdown and CSV."""
+"""Write a comparison as tables on the terminal, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 LEFT = ("group", "pair", "test")
-"""Columns of words."""
+"""The columns that hold words, not numbers."""
 
 
 def picture(comparison: Comparison) -> str:

@@ -1,4 +1,4 @@
-"""Which runs are compared, under which labels."""
+"""Select the runs to compare, and label their groups."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 METRICS = ("test/accuracy", "val/accuracy", "val/r2", "val/loss")
-"""What is compared if nothing is said: the first that all runs have."""
+"""Without ``--metric``, the first of these metrics that all runs have is compared."""
 
 LABELLED = re.compile(r"""(?P<label>[^=<>!'"`]*[^=<>!'"`\s])=(?P<argument>[^\s'"=].*)""")
 
 FIELD = re.compile(r"(params?|parameters?|metrics?|tags?|attributes?|attr|run|datasets?)\.")
-"""How a field begins in MLflow's filters: ``params.lr=…`` is no label."""
+"""The beginning of a field in MLflow's filters: ``params.lr`` in ``params.lr=…`` is not a label."""
 
 OPERATOR = re.compile(r"[=<>]|\b(like|ilike|in|is)\b", re.IGNORECASE)
 
 LONGEST = 60
-"""Letters of a label made from settings; where it takes more, the argument is shown as it was given."""
+"""Most letters of a label made from settings. If a label is longer, the argument itself is the label."""
 
 
 def read_groups(store: RunStore, arguments: Sequence[str], notes: list[str]) -> dict[str, list[StoredRun]]:
-    """The finished runs that arguments mean, by label; what was left out is added to the notes.
+    """The finished runs that the arguments select, by label. Adds a note about runs that are left out.
 
     Raises:
-        UsageError: an argument means no run, a run is in two groups, or too few groups have finished runs.
+        UsageError: an argument selects no run, a run is in two groups, or too few groups have finished runs.
     """
     found: dict[str, list[StoredRun]] = {}
     named = set()
@@ -75,10 +75,10 @@ def read_groups(store: RunStore, arguments: Sequence[str], notes: list[str]) -> 
 
 
 def read_values(groups: Mapping[str, Sequence[StoredRun]], metric: str, notes: list[str]) -> list[Group]:
-    """The groups with their values of a metric, by seed where that tells a group's runs apart.
+    """The groups with their values of a metric, keyed by seed if all runs of a group have different seeds.
 
-    A run of the same settings and seed as another is no independent repeat: the newest counts, except for
-    times, which are measured anew.
+    Two runs with equal settings and seed are not independent, so only the newest counts. Times are an
+    exception, because every run measures them anew.
 
     Raises:
         UsageError: a group has no value of the metric.
@@ -109,7 +109,7 @@ def read_values(groups: Mapping[str, Sequence[StoredRun]], metric: str, notes: l
 
 
 def _split_label(given: str) -> tuple[str | None, str]:
-    """``label=argument``, or an argument alone: a folder or filter may hold ``=`` itself."""
+    """Split ``label=argument``. The label is optional, and a folder or filter may contain ``=`` itself."""
     match = LABELLED.fullmatch(given)
     if match is None or FIELD.match(given) or Path(given).exists():
         return None, given
@@ -117,7 +117,7 @@ def _split_label(given: str) -> tuple[str | None, str]:
 
 
 def _find(store: RunStore, argument: str) -> list[StoredRun]:
-    """The runs that an argument without label means."""
+    """The runs that an argument without its label selects."""
     if Path(argument).is_dir():
         return _members(store, store.starting_with(_recorded_id(store, Path(argument))))
     if re.fullmatch("[0-9a-f]{1,32}", argument):
@@ -142,7 +142,7 @@ def _members(store: RunStore, run: StoredRun) -> list[StoredRun]:
 
 
 def _recorded_id(store: RunStore, folder: Path) -> str:
-    """The MLflow run of a folder."""
+    """The id of the MLflow run that recorded the run in ``folder``."""
     file = folder / "mlflow.json"
     if not file.exists():
         raise UsageError(
@@ -155,7 +155,7 @@ def _recorded_id(store: RunStore, folder: Path) -> str:
 
 
 def _misspelt(store: RunStore, argument: str) -> str:
-    """The end of a message about a filter that finds nothing: which of its names no run has."""
+    """The end of an error message about a filter that finds no run: the names in it that no run has."""
     runs = store.search()
     for kind in ("params", "metrics", "tags"):
         known = {name for run in runs for name in getattr(run, kind)}
@@ -178,12 +178,12 @@ def _refuse_shared(groups: Mapping[str, Sequence[StoredRun]]) -> None:
 
 
 def _identity(run: StoredRun) -> Any:
-    """What makes a run another experiment: its settings with the seed."""
+    """A key that is equal for runs with equal settings and seed."""
     return frozenset(run.params.items()) if "seed" in run.params else run.id
 
 
 def _by_settings(runs: Sequence[StoredRun]) -> list[list[StoredRun]]:
-    """Runs that differ in the seed alone, together."""
+    """Group the runs that differ only in the seed."""
     parts: dict[Any, list[StoredRun]] = {}
     for run in runs:
         settings = frozenset(item for item in run.params.items() if item[0] != "seed")
@@ -192,15 +192,15 @@ def _by_settings(runs: Sequence[StoredRun]) -> list[list[StoredRun]]:
 
 
 def _varying(runs: Sequence[StoredRun]) -> list[str]:
-    """The settings but the seed in which runs differ."""
+    """The settings, except the seed, in which the runs differ."""
     names = dict.fromkeys(name for run in runs for name in run.params if name != "seed")
     return [name for name in names if len({run.params.get(name) for run in runs}) > 1]
 
 
 def _labels(groups: Sequence[Sequence[StoredRun]]) -> list[str]:
-    """For each group the settings that its runs share and that tell it from the others.
+    """Label each group by the settings that its runs share and that distinguish it from the other groups.
 
-    Settings that all runs have are enough as a rule: not each option of each optimizer needs to be named.
+    Settings that all runs have usually suffice. Then a label need not name every option of every optimizer.
     """
     runs = [run for group in groups for run in group]
     varying = _varying(runs)

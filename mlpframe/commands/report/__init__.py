@@ -1,4 +1,4 @@
-"""The report that mlpframe grew out of, run again: its numbers, what is measured, the page that shows both.
+"""Repeat the report that mlpframe grew out of: its printed numbers, new measurements, and a page with both.
 
 "Assignment 1: Implementing MLP using Numpy", Deep Learning, 2022.
 """

@@ -1,4 +1,4 @@
-"""``mlpframe report``: the report that mlpframe grew out of, run again, as one page."""
+"""``mlpframe report``: repeat the report that mlpframe grew out of, and write the results as one page."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ QUIET = "callbacks.progress=null"
 @click.option("--data-dir", default=None, help="Where the files of MNIST are; otherwise MLPFRAME_DATA.")
 @click.option("--uri", default=None, help="The store; otherwise MLFLOW_TRACKING_URI, else outputs/mlflow.db.")
 def report(quick: bool, out: Path | None, at_once: int, data_dir: str | None, uri: str | None) -> int:
-    """Run all experiments of the report and write one page: printed numbers beside measured ones.
+    """Run all experiments of the report, and write one page with the printed and the measured numbers.
 
-    What has been done is kept: the same command goes on where it was interrupted; where all is done, it only
-    writes the page. Each run is a child of one MLflow run.
+    Finished runs are kept. After an interruption, the same command continues with the remaining runs. If all
+    runs are finished, the command only writes the page. All runs are children of one MLflow run.
     """
     folder = (out or OUTPUTS / "report" / ("quick" if quick else "full")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def report(quick: bool, out: Path | None, at_once: int, data_dir: str | None, ur
 
 @dataclass(frozen=True)
 class Task:
-    """A job with the folder it works in, and what the command adds to its overrides."""
+    """A job, the folder that it works in, and the overrides that the command adds."""
 
     job: Job
     path: Path
@@ -100,7 +100,7 @@ class Task:
         return record.get("status") == "finished" and record.get("overrides") == self.overrides
 
     def run(self, parent: str, at_once: int) -> Outcome:
-        """Train, or go on training, in this process."""
+        """Start or continue training in this process."""
         from ...runs.compose import compose
         from ...runs.request import Request
         from ...runs.train import train
@@ -115,7 +115,7 @@ class Task:
 
 
 def _run_task(task: Task, parent: str, at_once: int) -> tuple[str, str | None, int]:
-    """In a process of the pool: how the task ended, why, and the exit status that belongs to it."""
+    """Run a task in a process of the pool. Returns how the task ended, why, and the exit status."""
     from ...registry import UsageError
 
     try:
@@ -128,7 +128,7 @@ def _run_task(task: Task, parent: str, at_once: int) -> tuple[str, str | None, i
 def _run_all(
     tasks: Sequence[Task], planned: Sequence[Task], parent: str, at_once: int, console: Console
 ) -> int:
-    """Run the tasks side by side; returns the exit status."""
+    """Run the tasks in parallel. Returns the exit status."""
     if len(tasks) < len(planned):
         console.print(f"{len(planned) - len(tasks)} of {len(planned)} runs are there already")
     failed: list[tuple[Task, str, str | None, int]] = []
@@ -146,7 +146,7 @@ def _run_all(
                     failed.append((task, status, reason, code))
                     if status == "interrupted":
                         raise SystemExit(code)
-                    if code == 2:  # it would be wrong for all
+                    if code == 2:  # the same mistake would stop every task
                         break
                 progress(task.job.name)
     except (SystemExit, BrokenProcessPool) as stopped:
@@ -160,20 +160,20 @@ def _run_all(
 
 
 def _attach(parent: int) -> None:
-    """Let a process of the pool get its signals from the command alone, and end when that is gone."""
+    """Make the command the only sender of signals to a process of the pool, and end the process with it."""
     if hasattr(os, "setsid"):
-        os.setsid()  # a terminal's Ctrl-C would come beside that of the command; a second one ends it at once
+        os.setsid()  # else Ctrl-C would arrive from the terminal too, and a second signal ends a run at once
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)  # saves the state of what is being trained
+        os.kill(os.getpid(), signal.SIGTERM)  # makes the run save its state
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 def _stop_children(number: int) -> None:
-    """Let Ctrl-C and SIGTERM stop the processes that train, with their state saved; ignore later ones."""
+    """Stop the processes that train, which save their state. Ignore every later Ctrl-C and SIGTERM."""
     for other in STOPPING:
         signal.signal(other, signal.SIG_IGN)
     for child in multiprocessing.active_children():
@@ -183,7 +183,7 @@ def _stop_children(number: int) -> None:
 
 @contextmanager
 def _progress(total: int, console: Console) -> Iterator[Any]:
-    """A function to call with the name of every run that has ended."""
+    """Show progress. Yields a function to call with the name of each run that has ended."""
     done = 0
     if not console.is_terminal:
 

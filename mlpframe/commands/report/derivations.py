@@ -1,4 +1,4 @@
-"""The derivations of questions 1, 2 and 6: formulas, each with a number that says whether it holds."""
+"""The derivations of questions 1, 2 and 6. Each formula is compared with other computations of its value."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ...training.network import Network, build_layers
 from ...training.rng import Streams
 
 OUTPUTS, TRUE = [0.3, -1.2, 2.0, 0.7], 3
-"""The outputs and the true class (counted from 0) at which questions 1 and 2 are checked."""
+"""The outputs and the true class (counted from 0) that check the formulas of questions 1 and 2."""
 WIDTHS, ROWS = (4, 5, 3), 6
-"""The network and the batch at which question 6 is checked."""
+"""The layer widths and the batch size that check the formulas of question 6."""
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """A formula in TeX's notation, what it says, and how far it is from what is computed in other ways."""
+    """A formula in TeX, its meaning, and its largest differences from other computations of its value."""
 
     formula: str
     words: str
@@ -81,7 +81,7 @@ def questions_1_and_2() -> list[Derivation]:
 
 
 def question_6() -> list[Derivation]:
-    """The gradients over a batch as matrix products, against the mean over single examples by hand."""
+    """The gradients over a batch as matrix products, compared with the mean of single examples by hand."""
     rng = np.random.default_rng(0)
     x, classes = rng.standard_normal((ROWS, WIDTHS[0])), rng.integers(0, WIDTHS[2], ROWS)
     layers = build_layers([{"name": "linear", "units": WIDTHS[1]}, "sigmoid", "linear"], WIDTHS[2])
@@ -140,7 +140,10 @@ def _slopes(function: Callable[[Vector], float], at: Vector) -> Vector:
 
 
 def _output_gradient(layers: Sequence[str], loss: str) -> Vector:
-    """∂l/∂o of a network that begins with the outputs: what its bias gets, where they are 0 · x + b."""
+    """∂l/∂o computed by a network.
+
+    The network's first layer produces the outputs as o = 0 · x + b, so the gradient of its bias is ∂l/∂o.
+    """
     linear = {"name": "linear", "units": len(OUTPUTS), "init": "zeros"}
     made = build_layers([linear, *layers], len(OUTPUTS))
     network = Network(made, registries["loss"].create(loss), 1, np.zeros(1, np.intp), "float64", Streams(0))
@@ -153,5 +156,5 @@ def _output_gradient(layers: Sequence[str], loss: str) -> Vector:
 
 
 def _apart(one: ArrayLike, other: ArrayLike) -> float:
-    """The largest difference."""
+    """The largest absolute difference between two arrays."""
     return float(np.abs(np.asarray(one) - np.asarray(other)).max())

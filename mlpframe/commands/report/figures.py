@@ -1,4 +1,4 @@
-"""The report's figures and formulas, as SVG that takes its ink from the page around it."""
+"""The report's figures and formulas as SVG, drawn in the text color of the page around them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from matplotlib.mathtext import math_to_image
 from .results import Run
 
 INK = "#010203"
-"""Stands for the page's own text colour, which is dark on a light page and light on a dark one."""
+"""A placeholder for the page's text color, which is dark on a light page and light on a dark page."""
 BLUE, ORANGE = "#3b82d6", "#e07b1f"
-"""Legible on both."""
+"""Colors that are legible on light and dark pages."""
 STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text, in the page's font
+    "svg.fonttype": "none",  # keep text as text, in the page's font
     "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -33,7 +33,7 @@ STYLE: Any = {
 }
 SIZE = re.compile(r'(width|height)="([\d.]+)pt"')
 EM_PER_POINT = 0.12
-"""Formulas are set in 10 points; beside text they look right a fifth larger than it."""
+"""Formulas are set in 10 points. They look right when they are a fifth larger than the text beside them."""
 Curve = tuple[Sequence[float], Sequence[float]]
 _salt = count()
 
@@ -50,7 +50,7 @@ def formula(tex: str) -> str:
 
 
 def loss_curve(windows: Curve, epochs: Sequence[int], label: str) -> str:
-    """Loss per window against iterations; dotted lines at the ends of epochs."""
+    """Loss per window against iterations, with a dotted line at the end of each epoch."""
     figure, axes = _figure("iterations", "mean loss of a window")
     axes.plot(*windows, color=BLUE, linewidth=0.7)
     for end in epochs[:-1]:
@@ -60,7 +60,7 @@ def loss_curve(windows: Curve, epochs: Sequence[int], label: str) -> str:
 
 
 def loss_curves(curves: Mapping[str, Curve], label: str) -> str:
-    """Loss per window of several ways to train, against the examples seen."""
+    """Loss per window against the number of examples seen, one curve for each way to train."""
     figure, axes = _figure("examples seen", "mean loss of a window")
     for color, (name, curve) in zip((BLUE, ORANGE), curves.items(), strict=False):
         axes.plot(*curve, color=color, linewidth=0.8, label=name)
@@ -70,7 +70,7 @@ def loss_curves(curves: Mapping[str, Curve], label: str) -> str:
 
 
 def band(runs: Sequence[Run], window: int, label: str) -> str:
-    """The mean over runs of the loss per window as a line, their standard deviation as a band around it."""
+    """The loss per window: its mean over the runs as a line, and its standard deviation as a band."""
     curves = [run.windows(window) for run in runs]
     steps = curves[0][0]
     losses = np.array([values for _, values in curves])
@@ -83,7 +83,7 @@ def band(runs: Sequence[Run], window: int, label: str) -> str:
 
 
 def by_epoch(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], what: str, label: str) -> str:
-    """Measured values by epoch as lines, printed ones as hollow markers of the same colour."""
+    """Measured values by epoch as lines, and printed values as hollow markers of the same color."""
     figure, axes = _figure("epoch", what)
     for color, (name, (measured, printed)) in zip((BLUE, ORANGE), curves.items(), strict=False):
         epochs = range(1, len(measured) + 1)
@@ -114,7 +114,7 @@ def _svg(figure: Figure, label: str) -> str:
 
 
 def _embedded(svg: str, label: str) -> str:
-    """The SVG element alone, in the page's ink, with a name for those who do not see it."""
+    """The SVG element alone, in the page's text color, with a label for screen readers."""
     start = svg.index("<svg")
     escaped = label.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return (

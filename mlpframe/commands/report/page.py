@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else."""
+"""The report's page: one HTML file that needs no other files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def render(results: Results, *, judged: bool) -> str:
 
     Args:
         results: all runs of the plan.
-        judged: whether they are the report's own experiments.
+        judged: whether the runs are the report's own experiments, so that verdicts have a meaning.
     """
     folder = Path(__file__).parent
     templates = jinja2.Environment(
@@ -52,7 +52,7 @@ def _environment() -> dict[str, str]:
 
 
 def _server(run: Run) -> str | None:
-    """The address of the MLflow server that a run was recorded with, if it was one."""
+    """The address of the MLflow server that recorded the run; ``None`` if no server did."""
     uri = str(run.recorded.get("uri", ""))
     return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
 

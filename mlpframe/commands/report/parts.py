@@ -1,4 +1,4 @@
-"""What a page is made of: sections of words, tables, figures and derivations."""
+"""The parts of a page: sections with paragraphs, tables, figures and derivations."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Words:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a measured number may be from a printed one.
+    """How far a measured number may be from the printed number.
 
     Args:
-        most: the bound.
-        relative: whether it is a share of the printed number.
+        most: the largest deviation allowed.
+        relative: whether ``most`` is a fraction of the printed number.
     """
 
     most: float
@@ -44,7 +44,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table; ``good`` colours a verdict."""
+    """A cell of a table. ``good`` sets the color of a verdict."""
 
     text: str
     good: bool | None = None
@@ -52,7 +52,7 @@ class Cell:
 
 @dataclass
 class Table:
-    """A table; its first column are words, the others numbers."""
+    """A table. The first column holds words; the other columns hold numbers."""
 
     kind: ClassVar[str] = "table"
     caption: str
@@ -78,7 +78,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Proof:
-    """A derivation; ``svg`` is its formula."""
+    """A derivation. ``svg`` shows its formula."""
 
     kind: ClassVar[str] = "proof"
     derivation: Derivation
@@ -93,10 +93,10 @@ class Section:
     """A question of the report.
 
     Args:
-        name: for links to it.
-        title: its heading.
+        name: the section's anchor, which links use.
+        title: the heading.
         answer: one sentence for the summary.
-        parts: what it shows.
+        parts: the content of the section.
     """
 
     name: str
@@ -118,14 +118,14 @@ def beside(
     *,
     judged: bool,
 ) -> Table:
-    """A table of printed numbers beside measured ones, with the deviation and the verdict.
+    """A table of printed and measured numbers, with their deviations and verdicts.
 
     Args:
-        caption: of the table.
-        labels: of the rows.
-        printed, measured: the numbers.
-        tolerances: one for all, or one for each.
-        judged: whether what was run is what was printed.
+        caption: the caption of the table.
+        labels: the labels of the rows.
+        printed, measured: the numbers, one of each for a row.
+        tolerances: one tolerance for all rows, or one for each row.
+        judged: whether the runs are the report's own experiments, so that verdicts have a meaning.
     """
     each = repeat(tolerances) if isinstance(tolerances, Tolerance) else tolerances
     table = Table(caption, ("", "printed", "measured", "deviation", "tolerance", "verdict"))

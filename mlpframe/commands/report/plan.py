@@ -1,4 +1,4 @@
-"""Which runs the report consists of."""
+"""The runs that the report consists of."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 RATES = ("0.1", "0.03", "0.01", "0.003", "0.001", "0.0001")
-"""Those of question 7.3."""
+"""The learning rates of question 7.3."""
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,10 @@ class Job:
     """One run.
 
     Args:
-        part: of the report: what its results are looked up by.
-        label: what tells it from the other runs of the part.
-        seed: of the run.
-        overrides: the experiment and what is set in it.
+        part: the part of the report that uses the run's results.
+        label: distinguishes the run from the other runs of the part.
+        seed: the run's seed.
+        overrides: the experiment and its settings.
     """
 
     part: str
@@ -27,20 +27,21 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Its folder."""
+        """The name of the run's folder."""
         return "-".join(filter(None, (self.part, self.label, f"seed{self.seed}")))
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run.
+    """The size of the experiments.
 
     Args:
-        seeds: runs of the parts that one run does not answer; of the points of the plane ``many_seeds``.
-        synth, mnist: overrides of the experiments on the points of the plane, and of those on images.
-        single, batches: overrides of those that train on single examples, and on batches.
-        windows, rule: how long a window of the loss is, for the record and for the rule.
-        whole: overrides of those that train without validation.
+        seeds: number of runs for each part that needs more than one run.
+        many_seeds: number of runs for the part whose data are points in the plane.
+        synth, mnist: overrides of the experiments on points in the plane, and of the experiments on images.
+        single, batches: overrides of the experiments that train on single examples, and on batches.
+        windows, rule: overrides with the length of a loss window, for the history and for the schedule.
+        whole: overrides of the experiments without a validation part.
     """
 
     seeds: int
@@ -66,11 +67,11 @@ QUICK = Size(
     rule=("schedule.update_step=200",),
     whole=("dataset.validation=0",),
 )
-"""The same on scikit-learn's small digits, to see the page in less than a minute."""
+"""The same experiments on scikit-learn's small digits, which produce the page in less than a minute."""
 
 
 def jobs(*, quick: bool) -> list[Job]:
-    """All runs of the report, those that take longest first."""
+    """All runs of the report, the longest first."""
     size = QUICK if quick else FULL
     return sorted(_jobs(size), key=lambda job: job.part not in ("q6", "q5", "q5_stepwise"))
 

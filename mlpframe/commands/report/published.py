@@ -1,4 +1,4 @@
-"""The numbers that the report prints; losses are mean cross-entropy, lists are in the order of the epochs."""
+"""The numbers that the report prints. Losses are mean cross-entropy. Lists are in the order of the epochs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Q4_LAST_WINDOW = [0.0708, 0.0635, 0.0612, 0.0605, 0.0599]
 Q4_LAST_LR = 0.0011
 Q4_EXPECTED = [(0.136, 0.180), (0.095, 0.105), (0.084, 0.094), (0.077, 0.086), (0.072, 0.080)]
 Q4_EXPECTED_LR = (0.0059, 0.0075)
-"""What eight independent runs of the protocol as it is written came to."""
+"""The ranges measured in eight independent runs of the protocol exactly as the report describes it."""
 
 Q5_TRAIN = [0.6391, 0.2785, 0.2107, 0.1840, 0.1644]
 Q5_LAST_WINDOW = [0.3983, 0.2438, 0.2056, 0.1930, 0.1344]

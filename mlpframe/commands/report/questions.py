@@ -1,4 +1,4 @@
-"""The report question by question: what it prints beside what was measured."""
+"""The report, question by question: its printed numbers beside the measured numbers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .plan import RATES
 from .results import Results, Run, mean_epochs
 
 ROUNDING = Tolerance(5.1e-5, relative=False)
-"""Of numbers printed with four decimals."""
+"""The tolerance for numbers that are printed with four decimals."""
 EXACT = 1e-8
-"""Two computations in double precision, one of them a finite difference, agree to this."""
+"""The largest difference allowed between a computation in double precision and a finite difference."""
 TENTH, FIFTH, QUARTER, TWO_FIFTHS = Tolerance(0.10), Tolerance(0.20), Tolerance(0.25), Tolerance(0.40)
 POINT = Tolerance(0.01, relative=False)
 EPOCHS = [f"epoch {n}" for n in range(1, 21)]
@@ -30,7 +30,7 @@ def sections(results: Results, *, judged: bool) -> list[Section]:
 
     Args:
         results: all runs of the plan.
-        judged: whether they are the report's own experiments, so that verdicts have a meaning.
+        judged: whether the runs are the report's own experiments, so that verdicts have a meaning.
     """
     return [
         _derivations(),
@@ -75,7 +75,7 @@ def _by_hand(results: Results) -> Section:
     run = results.first("q3")
     w = checkpoint.load(run.folder / "model" / "model.npz")[0]["w"]
     before = [value for stage in (first, last) for row in (*stage.W, stage.b) for value in row]
-    changes = ((np.array(before) - w) / 0.1).tolist()  # what was subtracted, divided by the rate
+    changes = ((np.array(before) - w) / 0.1).tolist()  # the gradient is the update divided by the rate
     parts = (published.Q3_W, [published.Q3_B], published.Q3_V, [published.Q3_C])
     printed = [value for part in parts for row in part for value in row]
     names = [f"W[{i},{j}]" for i in range(2) for j in range(3)] + [f"b[{j}]" for j in range(3)]
@@ -462,7 +462,7 @@ def _final(results: Results, judged: bool) -> Section:
 
 
 def _falls(run: Run) -> float:
-    """The largest fall of validation accuracy from one epoch to the next."""
+    """The largest drop in validation accuracy from one epoch to the next."""
     values = run.epochs("val/accuracy")
     return min(b - a for a, b in pairwise(values))
 

@@ -1,4 +1,4 @@
-"""What the runs came to, read from their folders."""
+"""The results of the report's runs, read from their folders."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Run:
     """A finished run.
 
     Args:
-        job: what was run.
-        folder: where it left its files.
-        history: its metrics.
-        recorded: its ids in MLflow; empty where it was not recorded.
+        job: the job that was run.
+        folder: the run's folder.
+        history: the run's metrics.
+        recorded: the run's ids in MLflow; empty if the run is not in MLflow.
     """
 
     job: Job
@@ -40,7 +40,7 @@ class Run:
         return self.history.series(metric)[1]
 
     def windows(self, size: int) -> tuple[list[int], list[float]]:
-        """The loss in windows of ``size`` updates: steps at their ends, and means."""
+        """The loss in windows of ``size`` updates: the step at the end of each window, and its mean loss."""
         steps, values = self.history.series("train/loss_window")
         together = size // steps[0]
         ends = range(together, len(values) + 1, together)
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def last_lr(self) -> float:
-        """The rate after the last window: the last one used, times the last ratio of windows."""
+        """The learning rate after the last window: the last rate used, times the last ratio of windows."""
         _, windows = self.history.series("train/loss_window")
         return self.history.latest["lr"] * windows[-1] / windows[-2]
 
@@ -64,7 +64,7 @@ class Run:
 
 
 class Results:
-    """All runs, by part of the report."""
+    """All runs, grouped by the part of the report that they belong to."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.all = list(runs)

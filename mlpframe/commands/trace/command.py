@@ -1,4 +1,4 @@
-"""``mlpframe trace``: one example through a small network, every number beside its formula."""
+"""``mlpframe trace``: show one example in a small network, with every number beside its formula."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def trace(
     digits: int,
     html: Path | None,
 ) -> None:
-    """Show one example's way through a small network: forward, backward, update, each number and its formula.
+    """Follow one example through a small network: forward, backward, update, each number with its formula.
 
-    The gradients are computed in plain Python, by the network's layers, and by finite differences. Without
-    options it is the example that the report works by hand. Lists are numbers with commas between them;
-    classes and positions count from 0.
+    The gradients are computed three times: in plain Python, by the network's layers, and by finite
+    differences. Without options, the command shows the example that the report works by hand. Numbers in a
+    list are separated by commas. Classes and positions count from 0.
     """
     targets = _numbers("target", target)
     example = Example(

@@ -1,4 +1,4 @@
-"""A trace as one page of HTML."""
+"""Show a trace as one HTML page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ tbody tr:nth-child(even) { background: var(--band); }
 
 
 def page(parts: Iterable[Block]) -> str:
-    """One page of HTML that needs nothing else, and is XML too."""
+    """One HTML page that needs no other files. The page is also well-formed XML."""
     body: list[str] = []
     for part in parts:
         if part.title:

@@ -1,4 +1,4 @@
-"""What a trace shows: blocks of text, formulas and tables, in the order of the computation."""
+"""The content of a trace: text, formulas and tables, in the order of the computation."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Literal
 from ...analysis.by_hand import ACTIVATIONS, STEP, Example, Stage, Trace
 
 NUMBERS = "with numbers"
-"""The heading of a column of calculations."""
+"""The heading of the column that shows a formula with its numbers filled in."""
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 NEAR_KINK = 1e-3
-"""|k| up to which a finite difference may reach across the kink of relu."""
+"""If |k| is smaller than this, a finite difference may cross the kink of relu."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Lines of text and formulas, and a table below them; without a title it continues the one before."""
+    """Lines of text and formulas with a table below. A block without a title continues the previous block."""
 
     title: str
     lines: Sequence[str] = ()
@@ -30,7 +30,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Names:
-    """What the quantities of a stage are called: its inputs, weights, biases, sums and activations."""
+    """The names of a stage's inputs, weights, biases, sums and activations."""
 
     number: int
     x: str
@@ -54,7 +54,7 @@ class Decimals:
     """Numbers as text.
 
     Args:
-        digits: decimals; what would be all zeros has an exponent instead.
+        digits: number of decimals. A number too small for them is written with an exponent.
     """
 
     def __init__(self, digits: int) -> None:
@@ -63,13 +63,13 @@ class Decimals:
     def number(self, value: float) -> str:
         if value and abs(value) < 0.5 * 10**-self.digits:
             return f"{value:.1e}"
-        return f"{value + 0.0:.{self.digits}f}"  # −0 + 0 is 0
+        return f"{value + 0.0:.{self.digits}f}"  # adding 0 turns −0 into 0
 
     def numbers(self, values: Iterable[float]) -> list[str]:
         return [self.number(value) for value in values]
 
     def factor(self, value: float) -> str:
-        """As part of a calculation."""
+        """The number as a factor in a calculation."""
         text = self.number(value)
         text = text if "e" in text else text.rstrip("0").rstrip(".")
         return f"({text})" if text.startswith("-") else text
@@ -79,7 +79,7 @@ class Decimals:
 
 
 def blocks(trace: Trace, digits: int) -> Iterator[Block]:
-    """The way through the network in the order in which it is computed."""
+    """The parts of the trace in the order of the computation."""
     text, example, stages = Decimals(digits), trace.example, trace.by_hand.stages
     names = [Names.of(n, len(stages)) for n in range(1, len(stages) + 1)]
     yield Block(f"One example through {example.shape}", _introduction(example))
@@ -173,7 +173,7 @@ def _loss_blocks(trace: Trace, text: Decimals) -> Iterator[Block]:
 def _backward(
     name: Names, stage: Stage, upper: Names, above: Stage, activation: str, text: Decimals
 ) -> Block:
-    """From the derivative with respect to the layer above to that with respect to this one's sums."""
+    """Compute this layer's ∂l/∂k from the ∂l/∂k of the layer above."""
     h, k = f"{name.h}[i]", f"{name.k}[i]"
     lines = [
         f"∂l/∂{h} = Σⱼ ∂l/∂{upper.k}[j]·∂{upper.k}[j]/∂{h},  ∂{upper.k}[j]/∂{h} = {upper.W}[i,j]",
@@ -186,7 +186,7 @@ def _backward(
 
 
 def _update(name: Names, stage: Stage, lr: float, text: Decimals) -> Block:
-    """One row for each weight and bias: local derivative times derivative from above, and the step."""
+    """One row for each weight and bias: its gradient as a product of two derivatives, and its update."""
     lines = [
         f"∂l/∂{name.W}[i,j] = ∂{name.k}[j]/∂{name.W}[i,j]·∂l/∂{name.k}[j],  "
         f"∂{name.k}[j]/∂{name.W}[i,j] = {name.x}[i],  ∂{name.k}[j]/∂{name.b}[j] = 1",
@@ -204,7 +204,7 @@ def _update(name: Names, stage: Stage, lr: float, text: Decimals) -> Block:
 
 
 def _three_ways(trace: Trace, names: Sequence[Names], text: Decimals) -> Iterator[Block]:
-    """The gradients side by side, and how far they are apart."""
+    """The three gradients side by side, and their largest differences."""
     worked = trace.by_hand
     lines = [
         "Plain Python as above; the layers of the network, in NumPy; and the central finite difference",
@@ -233,7 +233,7 @@ def _three_ways(trace: Trace, names: Sequence[Names], text: Decimals) -> Iterato
 
 
 def _numbered(*columns: Iterable[str]) -> list[tuple[str, ...]]:
-    """Rows of columns, with their number in front."""
+    """Turn columns into rows. Each row begins with its number."""
     return [(str(i), *row) for i, row in enumerate(zip(*columns, strict=True))]
 
 

@@ -1,4 +1,4 @@
-"""A trace on the terminal."""
+"""Print a trace on the terminal."""
 
 from __future__ import annotations
 
