@@ -16,7 +16,7 @@ P = ParamSpec("P")
 
 
 def plain_text(draw: Callable[P, None]) -> Callable[P, None]:
-    """Let a function that draws show texts as they are: ``$`` in the name of a class begins no formula."""
+    """Make ``draw`` show text literally, so that ``$`` in a class name does not start a formula."""
 
     @wraps(draw)
     def drawing(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -29,12 +29,12 @@ def plain_text(draw: Callable[P, None]) -> Callable[P, None]:
 
 
 def due(every: int, run: Run) -> bool:
-    """Whether something that is done every so many epochs (0: never) is to be done after this one."""
+    """Whether work that is done every ``every`` epochs (0: never) is due after the run's current epoch."""
     return every > 0 and run.epoch % every == 0
 
 
 def save(figure: Figure, run: Run, name: str, *, at_end: bool) -> None:
-    """Write ``figures/<name>.png``, or with the epoch in its name where it is not the last state."""
+    """Write ``figures/<name>.png`` at the end of the run, ``figures/<name>_epoch_<n>.png`` before."""
     folder = run.folder / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / (f"{name}.png" if at_end else f"{name}_epoch_{run.epoch:04d}.png"), dpi=DPI)

@@ -15,7 +15,7 @@ BOUNDS = {
     "hard_tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
 }
-"""Between which values the outputs of a layer lie."""
+"""The lower and the upper bound of each layer's outputs."""
 
 
 @register("activation_statistics")
@@ -23,16 +23,17 @@ class ActivationStatistics(Callback):
     """Records what the outputs of every layer look like: mean, spread, dead units, saturation.
 
     ``activation/<layer>/mean``, ``/std`` over rows and units; ``/dead``: the share of units whose output is
-    the same in every row, as that of a relu unit is that is 0 everywhere
+    the same in every row, such as a relu unit that is always 0
 
     Sigmoid, tanh, their hard forms and softsign also have ``/saturated``: the share of outputs that are
-    closer to one of their two bounds than a share ``margin`` of the distance between these. Outputs are those
-    of evaluation, for the first rows of the training part.
+    within ``margin`` times the distance of the two bounds from one of them. The network runs in evaluation
+    mode on the first rows of the training part.
 
     Options:
         every: epochs from one record to the next, at least 1.
         rows: how many rows, at least 2.
-        margin: what counts as saturated, more than 0 and less than 0.5.
+        margin: the distance from a bound that counts as saturated, as a share of the distance of the bounds,
+            more than 0 and less than 0.5.
 
     Source: Glorot, Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
     """

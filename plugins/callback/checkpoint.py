@@ -10,13 +10,15 @@ from mlpframe.api import Callback, Run, check_range, register
 
 @register("checkpoint")
 class Checkpoint(Callback):
-    """Saves all state of the run: the last, to continue from, and the best on validation.
+    """Saves the run's whole state: the last state, to continue from, and the best state on validation.
 
-    ``checkpoints/last.npz`` is written after every epoch and within long ones; ``checkpoints/best.npz``
-    when the monitored metric has improved. A file is replaced as a whole, so a crash leaves the old one.
+    ``checkpoints/last.npz`` is written after every epoch and during long epochs. ``checkpoints/best.npz`` is
+    written when the monitored metric has improved. A file is replaced as a whole, so a crash leaves the old
+    file intact.
 
     Options:
-        monitor: the metric that says which state is best; without such a metric there is no best.
+        monitor: the metric that decides which state is best; in a run without this metric no best state is
+            saved.
         mode: "min" if less is better, "max" if more is.
         every_seconds: within an epoch, save the last state about this often, more than 0.
     """

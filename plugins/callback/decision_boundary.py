@@ -9,19 +9,20 @@ from mlpframe.api import Array, Callback, Run, UsageError, check_range, register
 from ._figures import due, plain_text, save
 
 POINTS = 2000
-"""Training rows that are drawn at most."""
+"""The largest number of training rows that are drawn."""
 MARGIN = 0.1
-"""How far the plane goes beyond the data on each side, as a share of their extent."""
+"""How far the plane goes beyond the data on each side, as a share of the data's extent."""
 
 
 @register("decision_boundary")
 class DecisionBoundary(Callback):
-    """Draws which class the network sees at every place of the plane, and the training rows over it.
+    """Draws the class that the network predicts at every place of the plane, and the training rows on top.
 
     ``figures/decision_boundary.png`` after the run, and ``figures/decision_boundary_epoch_<n>.png`` every so
     many epochs
 
-    For classifications with two features, which are drawn as the network gets them: standardised if they are.
+    The data set must be a classification with two features. They are drawn as the network gets them, so after
+    standardization if ``standardize`` is on.
 
     Options:
         every: draw also after every so many epochs; 0: only after the run.
@@ -74,12 +75,12 @@ class DecisionBoundary(Callback):
         save(figure, run, "decision_boundary", at_end=at_end)
 
     def plane(self, run: Run) -> tuple[Array, Array, Array]:
-        """Lower and upper ends of the plane, and the class at every place ``(second, first feature)``."""
+        """The lower and upper corner of the plane; the class at each place ``(second, first feature)``."""
         x = run.train.x
         low, high = x.min(0), x.max(0)
         margin = MARGIN * np.where(high > low, high - low, 1)
         low, high = low - margin, high + margin
-        # Places are the middles of squares, as an image draws them.
+        # An image draws each place as a square, so the places are the centers of squares.
         steps = (np.arange(self.resolution) + 0.5) / self.resolution
         first, second = (low[i] + steps * (high[i] - low[i]) for i in (0, 1))
         grid = np.stack(np.meshgrid(first, second), -1).reshape(-1, 2).astype(x.dtype)

@@ -17,7 +17,7 @@ class EarlyStopping(Callback):
         monitor: the metric that is watched.
         mode: "min" if less is better, "max" if more is.
         patience: epochs in a row without improvement, at least 1.
-        min_delta: what counts as an improvement is more than this, at least 0.
+        min_delta: the change that an improvement has to exceed, at least 0.
 
     Source: Prechelt 1998, "Early stopping - but when?".
     """

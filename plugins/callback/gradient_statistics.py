@@ -11,13 +11,13 @@ from ._figures import due
 
 @register("gradient_statistics")
 class GradientStatistics(Callback):
-    """Records how large gradient and weights of every parameter are.
+    """Records the norm of every parameter and of its gradient.
 
     ``gradient_norm/<parameter>`` = ‖∂l/∂p‖₂,  ``weight_norm/<parameter>`` = ‖p‖₂
 
-    l is the mean loss over the first rows of the training part, always the same ones and without transforms,
-    so that epochs can be compared and every engine has the same. Layers are in training mode; weight decay
-    and clipping are left out. Nothing is updated, and the run goes on as without it.
+    l is the mean loss over the first rows of the training part. These rows are always the same and are not
+    transformed, so epochs can be compared, and every engine gives the same values. Layers are in training
+    mode; weight decay and clipping are left out. Nothing is updated: the callback does not change the run.
 
     Options:
         every: epochs from one record to the next, at least 1.

@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
 LONG = {"val/loss": "val loss", "val/accuracy": "val accuracy", "val/r2": "val r2"}
 SHORT = {"val/loss": "val", "val/accuracy": "acc", "val/r2": "r2"}
-"""What the metrics are called in plain lines, and beside a bar, which has to fit into 80 columns."""
+"""Names of the metrics in plain lines (``LONG``) and beside a bar, which has to fit into 80 columns."""
 
 
 @register("progress")
 class ProgressDisplay(Callback):
-    """Shows how far the run is: epoch, loss, validation accuracy, rate, time left.
+    """Shows how far the run is: epoch, loss, validation accuracy, learning rate, time left.
 
-    A bar on a terminal, plain lines elsewhere. ``callbacks.progress=null`` silences the whole command
-    but for errors.
+    A bar on a terminal, plain lines elsewhere. ``callbacks.progress=null`` silences the whole command except
+    for errors.
 
     Options:
         style: "auto", "bar" or "lines".
-        every_seconds: a plain line at most this often, at least 0; first and last epoch always have one.
+        every_seconds: the shortest time between two plain lines, at least 0; the first and the last epoch
+            always print a line.
     """
 
     only_shows = True
@@ -73,7 +74,7 @@ class ProgressDisplay(Callback):
 
 
 def _new_bar() -> Progress:
-    """A bar whose numbers are always shown whole; the run's title has the room that they leave."""
+    """A bar that always shows its numbers in full; the run's title gets the space that is left."""
     from rich.console import Console  # here: a plain line does not need it
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column

@@ -9,11 +9,12 @@ from mlpframe.api import Callback, Run, UsageError, register
 class StopAt(Callback):
     """Stops the run when a metric has reached a value.
 
-    The run ends with the first epoch after which monitor ≥ value (mode "max") or ≤ value (mode "min").
+    The run ends with the first epoch after which monitor ≥ value (mode "max") or monitor ≤ value (mode
+    "min").
 
     Options:
         monitor: the metric that is watched.
-        value: what it is to reach.
+        value: the value that the metric has to reach.
         mode: "max" if more is better, "min" if less is.
     """
 

@@ -12,10 +12,11 @@ from mlpframe.api import Callback, Run, check_range, register
 class TimeBudget(Callback):
     """Stops the run when its time is used up.
 
-    The run ends with the first epoch at whose end it has taken ``seconds`` seconds or more.
+    The run ends after the first epoch at whose end it has run for ``seconds`` seconds or more.
 
-    An epoch that has begun is finished, so that every result belongs to whole epochs. The time is that on the
-    clock from the first step on, validation and other callbacks included. A continued run has what is left.
+    An epoch that has begun is finished, so that every result belongs to whole epochs. The time is wall-clock
+    time from the first step on, including validation and other callbacks. A continued run gets the time that
+    is left.
 
     Options:
         seconds: the time, more than 0.
@@ -28,7 +29,7 @@ class TimeBudget(Callback):
         self._started: float | None = None
 
     def on_start(self, run: Run) -> None:
-        self._judge(run)  # of a continued run, all may be used up
+        self._judge(run)  # a continued run may have used up all its time
         self._started = time.monotonic()
 
     def on_epoch(self, run: Run) -> None:

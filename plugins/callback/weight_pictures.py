@@ -17,12 +17,12 @@ class WeightPictures(Callback):
 
     ``figures/weights.png`` after the run, and ``figures/weights_epoch_<n>.png`` every so many epochs
 
-    Red weights are positive, blue ones negative, white is 0; the strongest colours are the largest weight of
-    all. For data that are images.
+    Positive weights are red, negative weights are blue, and 0 is white. The strongest color is the largest
+    absolute weight in the picture. The data set must have images.
 
     Options:
         every: draw also after every so many epochs; 0: only after the run.
-        units: draw the first of the units, at most so many, at least 1.
+        units: the most units to draw, from the first unit on, at least 1.
     """
 
     only_shows = True
@@ -65,7 +65,7 @@ class WeightPictures(Callback):
 
 
 def tiles(images: Array) -> Array:
-    """Images ``(n, height, width)`` side by side in a square as far as possible, with gaps of NaN."""
+    """Arrange images ``(n, height, width)`` in a grid as square as possible, with gaps of NaN."""
     n, height, width = images.shape
     columns = ceil(sqrt(n))
     rows = ceil(n / columns)

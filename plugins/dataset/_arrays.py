@@ -1,4 +1,4 @@
-"""From arrays as somebody has them to the parts of a data set."""
+"""Turns a user's arrays into the parts of a data set."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def as_splits(
     weights: Any = None,
     feature_names: tuple[str, ...] = (),
 ) -> Splits:
-    """The parts of inputs and targets.
+    """Build the parts of a data set from inputs and targets.
 
     Args:
         train: inputs ``(rows, features)``, or images ``(rows, height, width)``, and targets. Targets
-            ``(rows,)`` of whole numbers, truth values or texts are classes, named by their values in order;
-            floating ones ``(rows,)`` or ``(rows, outputs)`` are values.
-        test: those of a test part.
-        weights: of the training rows ``(rows,)``; ``None``: all the same.
-        feature_names: of the columns.
+            ``(rows,)`` of whole numbers, truth values or texts are classes, named by their sorted values.
+            Floating-point targets ``(rows,)`` or ``(rows, outputs)`` are the values of a regression.
+        test: inputs and targets of a test part.
+        weights: the weights of the training rows ``(rows,)``; ``None``: all rows count the same.
+        feature_names: the names of the input columns.
 
     Raises:
-        UsageError: inputs or targets are nothing of these.
+        UsageError: the inputs or the targets have another type or shape.
     """
     pairs = [train] if test is None else [train, test]
     inputs = [_inputs(x) for x, _ in pairs]

@@ -1,4 +1,4 @@
-"""Where a data set of one's own is looked for, and the NumPy files it may be in."""
+"""Finds the files of a user's own data set, and opens NumPy files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mlpframe.api import DataContext, UsageError, nearest
 
 
 def find_file(context: DataContext, option: str, file: str) -> Path:
-    """A file by its absolute path, or relative to the working directory, else to ``data_dir``.
+    """Find a file by its absolute path, or relative to the working directory, else to ``data_dir``.
 
     Raises:
-        UsageError: there is no such file; names those most like it where it was looked for.
+        UsageError: there is no such file. The message names the most similar files in the folders searched.
     """
     given = Path(file).expanduser()
     places = list(dict.fromkeys(folder / given for folder in (Path.cwd(), context.data_dir)))
@@ -30,10 +30,10 @@ def find_file(context: DataContext, option: str, file: str) -> Path:
 
 
 def open_numpy(path: Path, *, mapped: bool = False) -> Any:
-    """The array of a .npy file, mapped or read, or the arrays of a .npz file; never a pickle.
+    """Open the array of a .npy file, mapped or read, or the arrays of a .npz file; never a pickle.
 
     Raises:
-        UsageError: it cannot be read as such.
+        UsageError: the file cannot be read as a NumPy file.
     """
     try:
         return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Tables in files with a column for each feature and one for the target: what csv and parquet share."""
+"""What csv and parquet share: a file with a column for each feature and a column for the target."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 MISSING = "missing"
-"""The category of texts that are missing, where values are imputed."""
+"""The name of the category for missing text, where missing values are imputed."""
 FEW = 20
-"""Whole numbers of at most so many different values are classes; a text of more may be a name."""
+"""The most different values of whole numbers that are classes, and of texts that are surely no names."""
 KINDS = {
     "string": "text",
     "categorical": "text",
@@ -31,22 +31,23 @@ KINDS = {
     "decimal": "number",
     "empty": "number",
 }
-"""What columns are, by pandas' inferred type."""
+"""What a column holds, by the type that pandas infers."""
 
 
 class FrameDataset(Dataset):
-    """A table of one's own in a file.
+    """Your own table in a file.
 
     Options:
-        file: the file: an absolute path, or relative to the working directory or, if it is not there, to
-            data_dir.
-        target: the column to predict; null: the last one that no other option names.
+        file: path of the file, absolute or relative to the working directory; a file that is not there is
+            looked for in data_dir.
+        target: the column to predict; null: the last column that no other option names.
         task: "classification", "regression", or "auto": a classification if the target is text, true or
             false, of a category type, or whole numbers of at most 20 different values; else a regression.
-        categorical: columns whose values are categories, beside those of text; null: none. A column that has
-            more than 20 texts, and more than half as many as rows, is taken for names and has to be in here.
-        encoding: how categories become inputs: "one_hot" (a column of 0 and 1 for each) or "codes" (their
-            numbers from 0, for a layer embedding).
+        categorical: columns whose values are categories, in addition to text columns; null: none. A text
+            column that has more than 20 different texts, and more than half as many as rows, is taken for
+            names: list the column here if its texts are categories.
+        encoding: how categories become inputs: "one_hot" (a column of 0 and 1 for each category) or "codes"
+            (their numbers from 0, for a layer embedding).
         ignore: columns that are left out; null: none.
         weight: the column with the rows' weights, numbers from 0 on; null: all count the same.
         split_column: the column that says in which part a row is: train, validation or test; null: none.
@@ -84,7 +85,7 @@ class FrameDataset(Dataset):
 
     @abstractmethod
     def read(self, path: Path) -> pd.DataFrame:
-        """The file's table. Raises ``OSError`` or ``ValueError`` if it is none."""
+        """Read the file's table. Raises ``OSError`` or ``ValueError`` if the file holds no table."""
 
     def load(self, context: DataContext) -> Splits:
         frame, parts = self._read_parts(context)
@@ -111,7 +112,7 @@ class FrameDataset(Dataset):
         )
 
     def _read_parts(self, context: DataContext) -> tuple[pd.DataFrame, NDArray[np.str_]]:
-        """All rows, and in which part each is."""
+        """All rows, and the part that each row belongs to."""
         import pandas as pd  # here: importing it takes a second
 
         files = {"file": self.file, "validation_file": self.validation_file, "test_file": self.test_file}
@@ -177,7 +178,7 @@ class FrameDataset(Dataset):
         return inputs, target
 
     def _without_gaps(self, frame: pd.DataFrame, inputs: list[str], target: str) -> NDArray[np.bool_]:
-        """Which rows are taken: all, or with ``missing=drop`` those that lack nothing."""
+        """Which rows are used: all, or with ``missing=drop`` the rows without missing values."""
         needed = [target] if self.weight is None else [target, self.weight]
         lacking = frame[[*inputs, *needed]].isna()
         how = self.shared.missing
@@ -202,7 +203,7 @@ class FrameDataset(Dataset):
     def _inputs(
         self, frame: pd.DataFrame, inputs: list[str]
     ) -> tuple[Array, list[str], list[int], dict[str, tuple[str, ...]]]:
-        """The inputs with their names, which of them are categorical, and the names of codes."""
+        """The inputs, their names, the indices of the categorical inputs, and the names of the codes."""
         columns: list[Array] = []
         features: list[str] = []
         categorical: list[int] = []
@@ -247,7 +248,7 @@ class FrameDataset(Dataset):
 
 
 def _kind(column: pd.Series, name: str) -> str:
-    """What a column has: text, bool or number. Raises ``UsageError`` for dates, lists and the like."""
+    """What a column holds: text, bool or number. Raises ``UsageError`` for dates, lists and the like."""
     import pandas as pd
 
     inferred = pd.api.types.infer_dtype(column, skipna=True)
@@ -260,7 +261,7 @@ def _kind(column: pd.Series, name: str) -> str:
 
 
 def _numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
-    """A column's numbers, NaN where they are missing; true is 1, false 0."""
+    """A column's numbers; a missing value is NaN, true is 1, false is 0."""
     if _kind(column, name) == "text":
         raise UsageError(f"the column {name} must be numbers, and is text")
     values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
@@ -274,9 +275,9 @@ def _few_whole(values: NDArray[np.float64]) -> bool:
 
 
 def _categories(column: pd.Series) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """The number of every row's category, in the order of the values, and the names.
+    """The number of every row's category, and the names of the categories, sorted by value.
 
-    Missing values are a category of their own, the last, unless a category is called so already.
+    Missing values form the last category, or join the category that is already called ``missing``.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Images in IDX files, as MNIST and its successors are published: found, checked, downloaded, read."""
+"""Finds, downloads, checks and reads images in IDX files, the format of MNIST and its successors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mlpframe.api import Array, Splits, Table, UsageError
 log = logging.getLogger(__name__)
 
 ROWS = {"train": 60_000, "t10k": 10_000}
-TIMEOUT = 10  # seconds without an answer or another byte until the next mirror is tried
+TIMEOUT = 10  # seconds without a further byte, after which the next mirror is tried
 UNSIGNED_BYTE = 8  # the format's code of the element type
 
 
 def checked_mirrors(given: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    """The option ``mirrors``, or the known ones. Raises ``ValueError`` for what is no web address."""
+    """The mirrors given, else the known mirrors. Raises ``ValueError`` if a mirror is no web address."""
     mirrors = tuple(known if given is None else given)
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
@@ -38,10 +38,10 @@ def load_images(
     """The 60,000 training and 10,000 test images of 28×28 pixels in their files' order.
 
     Args:
-        folder: where the files are, or are put.
+        folder: the folder that holds the files, and that missing files are downloaded to.
         sha256: the checksum of each of the four files by its name.
-        mirrors: addresses of folders that serve them.
-        class_names: what the labels stand for.
+        mirrors: addresses of folders that serve the files.
+        class_names: the names of the labels 0, 1, …
 
     Raises:
         UsageError: a file is damaged, or it is missing and cannot be downloaded.
@@ -60,11 +60,12 @@ def load_images(
 def parse(content: bytes, shape: tuple[int, ...], file: str) -> Array:
     """The unsigned bytes of an IDX file as an array that must be of ``shape``.
 
-    The header is 0, 0, the code of the type, the number of dimensions, one byte each, then the
-    dimensions as big-endian 32-bit integers; the elements follow, the last dimension fastest.
+    The header begins with four bytes: 0, 0, the code of the element type, the number of dimensions. Then come
+    the dimensions as big-endian 32-bit integers. The elements follow, with the last dimension varying
+    fastest.
 
     Raises:
-        UsageError: it has another header or another length.
+        UsageError: the file has another header or another length.
     """
     header = struct.pack(f">4B{len(shape)}I", 0, 0, UNSIGNED_BYTE, len(shape), *shape)
     if not content.startswith(header):
@@ -81,10 +82,10 @@ def parse(content: bytes, shape: tuple[int, ...], file: str) -> Array:
 
 
 def obtain(path: Path, sha256: str, mirrors: Sequence[str]) -> bytes:
-    """The content of a file, which is downloaded if it is not there.
+    """Read a file, after downloading it if it does not exist.
 
     Raises:
-        UsageError: it is damaged or cannot be read, or it is missing and cannot be downloaded.
+        UsageError: the file is damaged or cannot be read, or is missing and cannot be downloaded.
     """
     try:
         if not path.exists():
@@ -103,7 +104,7 @@ def obtain(path: Path, sha256: str, mirrors: Sequence[str]) -> bytes:
 
 
 def download(path: Path, sha256: str, mirrors: Sequence[str]) -> None:
-    """Download a file from the first mirror that serves it whole. What else it writes, it removes.
+    """Download a file from the first mirror that serves it intact. Partial downloads are removed.
 
     Raises:
         UsageError: the folder cannot be written to, or no mirror serves the file.
@@ -112,7 +113,7 @@ def download(path: Path, sha256: str, mirrors: Sequence[str]) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The lock's file stays: removed, it would let two waiting processes lock a file each.
+        # The lock file stays. If it were removed, two waiting processes could each lock a file.
         with FileLock(path.parent / ".lock"):
             if path.exists():  # another process was faster
                 return
@@ -132,17 +133,17 @@ def download(path: Path, sha256: str, mirrors: Sequence[str]) -> None:
 
 
 def _try_mirrors(path: Path, sha256: str, mirrors: Sequence[str]) -> str:
-    """Download from one mirror after the other; the reason why the last one failed, if all did."""
+    """Try one mirror after another. Returns why the last mirror failed if all did, else ""."""
     import pooch
 
     fetch = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(),
         chunk_size=1 << 16,
         timeout=TIMEOUT,
-        headers={"Accept-Encoding": "identity"},  # a .gz file is not to be unpacked on the way
+        headers={"Accept-Encoding": "identity"},  # keeps the .gz file packed
     )
-    # Always the same name: what a killed process has left there is overwritten. Made by open(), not by
-    # tempfile, so that others may read the file where the umask lets them.
+    # The name is always the same, so a file left by a killed process is overwritten. open() makes the file
+    # rather than tempfile, so that other users may read it where the umask allows.
     part = path.with_name(path.name + ".part")
     reason = "no mirror is given"
     for mirror in mirrors:
@@ -155,7 +156,7 @@ def _try_mirrors(path: Path, sha256: str, mirrors: Sequence[str]) -> str:
                 os.replace(part, path)
                 return ""
             reason = f"{url} has SHA-256 {found}"
-        except Exception as error:  # whatever goes wrong with a mirror, the next one may do
+        except Exception as error:  # whatever goes wrong with this mirror, the next may work
             reason = f"{mirror}: {' '.join(str(error).split()) or type(error).__name__}"
         finally:
             part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Points of the plane in classes that take turns: what several drawn data sets have in common."""
+"""What the data sets of random points in the plane share: classes alternate from row to row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check_points(rows: int, classes: int, noise: float) -> None:
 
 
 def turns(rows: int, classes: int) -> NDArray[np.intp]:
-    """The class of every row: 0, 1, …, 0, 1, …, so that every part of the rows has all of them."""
+    """The class of every row: 0, 1, …, 0, 1, …, so that every part of the rows has all classes."""
     return np.arange(rows, dtype=np.intp) % classes
 
 

@@ -13,7 +13,7 @@ from ._arrays import as_splits
 class Arrays(Dataset):
     """The arrays that Python code hands over: what ``mlpframe.fit(x, y)`` trains on.
 
-    It has no data of its own, so no command line can use it.
+    The data set has no data of its own, so the command line cannot use it.
     """
 
     shared = Preparation(validation=0.2, test=0, split="stratified", standardize=True)
@@ -22,7 +22,7 @@ class Arrays(Dataset):
         self._splits: Splits | None = None
 
     def hand_over(self, x: Any, y: Any, test: tuple[Any, Any] | None = None, weights: Any = None) -> None:
-        """Take inputs and targets as ``mlpframe.fit`` has them; a data frame's columns name the features."""
+        """Take the arguments of ``mlpframe.fit``; a data frame's columns name the features."""
         names = tuple(map(str, getattr(x, "columns", ())))
         self._splits = as_splits((x, y), test, weights, names)
 

@@ -15,8 +15,7 @@ class Blobs(Dataset):
 
     x ~ N(μ_c, std² I),  μ_c ~ U(−10, 10)^features
 
-    As many features and classes as wanted; the classes take turns. The seed of the run draws the centres
-    first, then the points.
+    The classes alternate from row to row. The run's seed draws the centers first, then the points.
 
     Options:
         rows: number of points, at least centers.

@@ -9,11 +9,11 @@ from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, regis
 
 @register("breast_cancer")
 class BreastCancer(Dataset):
-    """Malignant and benign tumours of the breast by the shape of their cells' nuclei.
+    """Malignant and benign breast tumors, described by the shape of their cell nuclei.
 
-    569 tumours, 30 features (mean, standard error and worst value of ten measurements in an image), 2
-    classes: 212 malignant, 357 benign. "Breast cancer Wisconsin (diagnostic)" of the UCI repository (CC BY
-    4.0), as scikit-learn bundles it.
+    569 tumors, 30 features (mean, standard error and worst value of ten measurements in an image), 2 classes:
+    212 malignant, 357 benign. "Breast cancer Wisconsin (diagnostic)" of the UCI repository (CC BY 4.0), as
+    scikit-learn bundles it.
 
     Source: Street, Wolberg, Mangasarian 1993, "Nuclear feature extraction for breast tumor diagnosis".
     """

@@ -15,11 +15,11 @@ class Circles(Dataset):
 
     x = r (cos t, sin t) + noise · N(0, I),  t ~ U(0, 2π),  r = 1 (outer) or factor (inner)
 
-    2 features, 2 classes that take turns. The seed of the run draws the points.
+    2 features, 2 classes that alternate from row to row. The run's seed draws the points.
 
     Options:
         rows: number of points, at least 2.
-        noise: standard deviation of what is added to every coordinate, at least 0.
+        noise: standard deviation of the noise added to every coordinate, at least 0.
         factor: radius of the inner circle, above 0 and below 1.
     """
 

@@ -19,12 +19,13 @@ SEPARATORS = ",;\t"
 class CSV(FrameDataset):
     """Your own table in a CSV file with the names of its columns in the first line.
 
-    Fields are separated by comma, semicolon or tab, whichever gives the first line the most columns; UTF-8;
-    a field in double quotes may contain any of them. An empty field is a missing value, and so is what pandas
-    takes for one: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz, .zip, .xz, …).
+    The separator is comma, semicolon or tab, whichever gives the first line the most columns; a field in
+    double quotes may contain it. The encoding is UTF-8. An empty field is a missing value, and so is any text
+    that pandas reads as missing: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz,
+    .zip, .xz, …).
 
-    Numbers stay numbers, true and false become 1 and 0, text becomes categories. The order of classes and
-    categories is that of their values. Means and deviations are those of the training part alone.
+    Numbers stay numbers, true and false become 1 and 0, text becomes categories. Classes and categories are
+    sorted by their values. Means and standard deviations are those of the training part alone.
     """
 
     format = "CSV"

@@ -11,9 +11,9 @@ from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, regis
 class Diabetes(Dataset):
     """Progression of diabetes one year after ten measurements: a regression.
 
-    442 patients, 10 features (age, sex, body mass index, blood pressure, six blood serum values) in their
-    own units, 1 target from 25 to 346, on no stated scale. From the authors of the paper, as scikit-learn
-    bundles it; no licence is stated.
+    442 patients, 10 features (age, sex, body mass index, blood pressure, six blood serum values) in their own
+    units, 1 target from 25 to 346, on no stated scale. From the authors of the paper, as scikit-learn bundles
+    it; no license is stated.
 
     Source: Efron, Hastie, Johnstone, Tibshirani 2004, "Least angle regression".
     """

@@ -7,7 +7,7 @@ from mlpframe.api import DataContext, Dataset, Preparation, Splits, register
 from ._idx import checked_mirrors, load_images
 
 MIRRORS = (
-    # Encrypted transport is not to be had from this one; the checksums vouch for what comes.
+    # This mirror offers no encrypted transport; the checksums vouch for the content.
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
 )
@@ -35,13 +35,13 @@ CLASSES = (
 class FashionMNIST(Dataset):
     """Pictures of clothing, 28×28 pixels: MNIST's shape, but harder.
 
-    60,000 training and 10,000 test images in their files' order, pixels from 0 (background) to 1, 10
-    classes of equal size. From the catalogue of Zalando; MIT licence. The files are looked for in the
-    folder fashion-mnist of data_dir and downloaded if they are not there, 30 MB.
+    60,000 training and 10,000 test images in their files' order, pixels from 0 (background) to 1, 10 classes
+    of equal size. From Zalando's catalog; MIT license. The files (30 MB) belong in the folder fashion-mnist
+    of data_dir, and are downloaded if they are not there.
 
     Options:
-        mirrors: addresses of folders to download from, tried in turn; null: the known public ones;
-            []: never download.
+        mirrors: addresses of folders to download from, tried in turn; null: the known public mirrors; []:
+            never download.
 
     Source: Xiao, Rasul, Vollgraf 2017, "Fashion-MNIST: a novel image dataset for benchmarking machine
         learning algorithms".

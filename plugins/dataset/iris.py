@@ -9,10 +9,10 @@ from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, regis
 
 @register("iris")
 class Iris(Dataset):
-    """Three species of iris by the size of their flowers.
+    """Three species of iris, described by the size of their flowers.
 
-    150 flowers, 4 lengths and widths in cm, 3 classes of 50; one class is linearly separable from the
-    others. Measured by E. Anderson; as scikit-learn bundles it, which has R's values: the UCI repository's
+    150 flowers, 4 lengths and widths in cm, 3 classes of 50; one class is linearly separable from the others.
+    Measured by E. Anderson. The values are those of scikit-learn, which agree with R's; the UCI repository's
     copy (CC BY 4.0) has two wrong rows.
 
     Source: Fisher 1936, "The use of multiple measurements in taxonomic problems".

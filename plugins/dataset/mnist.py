@@ -23,12 +23,12 @@ class MNIST(Dataset):
     """Handwritten digits, 28×28 pixels.
 
     60,000 training and 10,000 test images in their files' order, pixels from 0 (paper) to 1 (ink), 10
-    classes. Assembled from NIST's Special Databases 1 and 3; CC BY-SA 3.0. The files are looked for in the
-    folder mnist of data_dir and downloaded if they are not there, 11 MB.
+    classes. Assembled from NIST's Special Databases 1 and 3; CC BY-SA 3.0. The files (11 MB) belong in the
+    folder mnist of data_dir, and are downloaded if they are not there.
 
     Options:
-        mirrors: addresses of folders to download from, tried in turn; null: the known public ones;
-            []: never download.
+        mirrors: addresses of folders to download from, tried in turn; null: the known public mirrors; []:
+            never download.
 
     Source: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition".
     """

@@ -11,16 +11,16 @@ from ._plane import check_points, points, turns
 
 @register("moons")
 class Moons(Dataset):
-    """Two half circles that reach into each other.
+    """Two interlocking half circles.
 
     upper: (cos t, sin t),  lower: (1 − cos t, ½ − sin t),  t ~ U(0, π),  each point + noise · N(0, I)
 
-    2 features, 2 classes that take turns. The shape is scikit-learn's; there t is evenly spaced, here it is
-    drawn. The seed of the run draws the points.
+    2 features, 2 classes that alternate from row to row. The shape is scikit-learn's, but t is drawn at
+    random here and evenly spaced there. The run's seed draws the points.
 
     Options:
         rows: number of points, at least 2.
-        noise: standard deviation of what is added to every coordinate, at least 0.
+        noise: standard deviation of the noise added to every coordinate, at least 0.
     """
 
     shared = Preparation(validation=0.2, test=0.2, split="stratified")

@@ -13,16 +13,17 @@ from ._files import find_file, open_numpy
 class Npy(Dataset):
     """Your own arrays in .npy files; the inputs are mapped, so they may be larger than the memory.
 
-    Inputs (rows, features) of the run's dtype. Targets of an integer type (rows,) are class numbers from
-    0, others (rows,) or (rows, outputs) are values. Rows of a mapped file are shuffled in blocks. Files are
-    given by an absolute path, or relative to the working directory or, if it is not there, to data_dir.
+    Inputs are (rows, features), of the run's dtype. Targets of an integer type (rows,) are class numbers from
+    0; other targets, (rows,) or (rows, outputs), are the values of a regression. Rows of a mapped file are
+    shuffled in blocks. The path of a file is absolute or relative to the working directory; a file that is
+    not there is looked for in data_dir.
 
     Options:
         x: file of the inputs.
         y: file of the targets.
         weights: file of the training rows' weights (rows,), at least 0; null: all count the same.
         test_x: file of the inputs of a test part; null: none.
-        test_y: file of its targets.
+        test_y: file of the targets of the test part.
     """
 
     shared = Preparation(validation=0.1, test=0, split="last")
@@ -52,7 +53,7 @@ class Npy(Dataset):
 
 
 def _table(context: DataContext, files: dict[str, str | None]) -> Table:
-    """The table of three files by option: inputs, targets, weights (``None``: it has none)."""
+    """Read a table from its ``files`` by option: inputs, targets, weights (``None``: no weights)."""
     inputs, targets, weights = (
         None if file is None else find_file(context, option, file) for option, file in files.items()
     )

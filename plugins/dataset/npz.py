@@ -14,20 +14,21 @@ from ._files import find_file, open_numpy
 
 @register("npz")
 class Npz(Dataset):
-    """Your own arrays in one .npz file, which is read into the memory.
+    """Your own arrays in one .npz file, which is read into memory.
 
-    Inputs (rows, features), or images (rows, height, width). Targets (rows,) of whole numbers, truth values
-    or texts are classes, named by their values in order; floating ones (rows,) or (rows, outputs) are
-    values. NaN in an input is a missing value. A file that is larger than the memory: the dataset npy.
+    Inputs are (rows, features), or images (rows, height, width). Targets (rows,) of whole numbers, truth
+    values or texts are classes, named by their sorted values. Floating-point targets, (rows,) or (rows,
+    outputs), are the values of a regression. NaN in an input is a missing value. For inputs larger than
+    memory, use the dataset npy.
 
     Options:
-        file: the file: an absolute path, or relative to the working directory or, if it is not there, to
-            data_dir.
-        x: name of the inputs in it.
+        file: path of the file, absolute or relative to the working directory; a file that is not there is
+            looked for in data_dir.
+        x: name of the inputs in the file.
         y: name of the targets.
         weights: name of the training rows' weights (rows,), at least 0; null: all count the same.
         test_x: name of the inputs of a test part; null: none.
-        test_y: name of its targets.
+        test_y: name of the targets of the test part.
     """
 
     shared = Preparation(validation=0.2, test=0, split="stratified")
@@ -67,7 +68,7 @@ class Npz(Dataset):
                 )
             try:
                 return arrays[name]
-            except ValueError as error:  # it would have to be unpickled
+            except ValueError as error:  # the array would have to be unpickled
                 raise UsageError(f"{path}: the array {name!r} cannot be read: {error}") from error
 
         with arrays:

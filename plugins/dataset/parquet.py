@@ -18,8 +18,8 @@ class Parquet(FrameDataset):
     """Your own table in a Parquet file.
 
     Numbers stay numbers, true and false become 1 and 0, text and columns of a category type become
-    categories; null is a missing value, and so is NaN. The order of classes and categories is that of their
-    values. Means and deviations are those of the training part alone.
+    categories; null is a missing value, and so is NaN. Classes and categories are sorted by their values.
+    Means and standard deviations are those of the training part alone.
     """
 
     format = "Parquet"

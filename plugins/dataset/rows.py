@@ -11,7 +11,7 @@ from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, check
 
 @register("rows")
 class Rows(Dataset):
-    """A few rows that are given with the configuration, for an example that can be worked by hand.
+    """A few rows written in the configuration, for an example worked by hand.
 
     Options:
         x: the inputs, a list of numbers for each row.

@@ -15,13 +15,14 @@ class Spirals(Dataset):
 
     x = r (cos θ, sin θ) + noise · N(0, I),  θ = 2π (turns · r + c / arms) in class c,  r ~ U(0, 1)
 
-    2 features, a class for each arm; the classes take turns. The seed of the run draws the points.
+    2 features, and a class for each arm; the classes alternate from row to row. The run's seed draws the
+    points.
 
     Options:
         rows: number of points, at least arms.
         arms: number of spirals, at least 2.
         turns: how often an arm goes around, above 0.
-        noise: standard deviation of what is added to every coordinate, at least 0.
+        noise: standard deviation of the noise added to every coordinate, at least 0.
 
     Source: Lang, Witbrock 1988, "Learning to tell two spirals apart".
     """

@@ -16,14 +16,14 @@ class Synth(Dataset):
 
     x ~ N(0, I),  y = 1 (outside) where xᵀ Q x > 0.6, else 0,  Q = [[1, −0.05], [1, 0.4]]
 
-    60,000 training and 10,000 validation points, 2 features, 2 classes; the ellipse has the semi-axes 2.08
-    and 0.69. Drawn here, number for number as ``load_synth`` draws them, which a course in Deep Learning
-    gave to its students in 2022.
+    60,000 training and 10,000 validation points, 2 features, 2 classes. The ellipse has the semi-axes 2.08
+    and 0.69. The points are drawn here, and equal number for number those of ``load_synth``, which a Deep
+    Learning course gave to its students in 2022.
 
     Options:
         num_train: number of training points, at least 1.
         num_val: number of validation points, at least 0; they are drawn after the training points.
-        seed: of the data, whatever the seed of the run, from 0 to 2³² − 1; the course has 0.
+        seed: seed of the data, independent of the run's seed, from 0 to 2³² − 1; the course uses 0.
     """
 
     shared = Preparation(validation=0, test=0)
@@ -35,7 +35,7 @@ class Synth(Dataset):
         self.num_train, self.num_val, self.seed = num_train, num_val, seed
 
     def load(self, context: DataContext) -> Splits:
-        # The legacy generator: its stream is frozen, and it is the one the published data come from.
+        # The published data come from NumPy's legacy generator, whose stream is frozen.
         rng = np.random.RandomState(self.seed)
         x = rng.randn(self.num_train + self.num_val, 2)
         y = (np.einsum("nf,fk,nk->n", x, Q, x) > THRESHOLD).astype(np.intp)

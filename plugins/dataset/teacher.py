@@ -11,20 +11,20 @@ from mlpframe.api import Array, DataContext, Dataset, Preparation, Splits, Table
 
 @register("teacher")
 class Teacher(Dataset):
-    """What a random network, the teacher, says about normal inputs: a regression that can be learnt exactly.
+    """Outputs of a random network, the teacher, for normal inputs: a regression that can be learned exactly.
 
     y = W₂ᵀ tanh(W₁ᵀ x + b₁) + b₂ + noise · N(0, I),  x ~ N(0, I);  weights and biases ~ N(0, 1 / fan_in)
 
-    With one hidden layer; with more of them, tanh follows each. Without noise a student of the teacher's
-    shape can reach loss 0; with noise the mean squared error of the teacher itself is noise². The seed of
-    the run draws the teacher first, then the inputs, then the noise.
+    The formula has one hidden layer; if there are more, tanh follows each. Without noise a student of the
+    teacher's shape can reach loss 0; with noise the mean squared error of the teacher itself is noise². The
+    seed of the run draws the teacher first, then the inputs, then the noise.
 
     Options:
         rows: number of rows, at least 1.
         features: number of inputs, at least 1.
-        hidden: units of the teacher's hidden layers, each at least 1; []: it is linear.
+        hidden: units of the teacher's hidden layers, each at least 1; []: a linear teacher.
         outputs: number of targets, at least 1.
-        noise: standard deviation of what is added to every target, at least 0.
+        noise: standard deviation of the noise added to every target, at least 0.
 
     Source: Gardner, Derrida 1989, "Three unfinished works on the optimal storage capacity of networks".
     """
@@ -61,7 +61,7 @@ class Teacher(Dataset):
 
 
 def draw_network(widths: tuple[int, ...], rng: np.random.Generator) -> list[tuple[Array, Array]]:
-    """W ``(fan_in, fan_out)`` and b ``(fan_out,)`` of every layer from the inputs on."""
+    """Draw W ``(fan_in, fan_out)`` and b ``(fan_out,)`` of every layer, from the first layer on."""
     return [
         (rng.standard_normal((n_in, n_out)) / np.sqrt(n_in), rng.standard_normal(n_out) / np.sqrt(n_in))
         for n_in, n_out in pairwise(widths)

@@ -9,9 +9,9 @@ from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, regis
 
 @register("wine")
 class Wine(Dataset):
-    """Wines of three growers by their chemical analysis.
+    """Wines of three growers, described by their chemical analysis.
 
-    178 wines of one region of Italy, 13 features (alcohol, acids, phenols, colour, …) in their own units, 3
+    178 wines of one region of Italy, 13 features (alcohol, acids, phenols, color, …) in their own units, 3
     classes of 59, 71 and 48. From the UCI repository (CC BY 4.0), as scikit-learn bundles it.
 
     Source: Aeberhard, Coomans, de Vel 1994, "Comparative analysis of statistical pattern recognition methods

@@ -15,12 +15,12 @@ class XOR(Dataset):
 
     y = a xor b,  x = (a, b) + noise · ε,  ε ~ N(0, I)
 
-    The points (0, 0), (0, 1), (1, 0), (1, 1) in this order, time after time; 2 features, 2 classes. All
-    rows train, unless validation or test says otherwise.
+    The points (0, 0), (0, 1), (1, 0), (1, 1) in this order, repeated; 2 features, 2 classes. All rows are
+    training rows, unless the options validation or test hold some out.
 
     Options:
-        repeats: how many times the four points come, at least 1.
-        noise: standard deviation of what is added to every coordinate, at least 0.
+        repeats: how many times the four points are repeated, at least 1.
+        noise: standard deviation of the noise added to every coordinate, at least 0.
 
     Source: Minsky, Papert 1969, "Perceptrons".
     """

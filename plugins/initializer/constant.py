@@ -15,8 +15,8 @@ class Constant(Initializer):
 
     w = value
 
-    Weights that are all alike get gradients that are all alike: use it for biases and scales, and to see
-    that symmetry has to be broken.
+    Equal weights get equal gradients, so the units of a layer would stay alike. Use this initializer for
+    biases and scales, or to see that symmetry has to be broken.
 
     Options:
         value: the number, finite.

@@ -9,7 +9,7 @@ from ._scaled import Scaled
 
 @register("glorot")
 class Glorot(Scaled):
-    """Variance 2 / (fan_in + fan_out): between keeping activations and keeping gradients at one scale.
+    """Variance 2 / (fan_in + fan_out): a compromise between the scales of activations and gradients.
 
     w ~ N(0, 2 / (fan_in + fan_out)),  or U(−a, a) with a = √(6 / (fan_in + fan_out))
 

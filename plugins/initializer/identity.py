@@ -11,16 +11,16 @@ from mlpframe.api import Array, Initializer, Parameter, check_range, register
 
 @register("identity")
 class Identity(Initializer):
-    """The identity matrix: at first every layer hands on what it gets.
+    """The identity matrix: at first every layer passes on its inputs unchanged.
 
     W[i, i] = gain,  all others 0
 
-    A matrix that is not square has zeros in the rows or columns that are left: units without a weight,
-    or inputs that go nowhere. Of a parameter with more axes, each matrix of the last two is one such. A
-    vector is all zeros, as biases start.
+    A matrix that is not square has zeros in the remaining rows or columns: inputs that no unit uses, or units
+    without a weight. If a parameter has more than two axes, each matrix over the last two axes is filled in
+    this way. A vector is all zeros, like initial biases.
 
     Options:
-        gain: what is on the diagonal, finite.
+        gain: the number on the diagonal, finite.
 
     Source: Le, Jaitly, Hinton 2015, "A simple way to initialize recurrent networks of rectified linear
     units".

@@ -11,19 +11,20 @@ from mlpframe.api import Array, Initializer, Parameter, check_range, register
 
 @register("orthogonal")
 class Orthogonal(Initializer):
-    """A random matrix with orthonormal columns, or rows where it has more columns than rows.
+    """A random matrix with orthonormal columns, or orthonormal rows if it has more columns than rows.
 
     Wᵀ W = gain² I  or  W Wᵀ = gain² I
 
-    W is Q of the QR decomposition of a matrix of normal numbers, each column times the sign of R's
-    diagonal: only then are all orthogonal matrices equally likely. A square W keeps the length of what
-    passes through it, forwards and backwards; √2 as gain makes up for what relu takes away.
+    W is gain · Q, where Q comes from the QR decomposition of a matrix of normal numbers. Each column of Q is
+    multiplied by the sign of R's diagonal: only then are all orthogonal matrices equally likely. A square W
+    with gain 1 keeps the length of activations and of gradients. With relu, a gain of √2 makes up for the
+    activations that relu sets to 0.
 
-    A vector is a row: a random direction of length gain. Of a parameter with more axes, each matrix of
-    the last two is drawn by itself.
+    A vector counts as a row: a random direction of length gain. If a parameter has more than two axes, each
+    matrix over the last two axes is drawn independently.
 
     Options:
-        gain: the singular value of W, at least 0.
+        gain: every singular value of W, at least 0.
 
     Source: Saxe, McClelland, Ganguli 2014, "Exact solutions to the nonlinear dynamics of learning in deep
     linear neural networks".

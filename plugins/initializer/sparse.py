@@ -15,14 +15,14 @@ class Sparse(Initializer):
 
     W[i, j] ~ N(0, std²) for ``connections`` random inputs i of each unit j,  0 for the others
 
-    The sum that a unit makes has the same scale with many inputs as with few. A unit with fewer inputs
-    than ``connections`` gets a weight for each. PyTorch's version is given the fraction of zeros
-    instead of the number of weights. Of a parameter with more axes, each matrix of the last two is drawn
-    by itself; a vector is all zeros, as biases start.
+    A unit's weighted sum has the same scale with many inputs as with few. A unit with fewer inputs than
+    ``connections`` gets a weight for each input. PyTorch's version is given the fraction of zeros instead of
+    the number of weights. If a parameter has more than two axes, each matrix over the last two axes is drawn
+    independently. A vector is all zeros, like initial biases.
 
     Options:
         connections: weights of each unit that are not 0, at least 1.
-        std: standard deviation of these, above 0.
+        std: standard deviation of these weights, above 0.
 
     Source: Martens 2010, "Deep learning via Hessian-free optimization".
     """

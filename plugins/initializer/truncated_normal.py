@@ -11,18 +11,18 @@ from mlpframe.api import Array, Initializer, Parameter, check_range, register
 
 @register("truncated_normal")
 class TruncatedNormal(Initializer):
-    """Independent normal numbers with mean 0, none of them far away.
+    """Independent normal numbers with mean 0, without the tails.
 
     w = std · Φ⁻¹(Φ(−cut) + u (Φ(cut) − Φ(−cut))),  u ~ U(0, 1)
 
-    Φ is the distribution function of N(0, 1). This is N(0, std²) on the condition |w| ≤ cut · std, by
-    inversion: nothing is drawn again, so every number takes one draw. ``std`` is that before
-    truncation, as in TensorFlow, PyTorch and JAX; what is left of it with φ the density is
-    std · √(1 − 2 cut φ(cut) / (2 Φ(cut) − 1)), or 0.880 std for a cut of 2.
+    Φ is the distribution function of N(0, 1). This is N(0, std²) on the condition |w| ≤ cut · std. The
+    inverse of Φ is used instead of rejection, so every number takes one draw. ``std`` is the standard
+    deviation before truncation, as in TensorFlow, PyTorch and JAX. After truncation the standard deviation is
+    std · √(1 − 2 cut φ(cut) / (2 Φ(cut) − 1)), where φ is the density of N(0, 1): 0.880 std for a cut of 2.
 
     Options:
         std: standard deviation before truncation, at least 0.
-        cut: where it is cut off, in standard deviations, above 0.
+        cut: the largest absolute value, in standard deviations, above 0.
     """
 
     def __init__(self, *, std: float = 1.0, cut: float = 2.0) -> None:
@@ -38,5 +38,5 @@ class TruncatedNormal(Initializer):
         out *= high - low
         out += low
         ndtri(out, out)
-        np.clip(out, -self.cut, self.cut, out)  # rounding, and Φ⁻¹(0) where Φ(−cut) is 0
+        np.clip(out, -self.cut, self.cut, out)  # against rounding, and Φ⁻¹(0) where Φ(−cut) is 0
         out *= self.std

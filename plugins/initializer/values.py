@@ -11,7 +11,7 @@ from mlpframe.api import Array, Initializer, Parameter, UsageError, register
 
 @register("values")
 class Values(Initializer):
-    """The numbers that are given, for an example that is worked by hand.
+    """Numbers written in the configuration, for an example worked by hand.
 
     w = values
 

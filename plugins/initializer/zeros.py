@@ -9,7 +9,7 @@ from mlpframe.api import Array, Initializer, Parameter, register
 
 @register("zeros")
 class Zeros(Initializer):
-    """All zeros, as biases start.
+    """All zeros, the usual start of biases.
 
     w = 0
     """

@@ -10,8 +10,8 @@ AVERAGES = ("macro", "micro")
 class Averaged(Metric):
     """A figure for each class, averaged over the classes.
 
-    A class that is neither a row's true class nor its most probable one is left out of the average; of the
-    others, a quotient of 0 and 0 counts 0.
+    A class that is neither the true nor the predicted class of any row is left out of the average. For the
+    other classes, 0 / 0 counts as 0.
     """
 
     tasks = ("classification",)

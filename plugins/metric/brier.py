@@ -13,9 +13,9 @@ class Brier(Metric):
 
     Brier score = mean over rows of Σ_j (p_j − [j = c])²
 
-    This is Brier's sum over all classes: 0 is perfect, 2 certain and wrong. With two classes it is twice what
-    is called by that name where only p of one class is looked at. p is (n, classes), c (n,) class numbers;
-    the sum is taken in float64.
+    This is Brier's sum over all classes: 0 is perfect; 2 is certain and wrong. With two classes it is twice
+    the Brier score that uses the probability of only one class. p is (n, classes), c (n,) class numbers; the
+    sum is taken in float64.
 
     Source: Brier 1950, "Verification of forecasts expressed in terms of probability".
     """

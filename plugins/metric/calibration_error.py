@@ -9,14 +9,15 @@ from mlpframe.api import Array, Metric, check_range, register
 
 @register("calibration_error")
 class CalibrationError(Metric):
-    """The expected calibration error: how far confidence is from accuracy.
+    """The expected calibration error: how much confidence and accuracy differ.
 
     ECE = Σ over bins of (rows in the bin / n) |accuracy − mean confidence of its rows|
 
-    The confidence of a row is its highest probability; the bins are equal parts of 0 to 1, each with its
-    upper end. An empty bin counts 0. It is small where classes that are given p are right in a share p of the
-    rows, whatever the accuracy, and it depends on the bins. p is (n, classes), the target (n,) class numbers;
-    of equal probabilities the first class counts.
+    The confidence of a row is its highest probability; the bins split the interval from 0 to 1 into equal
+    parts, and each bin includes its upper end. An empty bin counts as 0. The error is small if predictions
+    with confidence p are right in a share p of the rows, whatever the accuracy. The error depends on the
+    number of bins. p is (n, classes), the target (n,) class numbers; of classes with equal probability the
+    first counts.
 
     Options:
         bins: number of bins, at least 1.
@@ -35,6 +36,6 @@ class CalibrationError(Metric):
     def compute(self, prediction: Array, target: Array) -> float:
         confidence = prediction.max(-1).astype(np.float64)
         right = prediction.argmax(-1) == target
-        bins = np.ceil(np.clip(confidence, 0, 1) * self.bins).astype(np.intp)  # 0: of no confidence at all
+        bins = np.ceil(np.clip(confidence, 0, 1) * self.bins).astype(np.intp)  # a confidence of 0 gives 0
         gaps = np.bincount(np.maximum(bins, 1), right - confidence)
         return float(np.abs(gaps).sum()) / len(right)

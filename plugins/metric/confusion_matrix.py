@@ -9,12 +9,12 @@ from mlpframe.api import Array, Metric, register
 
 @register("confusion_matrix")
 class ConfusionMatrix(Metric):
-    """How often which class was taken for which.
+    """How often rows of each class were predicted as each class.
 
     C_ij = number of rows of true class i whose most probable class is j
 
-    Counts, (classes, classes); classes that occur nowhere have their row and column too. p is
-    (n, classes), c (n,) class numbers; of equal probabilities the first class counts.
+    Counts, (classes, classes); a class that does not occur has its row and column too. p is (n, classes), c
+    (n,) class numbers; of classes with equal probability the first counts.
     """
 
     tasks = ("classification",)

@@ -13,11 +13,11 @@ class F1(Averaged):
 
     F₁ = mean over the classes of 2 TP / (2 TP + FP + FN)  (macro)  or  the same of the sums  (micro)
 
-    TP is the number of rows of a class that are taken for it, FN that of those that are not, FP that of other
-    rows that are. The macro average is that of the classes' F₁, not F₁ of the averages. A class that no row
-    is of or taken for is left out, as in scikit-learn. The micro average is the accuracy. p is (n, classes),
-    the target (n,) class numbers; the most probable class is the one that a row is taken for, of equal ones
-    the first.
+    TP counts the rows of a class that are predicted as the class, FN the rows of the class predicted as
+    another, FP the rows of other classes predicted as the class. The macro average is the mean of the
+    classes' F₁, not F₁ of the averages. A class without rows that no row is predicted as is left out, as in
+    scikit-learn. The micro average is the accuracy. p is (n, classes), the target (n,) class numbers. A row
+    is predicted as its most probable class, and of classes with equal probability as the first.
 
     Options:
         average: macro (every class counts the same) or micro (every row does).

@@ -13,10 +13,10 @@ class LogLoss(Metric):
 
     log loss = −mean over rows of log(p_c / Σ_j p_j)
 
-    p_j are probabilities; where a loss gives each output a probability of its own, as binary_cross_entropy
-    does, those of a row are divided by their sum. A p below the smallest positive normal number of its dtype
-    (1.2e-38 in float32, 2.2e-308 in float64) counts as that number, so that the result is finite;
-    scikit-learn cuts off at 1.2e-7 and 2.2e-16. p is (n, classes), c (n,) class numbers.
+    p_j are probabilities. A loss such as binary_cross_entropy gives each output a probability of its own; the
+    formula divides these by their sum over the row. A p below the smallest positive normal number of its
+    dtype (1.2e-38 in float32, 2.2e-308 in float64) counts as that number, so that the result is finite;
+    scikit-learn's limits are 1.2e-7 and 2.2e-16. p is (n, classes), c (n,) class numbers.
 
     Source: Good 1952, "Rational decisions".
     """

@@ -13,10 +13,10 @@ class PerClass(Metric):
 
     precision = TP / (TP + FP),  recall = TP / (TP + FN),  F₁ = 2 TP / (2 TP + FP + FN)
 
-    TP is the number of rows of a class that are taken for it, FN that of those that are not, FP that of other
-    rows that are. The table is (classes, 3), with all classes; a quotient of 0 and 0 counts 0. p is (n,
-    classes), the target (n,) class numbers; the most probable class is the one that a row is taken for, of
-    equal ones the first.
+    TP counts the rows of a class that are predicted as the class, FN the rows of the class predicted as
+    another, FP the rows of other classes predicted as the class. The table is (classes, 3), with all classes;
+    0 / 0 counts as 0. p is (n, classes), the target (n,) class numbers. A row is predicted as its most
+    probable class, and of classes with equal probability as the first.
     """
 
     tasks = ("classification",)

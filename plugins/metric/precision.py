@@ -9,14 +9,15 @@ from ._averages import Averaged
 
 @register("precision")
 class Precision(Averaged):
-    """Of the rows that are taken for a class, the share that are of it; averaged over the classes.
+    """Of the rows predicted as a class, the share that belong to the class; averaged over the classes.
 
     precision = mean over the classes of TP / (TP + FP)  (macro)  or  Σ TP / Σ (TP + FP)  (micro)
 
-    TP is the number of rows of a class that are taken for it, FP that of other rows that are. A class that no
-    row is taken for counts 0, and one that no row is of either is left out, as in scikit-learn. The micro
-    average is the accuracy. p is (n, classes), the target (n,) class numbers; the most probable class is the
-    one that a row is taken for, of equal ones the first.
+    TP counts the rows of a class that are predicted as the class, FP the rows of other classes predicted as
+    the class. A class that has rows, but that no row is predicted as, counts as 0. A class that has no rows
+    either is left out, as in scikit-learn. The micro average is the accuracy. p is (n, classes), the target
+    (n,) class numbers. A row is predicted as its most probable class, and of classes with equal probability
+    as the first.
 
     Options:
         average: macro (every class counts the same) or micro (every row does).

@@ -13,8 +13,8 @@ class R2(Metric):
 
     R² = 1 − Σ (y − ŷ)² / Σ (y − ȳ)²  for each output, sums over the rows
 
-    1 is perfect, 0 as good as the mean, and there is no lower bound. An output whose target is
-    constant (always so with one row) counts 1 if it is predicted perfectly and 0 otherwise, as in
+    1 is perfect, 0 is as good as predicting the mean, and there is no lower bound. An output whose target is
+    constant (always so with one row) counts as 1 if it is predicted perfectly and as 0 otherwise, as in
     scikit-learn's r2_score. ŷ and y are (n, n_outputs); sums are taken in float64.
 
     Source: Kvålseth 1985, "Cautionary note about R²".
@@ -25,7 +25,7 @@ class R2(Metric):
     def compute(self, prediction: Array, target: Array) -> float:
         y = np.asarray(target, np.float64)
         residual = np.square(y - prediction).sum(0)
-        # measured from the first row, a constant is exactly 0, whatever its mean would be rounded to
+        # relative to its first row a constant target is exactly 0, however its mean is rounded
         shifted = y - y[0]
         total = np.square(shifted - shifted.mean(0)).sum(0)
         varies = total > 0

@@ -9,14 +9,15 @@ from ._averages import Averaged
 
 @register("recall")
 class Recall(Averaged):
-    """Of the rows of a class, the share that are taken for it; averaged over the classes.
+    """Of the rows of a class, the share that are predicted as the class; averaged over the classes.
 
     recall = mean over the classes of TP / (TP + FN)  (macro)  or  Σ TP / Σ (TP + FN)  (micro)
 
-    TP is the number of rows of a class that are taken for it, FN that of those that are not. A class that no
-    row is of, but some row is taken for, counts 0, and one of neither kind is left out, as in scikit-learn.
-    The micro average is the accuracy. p is (n, classes), the target (n,) class numbers; the most probable
-    class is the one that a row is taken for, of equal ones the first.
+    TP counts the rows of a class that are predicted as the class, FN the rows of the class predicted as
+    another. A class that has no rows, but that some row is predicted as, counts as 0. A class that no row is
+    predicted as either is left out, as in scikit-learn. The micro average is the accuracy. p is (n, classes),
+    the target (n,) class numbers. A row is predicted as its most probable class, and of classes with equal
+    probability as the first.
 
     Options:
         average: macro (every class counts the same) or micro (every row does).

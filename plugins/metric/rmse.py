@@ -13,8 +13,8 @@ class RootMeanSquaredError(Metric):
 
     RMSE = mean over the outputs of √(mean over the rows of (ŷ − y)²)
 
-    As in scikit-learn's root_mean_squared_error; with several outputs it is at most the root of the loss mse,
-    which is the root of the mean over all. ŷ and y are (n, n_outputs); means are taken in float64.
+    This is scikit-learn's root_mean_squared_error. With several outputs it is at most the root of the loss
+    mse, whose mean runs over rows and outputs. ŷ and y are (n, n_outputs); means are taken in float64.
     """
 
     tasks = ("regression",)

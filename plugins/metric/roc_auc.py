@@ -11,15 +11,16 @@ from mlpframe.api import Array, Metric, register
 
 @register("roc_auc")
 class RocAuc(Metric):
-    """The area under the receiver operating characteristic, of each class against the rest, averaged.
+    """The area under the receiver operating characteristic of each class against the rest, averaged.
 
-    AUC = the share of pairs of a row of a class and a row of none whose p of the class are ordered rightly
+    AUC = the share of pairs (row of the class, row of another class) whose first row has the higher p
     = (Σ ranks of the class's rows − n₁ (n₁ + 1) / 2) / (n₁ n₀)
 
-    n₁ is the number of rows of the class, n₀ that of the others; a pair of equal p counts half. With two
-    classes it is the area for the second one, with more the mean over the classes that have rows and rows
-    against them, each counting the same; NaN where there is none, as with one row. p is (n, classes), the
-    target (n,) class numbers; only the order of the p of a class matters, so scores do as well.
+    p is the probability of the class, n₁ the number of its rows, n₀ the number of other rows; a pair of equal
+    p counts half. With two classes the metric is the area for the second class. With more classes it is the
+    unweighted mean over the classes with n₁ > 0 and n₀ > 0. If there is no such class, as with one row, it is
+    NaN. p is (n, classes), the target (n,) class numbers; only the order of a class's p matters, so scores
+    work as well.
 
     Source: Hanley, McNeil 1982, "The meaning and use of the area under a receiver operating characteristic
     (ROC) curve"; Provost, Domingos 2000, "Well-trained PETs: improving probability estimation trees".

@@ -17,7 +17,7 @@ class MLP(Model):
         hidden: units of the hidden layers, first to last; may be empty.
         activation: the layer after each hidden linear layer, a name or a mapping with name and options.
         init: initializer of all weights, a name or a mapping with name and options; biases start at 0.
-        output: a layer after the last linear one (softmax for loss=nll); null: none.
+        output: a layer after the last linear layer (softmax for loss=nll); null: none.
     """
 
     def __init__(
