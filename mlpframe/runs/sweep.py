@@ -117,7 +117,7 @@ class SweepSession:
         self.new_folders: list[Path] = []
         self._outcomes: list[Outcome] = []
         self._waiting: list[Request] = []
-        self._refused: UsageError | None = None
+        self._refused: Exception | None = None
 
     def run(self, words: Sequence[str]) -> int:
         """Run the experiment or sweep that a command line asks for. Returns the exit status.
@@ -165,7 +165,7 @@ class SweepSession:
         except KeyboardInterrupt:  # before the run has started
             folder.remove_if_unused(self.new_folders)
             raise
-        except UsageError as error:
+        except Exception as error:
             folder.remove_if_unused(self.new_folders)
             self._refused = error  # raised after Hydra has returned: Hydra would print more
             return None
