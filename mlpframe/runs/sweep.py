@@ -20,7 +20,6 @@ from omegaconf import DictConfig, open_dict, read_write
 from ..discovery import load_plugins
 from ..machine import processors
 from ..outputs import store_uri
-from ..registry import UsageError
 from ..tracking.client import MLflowTracker, TrackingError
 from ..tracking.messages import End, Start
 from .compose import CONF, usage_error
