@@ -18,11 +18,11 @@ def launch(arguments: Sequence[str]) -> int:
         UsageError: the request is wrong; nothing was started, and no files are left behind.
     """
     replicas, line = take_replicas(CommandLine.parse(arguments))
-    completes = any(flag in COMPLETION for flag in line.flags)  # sends incomplete command lines
+    completes = any(flag in COMPLETION for flag in line.flags)  # then the line may be incomplete
     if not completes:
         check(line.overrides, sweep=line.is_sweep)
         line = _continued(line)
-    from .compose import prepare_hydra  # Hydra, which a wrong request does not need
+    from .compose import prepare_hydra  # imports Hydra, which takes long; a wrong request has failed by now
     from .sweep import new_session
 
     prepare_hydra(None if line.is_sweep or completes else components(line.overrides))
