@@ -26,14 +26,14 @@ class ActivationStatistics(Callback):
     the same in every row, such as a relu unit that is always 0
 
     Sigmoid, tanh, their hard forms and softsign also have ``/saturated``: the share of outputs that are
-    within ``margin`` times the distance of the two bounds from one of them. The network runs in evaluation
-    mode on the first rows of the training part.
+    closer to one of their two bounds than ``margin`` times the distance between the bounds. The network runs
+    in evaluation mode on the first rows of the training part.
 
     Options:
         every: epochs from one record to the next, at least 1.
         rows: how many rows, at least 2.
-        margin: the distance from a bound that counts as saturated, as a share of the distance of the bounds,
-            more than 0 and less than 0.5.
+        margin: the distance from a bound that counts as saturated, as a share of the distance between the
+            bounds, more than 0 and less than 0.5.
 
     Source: Glorot, Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
     """

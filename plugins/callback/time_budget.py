@@ -12,7 +12,7 @@ from mlpframe.api import Callback, Run, check_range, register
 class TimeBudget(Callback):
     """Stops the run when its time is used up.
 
-    The run ends after the first epoch at whose end it has run for ``seconds`` seconds or more.
+    The run ends after the first epoch at whose end ``seconds`` seconds or more have passed.
 
     An epoch that has begun is finished, so that every result belongs to whole epochs. The time is wall-clock
     time from the first step on, including validation and other callbacks. A continued run gets the time that

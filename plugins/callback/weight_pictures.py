@@ -17,8 +17,8 @@ class WeightPictures(Callback):
 
     ``figures/weights.png`` after the run, and ``figures/weights_epoch_<n>.png`` every so many epochs
 
-    Positive weights are red, negative weights are blue, and 0 is white. The strongest color is the largest
-    absolute weight in the picture. The data set must have images.
+    Positive weights are red, negative weights are blue, and 0 is white. The strongest color stands for the
+    largest absolute weight in the picture. The data set must have images.
 
     Options:
         every: draw also after every so many epochs; 0: only after the run.

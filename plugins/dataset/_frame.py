@@ -20,7 +20,7 @@ PARTS = ("train", "validation", "test")
 MISSING = "missing"
 """The name of the category for missing text, where missing values are imputed."""
 FEW = 20
-"""The most different values of whole numbers that are classes, and of texts that are surely no names."""
+"""A whole-number target with at most this many values is classes; a text column with more may hold names."""
 KINDS = {
     "string": "text",
     "categorical": "text",
@@ -277,7 +277,7 @@ def _few_whole(values: NDArray[np.float64]) -> bool:
 def _categories(column: pd.Series) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     """The number of every row's category, and the names of the categories, sorted by value.
 
-    Missing values form the last category, or join the category that is already called ``missing``.
+    Missing values form the last category, or join a category that is already called ``missing``.
     """
     import pandas as pd
 

@@ -17,7 +17,7 @@ class Synth(Dataset):
     x ~ N(0, I),  y = 1 (outside) where xᵀ Q x > 0.6, else 0,  Q = [[1, −0.05], [1, 0.4]]
 
     60,000 training and 10,000 validation points, 2 features, 2 classes. The ellipse has the semi-axes 2.08
-    and 0.69. The points are drawn here, and equal number for number those of ``load_synth``, which a Deep
+    and 0.69. The points are drawn here and are, number for number, the points of ``load_synth``, which a Deep
     Learning course gave to its students in 2022.
 
     Options:

@@ -1,4 +1,4 @@
-"""What the layers that are exponential below 0 and linear above share."""
+"""What the layers share that are exponential below 0 and linear above."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from mlpframe.api import Array, Bound, Context
 
 ALPHA = 1.6732632423543772848
 SCALE = 1.0507009873554804934
-"""selu's α and λ: with these, N(0, 1) goes to mean 0 and variance 1 (the paper's equation 14)."""
+"""selu's α and λ: with these, N(0, 1) keeps its mean 0 and variance 1 (the paper's equation 14)."""
 
 
 def bind_exponential(x: Array, dx: Array | None, ctx: Context, scale: float, alpha: float) -> Bound:
     """y = scale · (max(x, 0) + α (exp min(x, 0) − 1)).
 
-    exp − 1 is computed as it stands: its error is one rounding of 1, which is the size of y, at a fraction
-    of the cost of expm1. The derivative is a multiple of the exponential itself and loses nothing.
+    exp − 1 is computed directly, at a fraction of the cost of expm1. The error is one rounding of 1, and 1 is
+    the size of y. The derivative is a multiple of the exponential itself and loses no precision.
     """
     y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
     power = ctx.array(*x.shape)  # 1 where x > 0

@@ -11,7 +11,7 @@ from mlpframe.api import Array, Bound, Context
 
 
 def identity(x: Array, dx: Array | None, ctx: Context) -> Bound:
-    """y = x, in arrays of its own."""
+    """y = x, with y and dy in their own arrays."""
     y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
 
     def forward() -> None:

@@ -13,7 +13,7 @@ from ._exponential import ALPHA, SCALE
 from ._random import identity, keep_mask
 
 DROPPED = -SCALE * ALPHA
-"""α′: what selu tends to far below 0."""
+"""α′: the limit of selu far below 0."""
 
 
 @register("alpha_dropout")
@@ -23,11 +23,11 @@ class AlphaDropout(Layer):
     y = a (x m + α′ (1 − m)) + b,  m = 0 with probability r, else 1,  ∂l/∂x = a m ∂l/∂y,
     a = ((1 − r) (1 + r α′²))^(−1/2),  b = −a r α′,  α′ = −λ α = −1.75809…
 
-    λ and α are those of selu. Every element of m is drawn anew at every step. Where x has mean 0 and variance
-    1, so has y; any other mean or variance changes. In evaluation y = x. x, m and y are (batch, features).
+    λ and α are those of selu. Every element of m is drawn anew at every step. If x has mean 0 and variance 1,
+    so has y; any other mean or variance changes. In evaluation y = x. x, m and y are (batch, features).
 
     Options:
-        rate: r, the share that is dropped, at least 0 and less than 1.
+        rate: r, the share of elements that are dropped, at least 0 and less than 1.
 
     Source: Klambauer, Unterthiner, Mayr, Hochreiter 2017, "Self-normalizing neural networks".
     """

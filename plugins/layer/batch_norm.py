@@ -17,19 +17,20 @@ class BatchNorm(Layer):
     y = γ x̂ + β,  x̂ = (x − μ) / √(σ² + ε),  ∂l/∂γ = Σ_batch ∂l/∂y x̂,  ∂l/∂β = Σ_batch ∂l/∂y,
     ∂l/∂x = γ / √(σ² + ε) · (∂l/∂y − mean_batch ∂l/∂y − x̂ mean_batch(∂l/∂y x̂))
 
-    In training μ and σ² are mean and variance of the batch, the variance with the divisor n, the number of
-    rows. The running ones follow: running ← m running + (1 − m) batch, where the batch's variance has the
-    divisor n − 1, as in the paper and in PyTorch (Keras: n). m is the share that is kept, as in Keras and
-    Flax; PyTorch's momentum is 1 − m. A batch of one row has x̂ = 0 and leaves the running variance as it is.
+    In training μ and σ² are the mean and the variance of the batch; the variance has the divisor n, the
+    number of rows. The running statistics follow: running ← m running + (1 − m) batch, where the batch's
+    variance has the divisor n − 1, as in the paper and in PyTorch (Keras: n). m is the share of the running
+    statistics that is kept, as in Keras and Flax; PyTorch's momentum is 1 − m. A batch of one row has x̂ = 0
+    and leaves the running variance as it is.
 
-    In evaluation μ and σ² are the running ones, constants: ∂l/∂x = γ / √(σ² + ε) · ∂l/∂y. x and y are
-    (batch, features), γ and β (features,); the running mean starts at 0, the running variance at 1. Weights
-    of rows do not count in the statistics. A linear layer before it needs no bias.
+    In evaluation μ and σ² are the running statistics, which are constants: ∂l/∂x = γ / √(σ² + ε) · ∂l/∂y. x
+    and y are (batch, features), γ and β (features,); the running mean starts at 0, the running variance at 1.
+    Weights of rows do not count in the statistics. A linear layer before this layer needs no bias.
 
     Options:
         momentum: m, the share of the running statistics that a step keeps, at least 0 and less than 1.
         epsilon: ε, more than 0 and finite.
-        affine: whether there are γ, from 1, and β, from 0; else y = x̂.
+        affine: whether γ, which starts at 1, and β, which starts at 0, are trained; else y = x̂.
 
     Source: Ioffe, Szegedy 2015, "Batch normalization: accelerating deep network training by reducing
     internal covariate shift".

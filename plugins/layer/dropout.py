@@ -13,7 +13,7 @@ from ._random import identity, keep_mask
 
 @register("dropout")
 class Dropout(Layer):
-    """Sets random elements to 0 in training, and scales the others up so that the expectation stays.
+    """Sets random elements to 0 in training, and scales the others up to keep the expectation unchanged.
 
     y = x m,  m = 0 with probability r, else 1 / (1 − r),  ∂l/∂x = m ∂l/∂y
 
@@ -22,7 +22,7 @@ class Dropout(Layer):
     (batch, features).
 
     Options:
-        rate: r, the share that is dropped, at least 0 and less than 1.
+        rate: r, the share of elements that are dropped, at least 0 and less than 1.
 
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014, "Dropout: a simple way to prevent
     neural networks from overfitting".

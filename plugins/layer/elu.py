@@ -18,8 +18,8 @@ class ELU(Layer):
 
     y = x where x > 0, else α (exp x − 1),  ∂l/∂x = ∂l/∂y where x > 0, else α exp x ∂l/∂y
 
-    With α = 1 the derivative is continuous. With any other α, y has no derivative at exactly 0: that of the
-    left side is taken. x and y are (batch, features).
+    With α = 1 the derivative is continuous. With any other α, y has no derivative at exactly 0, and the
+    left-hand derivative is taken. x and y are (batch, features).
 
     Options:
         alpha: α, more than 0 and finite.

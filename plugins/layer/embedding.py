@@ -29,14 +29,14 @@ class Embedding(Layer):
     y = (x_other, E_1[c_1], E_2[c_2], …),  ∂l/∂E_j[c] = Σ of its ∂l/∂y over the rows whose c_j = c,
     ∂l/∂x_other = ∂l/∂y_other,  ∂l/∂c_j = 0
 
-    A table E_j (categories, dim) belongs to each column of codes, and is the parameter ``E<column>``. First
-    in y are the other columns in their order, then the vectors in the order of ``columns``: x is
-    (batch, features), y (batch, features + columns · (dim − 1)).
+    Each column of codes has a table E_j (categories, dim), which is the parameter ``E<column>``. y holds the
+    other columns first, in their order, then the vectors in the order of ``columns``: x is (batch, features),
+    y (batch, features + columns · (dim − 1)).
 
-    A code is a whole number from 0 up to the column's number of categories; others are rounded to the
-    nearest. One that is outside, or not a number, stands for a category never seen: its vector is 0, and it
-    trains nothing. Columns of codes must not be standardized. Weight decay does not apply: it would shrink
-    the vectors of rare categories at every step in which they do not occur.
+    A code is a whole number from 0 to the column's number of categories minus 1; other numbers are rounded to
+    the nearest. A code outside this range, or NaN, stands for a category never seen: its vector is 0, and it
+    trains nothing. Columns of codes must not be standardized. Weight decay does not apply to the tables: it
+    would shrink the vectors of rare categories at every step in which they do not occur.
 
     Options:
         columns: the columns of x that hold codes, from 0, each once; none: y = x.
@@ -139,7 +139,7 @@ class Embedding(Layer):
         return Bound(y, dy, forward, backward)
 
     def _others(self, n_in: int) -> list[tuple[slice, slice]]:
-        """Where the other columns are in x and go to in y: neighbors together."""
+        """For each run of neighboring other columns, its place in x and its place in y."""
         pairs, end = [], 0
         starts = [-1, *sorted(self.columns)]
         for before, column in zip(starts, [*starts[1:], n_in], strict=True):
@@ -158,7 +158,7 @@ def _bind_column(x: Array, y: Array, dy: Array, E: Array, gE: Array, ctx: Contex
     index, elements = np.empty(x.shape, np.intp), np.empty(y.shape, np.intp)
     zero, last = np.array(0, x.dtype), np.array(size - 1, x.dtype)
     within = np.arange(dim)
-    # a table of each of stacked networks, which lie apart in memory, and its elements in one row
+    # one table for each stacked network, since they lie apart in memory; its elements also as one row
     batch = x.shape[-1]
     tables = list(
         zip(E.reshape(-1, size, dim), index.reshape(-1, batch), vectors.reshape(-1, batch, dim), strict=True)
@@ -174,7 +174,7 @@ def _bind_column(x: Array, y: Array, dy: Array, E: Array, gE: Array, ctx: Contex
 
     def forward() -> None:
         np.rint(x, rounded)
-        np.fmax(rounded, zero, nearest)  # also of a code that is not a number
+        np.fmax(rounded, zero, nearest)  # also for a NaN code
         np.fmin(nearest, last, nearest)
         np.equal(rounded, nearest, known[..., 0])  # 1 or 0, as numbers
         np.copyto(index, nearest, casting="unsafe")

@@ -24,7 +24,7 @@ class GELU(Layer):
     approximates unless told otherwise. x and y are (batch, features).
 
     Options:
-        approximate: whether to take the approximation, and its own derivative.
+        approximate: whether to use the approximation, and the approximation's own derivative.
 
     Source: Hendrycks, Gimpel 2016, "Gaussian error linear units (GELUs)".
     """

@@ -17,13 +17,13 @@ class LayerNorm(Layer):
     y = γ x̂ + β,  x̂ = (x − μ) / √(σ² + ε),  ∂l/∂γ = Σ_batch ∂l/∂y x̂,  ∂l/∂β = Σ_batch ∂l/∂y,
     ∂l/∂x = (d − mean d − x̂ mean(d x̂)) / √(σ² + ε) with d = γ ∂l/∂y
 
-    μ and σ² are mean and variance of a row, the variance with the number of features as the divisor; the
-    means in ∂l/∂x run over the features too. Training and evaluation are alike. x and y are
-    (batch, features), γ and β (features,).
+    μ and σ² are the mean and the variance of a row; the divisor of the variance is the number of features.
+    The means in ∂l/∂x run over the features too. Training and evaluation are alike. x and y are (batch,
+    features), γ and β (features,).
 
     Options:
         epsilon: ε, more than 0 and finite.
-        affine: whether there are γ, from 1, and β, from 0; else y = x̂.
+        affine: whether γ, which starts at 1, and β, which starts at 0, are trained; else y = x̂.
 
     Source: Ba, Kiros, Hinton 2016, "Layer normalization".
     """

@@ -9,7 +9,7 @@ import numpy as np
 from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, Spec, check_range, register
 
 SMALL = 16_384
-"""Weights below which what a call costs counts for more than another pass over the gradient."""
+"""The number of weights below which a call costs more than another pass over the gradient."""
 
 
 @register("linear")
@@ -58,8 +58,8 @@ class Linear(Layer):
         b, gb = (p["b"][..., None, :], g["b"]) if bias else (W, gW)
         xT, WT = x.swapaxes(-1, -2), W.swapaxes(-1, -2)
         rows = x.shape[-2]
-        # The same products: np.dot costs less to call, but clears its result first, and np.matmul has no
-        # fast way for the outer product of one row.
+        # Both compute the same product. np.dot costs less to call, but clears its result first; np.matmul has
+        # no fast path for the outer product of one row.
         product = np.dot if x.ndim == 2 else np.matmul
         outer = np.dot if x.ndim == 2 and (rows == 1 or W.size < SMALL) else np.matmul
         rank_one = list(zip(xT, dy, gW, strict=True)) if x.ndim == 3 and rows == 1 else ()
@@ -80,7 +80,7 @@ class Linear(Layer):
             if only_row is not None:
                 gb[...] = only_row
             elif bias:
-                np.matmul(ones, dy, gb)  # their sum, in half the time
+                np.matmul(ones, dy, gb)  # the sum over the rows, in half the time
             if dx is not None:
                 product(dy, WT, dx)
 

@@ -28,10 +28,10 @@ class Maxout(Layer):
     y_j = max_k z_kj,  z = x W + b,  ∂l/∂z_kj = ∂l/∂y_j for the first k whose z_kj is the largest, else 0;
     ∂l/∂W, ∂l/∂b and ∂l/∂x follow from ∂l/∂z as in the layer linear
 
-    It brings its own weights: no linear layer is needed before it. x is (batch, n_in), W
-    (n_in, pieces · units), b (pieces · units,), y (batch, units); column k · units + j of W is piece k of
-    unit j. Its fan-out is the number of units, since only one piece of a unit passes a gradient on. Where
-    several z_kj are the largest, only the first gets the gradient, so that the pieces become different.
+    The layer has its own weights, so no linear layer is needed before it. x is (batch, n_in), W (n_in,
+    pieces · units), b (pieces · units,), y (batch, units); column k · units + j of W is piece k of unit j.
+    Its fan-out is the number of units, since only one piece of a unit passes a gradient on. Where several
+    z_kj are the largest, only the first gets the gradient, so that the pieces become different.
 
     Options:
         units: number of outputs, at least 1; null in a model: as many as the data set has.
@@ -65,7 +65,7 @@ class Maxout(Layer):
         z, linear_backward = self._linear.textbook(x, p, ctx)
         z = z.reshape(-1, self.pieces, self.units)
         k = np.arange(self.pieces)[:, None]
-        largest = k == z.argmax(1, keepdims=True)  # the first one, if several are
+        largest = k == z.argmax(1, keepdims=True)  # the first piece, if several are
 
         def backward(dy: Array) -> tuple[Array, Mapping[str, Array]]:
             dz = largest * dy[:, None, :]

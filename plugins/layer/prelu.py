@@ -22,8 +22,8 @@ class PReLU(Layer):
     apply to a: it would pull the unit back to a plain rectifier.
 
     Options:
-        slope: the a that training starts from, finite.
-        shared: whether all features have one slope.
+        slope: the initial a, finite.
+        shared: whether all features share one slope.
 
     Source: He, Zhang, Ren, Sun 2015, "Delving deep into rectifiers: surpassing human-level performance
     on ImageNet classification".

@@ -12,16 +12,18 @@ from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, Usag
 
 @register("residual")
 class Residual(Layer):
-    """The input plus what a few layers make of it.
+    """The input plus the output of a few layers.
 
     y = x + F(x),  ∂l/∂x = ∂l/∂y + (∂F/∂x)ᵀ ∂l/∂y
 
-    F is the layers one after the other; it has as many outputs as inputs. Their parameters and state are
-    named by position and layer: in a network, the weights of a linear layer that is the first of F are
-    ``<i>.residual.0.linear.W``. All of F draws from one random stream. x and y are (batch, features).
+    F applies the layers one after the other, and has as many outputs as inputs. The parameters and state of
+    these layers are named by position and layer. For example, if F begins with a linear layer, the name of
+    that layer's weights in a network is ``<i>.residual.0.linear.W``. All of F draws from one random stream. x
+    and y are (batch, features).
 
     Options:
-        layers: F, names, or mappings with name and options; at least one; linear layers with units.
+        layers: the layers of F, names, or mappings with name and options; at least one; linear layers need
+            units.
 
     Raises ``UsageError`` where F changes the number of features.
 

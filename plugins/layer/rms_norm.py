@@ -18,11 +18,11 @@ class RMSNorm(Layer):
     ∂l/∂x = (d − x̂ mean(d x̂)) / r with d = γ ∂l/∂y
 
     The means run over the features of a row. Training and evaluation are alike. ε is inside the root, as in
-    most implementations; the paper has none. x and y are (batch, features), γ is (features,).
+    most implementations; the paper has no ε. x and y are (batch, features), γ is (features,).
 
     Options:
         epsilon: ε, more than 0 and finite.
-        affine: whether there is γ, from 1; else y = x̂.
+        affine: whether γ, which starts at 1, is trained; else y = x̂.
 
     Source: Zhang, Sennrich 2019, "Root mean square layer normalization".
     """

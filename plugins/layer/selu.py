@@ -18,8 +18,8 @@ class SELU(Layer):
     y = λ x where x > 0, else λ α (exp x − 1),  ∂l/∂x = λ ∂l/∂y where x > 0, else λ α exp x ∂l/∂y,
     α = 1.67326…, λ = 1.05070…
 
-    Let the weights start with variance 1 / fan_in (init=lecun), and drop units by the layer alpha_dropout.
-    At exactly 0, where y has no derivative, that of the left side is taken. x and y are (batch, features).
+    Initialize the weights with variance 1 / fan_in (init=lecun), and use the layer alpha_dropout for dropout.
+    At exactly 0, where y has no derivative, the left-hand derivative is taken. x and y are (batch, features).
 
     Source: Klambauer, Unterthiner, Mayr, Hochreiter 2017, "Self-normalizing neural networks".
     """

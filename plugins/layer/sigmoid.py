@@ -15,7 +15,7 @@ class Sigmoid(Layer):
 
     y = 1 / (1 + exp(−x)) = exp x / (1 + exp x),  ∂l/∂x = ∂l/∂y · y (1 − y)
 
-    The fast form computes the second expression, with x cut off where y is 1 to the last digit: nothing
+    The fast form computes the second expression, with x cut off where y is 1 to the last digit, so nothing
     overflows. x and y are (batch, features).
 
     Source: Rumelhart, Hinton, Williams 1986, "Learning representations by back-propagating errors".

@@ -15,8 +15,8 @@ class Softmax(Layer):
 
     y_i = exp x_i / Σ_j exp x_j,  ∂y_i/∂x_j = y_i (δ_ij − y_j),  ∂l/∂x_i = y_i (∂l/∂y_i − Σ_j ∂l/∂y_j y_j)
 
-    The largest logit is subtracted first, so nothing overflows. x and y are (batch, features); the sums
-    run over the features. As the last layer it goes with the loss nll; the loss cross_entropy has its
+    The largest logit is subtracted first, so nothing overflows. x and y are (batch, features); the sums run
+    over the features. As the last layer, softmax belongs with the loss nll; the loss cross_entropy has its
     own softmax.
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".

@@ -9,9 +9,9 @@ import numpy as np
 from mlpframe.api import Array, Backward, Bound, Context, Layer, Table, register
 
 CHUNK_BYTES = 4 << 20
-"""What is looked at together, in double precision, of inputs that may be larger than the memory."""
+"""Bytes of inputs, in double precision, processed at a time; the inputs may be larger than memory."""
 CONSTANT = 1e-12
-"""A standard deviation below this part of the mean is rounding."""
+"""A standard deviation below this share of the mean is rounding error."""
 
 
 @register("standardize")
@@ -20,11 +20,11 @@ class Standardize(Layer):
 
     y = (x − μ) / s,  ∂l/∂x = ∂l/∂y / s
 
-    μ and s are set once, before training, from the training inputs, and then stay. They are saved with the
-    network, so it predicts from raw data. s is the standard deviation with the number of rows as the divisor;
-    for a constant feature s is 1, and y is 0. Only the first layer of a network sees the training inputs:
-    anywhere else μ = 0 and s = 1. x and y are (batch, features); μ and s, the state ``shift`` and ``scale``,
-    are (features,).
+    μ and s are set once from the training inputs, before training, and do not change afterwards. They are
+    saved with the network, so the network predicts from raw data. s is the standard deviation with the number
+    of rows as the divisor; for a constant feature s is 1, and y is 0. Only the first layer of a network sees
+    the training inputs: anywhere else μ = 0 and s = 1. x and y are (batch, features); μ and s, the state
+    ``shift`` and ``scale``, are (features,).
 
     Source: LeCun, Bottou, Orr, Müller 1998, "Efficient BackProp".
     """
@@ -33,7 +33,7 @@ class Standardize(Layer):
         return {"shift": np.zeros(n_in), "scale": np.ones(n_in)}
 
     def learn(self, x: Array, state: Mapping[str, Array]) -> None:
-        origin = x[0].astype(np.float64)  # of a constant feature exactly 0 is left
+        origin = x[0].astype(np.float64)  # minus this, a constant feature is exactly 0
         mean, squares = np.zeros_like(origin), np.zeros_like(origin)
         rows, table = max(1, CHUNK_BYTES // origin.nbytes), Table(x, x)
         seen = 0

@@ -11,7 +11,7 @@ import numpy as np
 from mlpframe.api import Array, Context
 
 FEW = 32
-"""Logits of a row alone up to which Python numbers are faster than calls of NumPy."""
+"""The most logits of a single row for which Python floats are faster than NumPy calls."""
 
 
 def softmax(logits: Array) -> Array:
@@ -28,7 +28,7 @@ def softmax(logits: Array) -> Array:
 
 
 def true_elements(output: Array, target: Array) -> tuple[Array, Callable[[], object]]:
-    """Where the elements of the true classes lie in the flat output; and what, called, writes that there.
+    """The flat indices of the true classes' elements in the output, and a function that updates the indices.
 
     Args:
         output: ``(…, batch, classes)``.
@@ -41,9 +41,9 @@ def true_elements(output: Array, target: Array) -> tuple[Array, Callable[[], obj
 
 
 def distributions(output: Array, target: Array, ctx: Context) -> tuple[Array, Callable[[], object]]:
-    """The targets of a classification as probabilities, and what, called, brings them up to date.
+    """The targets of a classification as probabilities, and a function that updates the probabilities.
 
-    They are ``(…, batch, classes)``: the target itself, or the one-hot rows of class numbers.
+    The probabilities are ``(…, batch, classes)``: the target itself, or one-hot rows of the class numbers.
     """
     if target.ndim == output.ndim:
         return target, lambda: None

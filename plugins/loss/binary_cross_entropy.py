@@ -18,15 +18,15 @@ class BinaryCrossEntropy(Loss):
     l = −Σ_i (v t_i log σ(o_i) + (1 − t_i) log(1 − σ(o_i))) / outputs,  σ(o) = 1 / (1 + exp(−o)),
     ∂l/∂o_i = (σ(o_i) (1 − t_i + v t_i) − v t_i) / outputs
 
-    Every output says yes or no for itself, so a row may belong to several classes or to none: the target t is
-    the probability of each, (batch, outputs), or class numbers (batch,), which stand for one-hot rows.
-    Predictions are σ(o); those of a row need not sum to 1. The mean over the outputs is what PyTorch's
-    BCEWithLogitsLoss has. Only exp(−|o|) is taken, so nothing overflows or is lost by rounding. o is
-    (batch, outputs).
+    Every output answers yes or no independently, so a row may belong to several classes or to none. The
+    target t is the probability of each output, (batch, outputs), or class numbers (batch,), which stand for
+    one-hot rows. Predictions are σ(o); the predictions of a row need not sum to 1. Like PyTorch's
+    BCEWithLogitsLoss, the loss is averaged over the outputs. Only exp(−|o|) is computed, so nothing overflows
+    or is lost by rounding. o is (batch, outputs).
 
     Options:
-        positive_weight: v, how much a yes counts against a no, more than 0. About the ratio of noes to yeses
-            evens them out.
+        positive_weight: v, the weight of a yes relative to a no, more than 0. About the ratio of noes to
+            yeses balances both.
 
     Source: Cox 1958, "The regression analysis of binary sequences".
     """

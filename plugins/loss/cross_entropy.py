@@ -19,10 +19,10 @@ class CrossEntropy(Loss):
     l = Σ_i t_i v_i (log Σ_j exp o_j − o_i),  ∂l/∂o_i = softmax(o)_i Σ_j t_j v_j − t_i v_i,
     with the target t: 1 for the true class c, 0 for the others, so that l = v_c (log Σ_j exp o_j − o_c)
 
-    t may also be given as probabilities (batch, classes). Label smoothing ε mixes it with the uniform
-    distribution, t ← (1 − ε) t + ε / classes. The mean is over the batch, whatever the class weights v;
-    PyTorch divides by the sum of the weights in the batch instead, which makes a row's share depend on the
-    others. The largest logit is subtracted first, so nothing overflows. o is (batch, classes), class numbers
+    t may also be given as probabilities (batch, classes). Label smoothing ε mixes t with the uniform
+    distribution, t ← (1 − ε) t + ε / classes. The loss is averaged over the batch, whatever the class weights
+    v. PyTorch divides by the sum of the weights in the batch instead, so a row's share depends on the other
+    rows. The largest logit is subtracted first, so nothing overflows. o is (batch, classes), class numbers
     (batch,).
 
     Options:

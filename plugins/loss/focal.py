@@ -13,15 +13,16 @@ from ._shared import softmax, true_elements
 
 @register("focal")
 class Focal(Loss):
-    """Cross-entropy from logits o in which rows that are classified well count less.
+    """Cross-entropy from logits o in which well classified rows count less.
 
     l = −(1 − p_c)^γ log p_c with p = softmax(o) and the true class c,
     ∂l/∂o_i = (p_i − [i = c]) (1 − p_c)^γ (1 − γ p_c log p_c / (1 − p_c))
 
-    With γ = 0 it is the loss cross_entropy. 1 − p_c is computed as the sum of the other probabilities and
-    log p_c as −log(1 + Σ_{j≠c} exp(o_j − o_c)), so both are exact also where p_c is close to 1. The paper has
+    With γ = 0 this is the loss cross_entropy. 1 − p_c is computed as the sum of the other probabilities and
+    log p_c as −log(1 + Σ_{j≠c} exp(o_j − o_c)), so both are accurate even if p_c is close to 1. The paper has
     two classes and a sigmoid; the softmax extends its loss to several. The paper's α, a weight for each
-    class, is left out: the rows may have weights. o is (batch, classes), the target (batch,) class numbers.
+    class, is left out, because rows can have weights. o is (batch, classes), the target (batch,) class
+    numbers.
 
     Options:
         gamma: γ, how much less well classified rows count, at least 0.
@@ -57,7 +58,7 @@ class Focal(Loss):
         flat = d_output.reshape(-1)
         column = ctx.array(len(logits), 1)
         true, rest, slope = (ctx.array(len(logits)) for _ in range(3))
-        # several names for one array: what it holds, one after the other
+        # names for the successive contents of one array
         top = others = power = factor = column[:, 0]
         total, exp_true, p_true = true, rest, slope
         smallest = np.array(np.finfo(output.dtype).smallest_normal)

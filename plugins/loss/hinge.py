@@ -21,15 +21,15 @@ class Hinge(Loss):
     (weston_watkins), for scores o and the true class c; ∂l/∂o_j = 1 for the classes j that count, and minus
     their number for c
 
-    Squared, each max(0, …) is squared, and its derivative is twice itself. At a kink, where the margin is
-    just kept, the subgradient taken is 0; of several classes with the same highest score the first counts.
-    crammer_singer with m = 1 is scikit-learn's hinge_loss; weston_watkins is PyTorch's MultiMarginLoss times
-    the number of classes. Predictions are the scores: they order the classes, but are not probabilities. o is
-    (batch, classes), the target (batch,) class numbers.
+    With ``squared`` each max(0, …) is squared, so its derivative is 2 max(0, …). At a kink, where the margin
+    is met exactly, the subgradient 0 is taken. If several classes have the same highest score, the first
+    counts. crammer_singer with m = 1 is scikit-learn's hinge_loss; weston_watkins is PyTorch's
+    MultiMarginLoss times the number of classes. Predictions are the scores: they order the classes, but are
+    not probabilities. o is (batch, classes), the target (batch,) class numbers.
 
     Options:
         form: crammer_singer (the strongest other class counts) or weston_watkins (all of them do).
-        squared: whether each max(0, …) is squared, which takes its kink away.
+        squared: whether each max(0, …) is squared, which removes the kink.
         margin: m, more than 0.
 
     Source: Crammer, Singer 2001, "On the algorithmic implementation of multiclass kernel-based vector

@@ -11,17 +11,17 @@ from mlpframe.api import Array, Context, Loss, check_range, register
 
 @register("huber")
 class Huber(Loss):
-    """Squared error of small errors, absolute error of large ones, averaged over the outputs.
+    """Square of small errors, absolute value of large errors, averaged over the outputs.
 
     l = Σ h(o − t) / outputs,  h(e) = ½ e² where |e| ≤ δ, else δ (|e| − ½ δ),
     ∂l/∂o = c / outputs with c = o − t cut off at −δ and δ
 
-    The fast form computes h(e) = c (e − ½ c). The scale is that of the paper and of PyTorch's HuberLoss;
-    scikit-learn's HuberRegressor minimizes 2 h, and PyTorch's SmoothL1Loss is h / δ. o and the target t are
-    (batch, outputs).
+    The fast form computes h(e) = c (e − ½ c). The scale is the same as in the paper and in PyTorch's
+    HuberLoss; scikit-learn's HuberRegressor minimizes 2 h, and PyTorch's SmoothL1Loss is h / δ. o and the
+    target t are (batch, outputs).
 
     Options:
-        delta: δ, the size from which on an error counts linearly, more than 0.
+        delta: δ, the size above which an error counts linearly, more than 0.
 
     Source: Huber 1964, "Robust estimation of a location parameter".
     """

@@ -17,11 +17,11 @@ class KLDivergence(Loss):
 
     l = Σ_i t_i (log t_i − log softmax(o)_i),  ∂l/∂o = softmax(o) − t
 
-    0 log 0 is 0. It is the loss cross_entropy less the entropy of t, which does not depend on o: both have
-    the same derivative, but this one is 0 where the network is perfect. Class numbers stand for one-hot rows,
-    whose entropy is 0: for them this is cross_entropy, which is faster. o is (batch, classes), the target
-    (batch, classes) with rows that sum to 1, or class numbers (batch,). PyTorch's KLDivLoss with
-    reduction="batchmean" is the same loss, but takes log softmax(o) instead of o.
+    0 log 0 is 0. This loss is cross_entropy minus the entropy of t, which does not depend on o. Both losses
+    have the same derivative, but kl_divergence is 0 if the network is perfect. Class numbers stand for
+    one-hot rows, whose entropy is 0. For class numbers the two losses are equal, and cross_entropy is faster.
+    o is (batch, classes), the target (batch, classes) with rows that sum to 1, or class numbers (batch,).
+    PyTorch's KLDivLoss with reduction="batchmean" is the same loss, but takes log softmax(o) instead of o.
 
     Source: Kullback, Leibler 1951, "On information and sufficiency".
     """

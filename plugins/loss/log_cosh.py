@@ -10,7 +10,7 @@ import numpy as np
 from mlpframe.api import Array, Context, Loss, register
 
 FAR = 20
-"""From here on log cosh is linear to the last digit of float64: what is missing is exp(−2 · 20)."""
+"""Above this, log cosh is linear to the last digit of float64: the difference is exp(−2 · 20)."""
 
 
 @register("log_cosh")

@@ -17,10 +17,10 @@ class NegativeLogLikelihood(Loss):
 
     l = −log y_c for the true class c,  ∂l/∂y_c = −1 / y_c, and 0 for the other classes
 
-    A y_c below the smallest positive normal number of its dtype (1.2e-38 in float32, 2.2e-308 in
-    float64) counts as that number, in both formulas, so that both stay finite. The layer softmax then
-    passes on hardly any gradient, or none. The loss cross_entropy, from logits, does not have that weakness.
-    y is (batch, classes), the target (batch,) class numbers.
+    A y_c below the smallest positive normal number of its dtype (1.2e-38 in float32, 2.2e-308 in float64)
+    counts as that number, in both formulas, so that both stay finite. The layer softmax then passes on hardly
+    any gradient, or none. The loss cross_entropy, which takes logits, does not have this weakness. y is
+    (batch, classes), the target (batch,) class numbers.
 
     Source: Bishop 1995, "Neural Networks for Pattern Recognition".
     """

@@ -16,8 +16,8 @@ class Poisson(Loss):
     l = Σ (exp o − t o) / outputs,  ∂l/∂o = (exp o − t) / outputs
 
     The term log t! of the likelihood, which does not depend on o, is left out, as in PyTorch's PoissonNLLLoss
-    with full=False; so the loss may be below 0. This loss less its least value, at o = log t, is half the
-    mean Poisson deviance of scikit-learn. Predictions are the rates exp o. o and the counts t, at least 0,
+    with full=False; so the loss may be below 0. This loss minus its minimum, which is at o = log t, is half
+    of scikit-learn's mean Poisson deviance. Predictions are the rates exp o. o and the counts t, at least 0,
     are (batch, outputs). A rate that the dtype cannot hold (o above 88 in float32, 709 in float64) counts as
     divergence.
 

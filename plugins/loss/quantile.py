@@ -15,11 +15,11 @@ class Quantile(Loss):
 
     l = Σ max(q (t − o), (1 − q) (o − t)) / outputs,  ∂l/∂o = (1 − q where o > t, −q where o < t) / outputs
 
-    At the kink, o = t, the subgradient taken is 0. With q = ½ it is half the loss mae. o and the target t
+    At the kink, o = t, the subgradient taken is 0. With q = ½ this is half the loss mae. o and the target t
     are (batch, outputs).
 
     Options:
-        quantile: q, the share of the targets that are to lie below the output, more than 0 and less than 1.
+        quantile: q, the share of the targets that should lie below the output, more than 0 and less than 1.
 
     Source: Koenker, Bassett 1978, "Regression quantiles".
     """

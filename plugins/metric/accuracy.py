@@ -13,7 +13,7 @@ class Accuracy(Metric):
 
     accuracy = mean over rows of [argmax_j p_j = c]
 
-    p is (n, classes), c (n,) class numbers; of classes with equal probability the first counts.
+    p is (n, classes), c (n,) class numbers; if several classes are equally probable, the first counts.
     """
 
     tasks = ("classification",)

@@ -16,8 +16,8 @@ class CalibrationError(Metric):
     The confidence of a row is its highest probability; the bins split the interval from 0 to 1 into equal
     parts, and each bin includes its upper end. An empty bin counts as 0. The error is small if predictions
     with confidence p are right in a share p of the rows, whatever the accuracy. The error depends on the
-    number of bins. p is (n, classes), the target (n,) class numbers; of classes with equal probability the
-    first counts.
+    number of bins. p is (n, classes), the target (n,) class numbers; if several classes are equally probable,
+    the first counts.
 
     Options:
         bins: number of bins, at least 1.

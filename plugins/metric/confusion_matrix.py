@@ -14,7 +14,7 @@ class ConfusionMatrix(Metric):
     C_ij = number of rows of true class i whose most probable class is j
 
     Counts, (classes, classes); a class that does not occur has its row and column too. p is (n, classes), c
-    (n,) class numbers; of classes with equal probability the first counts.
+    (n,) class numbers; if several classes are equally probable, the first counts.
     """
 
     tasks = ("classification",)

@@ -15,9 +15,10 @@ class F1(Averaged):
 
     TP counts the rows of a class that are predicted as the class, FN the rows of the class predicted as
     another, FP the rows of other classes predicted as the class. The macro average is the mean of the
-    classes' F₁, not F₁ of the averages. A class without rows that no row is predicted as is left out, as in
-    scikit-learn. The micro average is the accuracy. p is (n, classes), the target (n,) class numbers. A row
-    is predicted as its most probable class, and of classes with equal probability as the first.
+    classes' F₁, not F₁ of the averages. A class without rows is left out if no row is predicted as the class
+    either, as in scikit-learn. The micro average is the accuracy. p is (n, classes), the target (n,) class
+    numbers. Each row is predicted as its most probable class, or the first of several equally probable
+    classes.
 
     Options:
         average: macro (every class counts the same) or micro (every row does).

@@ -15,8 +15,8 @@ class PerClass(Metric):
 
     TP counts the rows of a class that are predicted as the class, FN the rows of the class predicted as
     another, FP the rows of other classes predicted as the class. The table is (classes, 3), with all classes;
-    0 / 0 counts as 0. p is (n, classes), the target (n,) class numbers. A row is predicted as its most
-    probable class, and of classes with equal probability as the first.
+    0 / 0 counts as 0. p is (n, classes), the target (n,) class numbers. Each row is predicted as its most
+    probable class, or the first of several equally probable classes.
     """
 
     tasks = ("classification",)

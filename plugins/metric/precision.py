@@ -14,10 +14,10 @@ class Precision(Averaged):
     precision = mean over the classes of TP / (TP + FP)  (macro)  or  Σ TP / Σ (TP + FP)  (micro)
 
     TP counts the rows of a class that are predicted as the class, FP the rows of other classes predicted as
-    the class. A class that has rows, but that no row is predicted as, counts as 0. A class that has no rows
-    either is left out, as in scikit-learn. The micro average is the accuracy. p is (n, classes), the target
-    (n,) class numbers. A row is predicted as its most probable class, and of classes with equal probability
-    as the first.
+    the class. If no row is predicted as a class, the class counts as 0 if it has rows, and is left out
+    otherwise, as in scikit-learn. The micro average is the accuracy. p is (n, classes), the target (n,) class
+    numbers. Each row is predicted as its most probable class, or the first of several equally probable
+    classes.
 
     Options:
         average: macro (every class counts the same) or micro (every row does).

@@ -14,10 +14,10 @@ class Recall(Averaged):
     recall = mean over the classes of TP / (TP + FN)  (macro)  or  Σ TP / Σ (TP + FN)  (micro)
 
     TP counts the rows of a class that are predicted as the class, FN the rows of the class predicted as
-    another. A class that has no rows, but that some row is predicted as, counts as 0. A class that no row is
-    predicted as either is left out, as in scikit-learn. The micro average is the accuracy. p is (n, classes),
-    the target (n,) class numbers. A row is predicted as its most probable class, and of classes with equal
-    probability as the first.
+    another. A class without rows counts as 0 if some row is predicted as the class, and is left out
+    otherwise, as in scikit-learn. The micro average is the accuracy. p is (n, classes), the target (n,) class
+    numbers. Each row is predicted as its most probable class, or the first of several equally probable
+    classes.
 
     Options:
         average: macro (every class counts the same) or micro (every row does).

@@ -18,9 +18,9 @@ class RocAuc(Metric):
 
     p is the probability of the class, n₁ the number of its rows, n₀ the number of other rows; a pair of equal
     p counts half. With two classes the metric is the area for the second class. With more classes it is the
-    unweighted mean over the classes with n₁ > 0 and n₀ > 0. If there is no such class, as with one row, it is
-    NaN. p is (n, classes), the target (n,) class numbers; only the order of a class's p matters, so scores
-    work as well.
+    unweighted mean over the classes with n₁ > 0 and n₀ > 0. If there is no such class, as with one row, the
+    metric is NaN. p is (n, classes), the target (n,) class numbers; only the order of a class's p matters, so
+    scores work as well.
 
     Source: Hanley, McNeil 1982, "The meaning and use of the area under a receiver operating characteristic
     (ROC) curve"; Provost, Domingos 2000, "Well-trained PETs: improving probability estimation trees".

@@ -13,8 +13,8 @@ class TopK(Metric):
 
     top-k accuracy = mean over rows of [at least n_classes − k classes are less probable than c]
 
-    With k = 1 this is the accuracy; with k classes or fewer it is always 1. Of classes with equal probability
-    the first counts as more probable. p is (n, classes), c (n,) class numbers.
+    With k = 1 this is the accuracy; with k classes or fewer it is always 1. If several classes are equally
+    probable, the first counts as more probable. p is (n, classes), c (n,) class numbers.
 
     Options:
         k: how many classes, at least 1.

@@ -1,4 +1,4 @@
-"""How long a step of a layer may be: in proportion to its weights."""
+"""Makes the length of a layer's step proportional to the norm of its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What optimizers that wrap another one have in common."""
+"""What optimizers that wrap another optimizer share."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mlpframe.api import Array, Optimizer, Spec, UpdateRules, registries
 
 
 class Wrapper(Optimizer):
-    """An inner optimizer, and one slot more that starts as the weights and is evaluated in their place.
+    """An inner optimizer and one extra slot, which starts as the weights and is evaluated in their place.
 
     Options:
         inner: the optimizer that is wrapped, a name or a mapping with name and options; weight decay,
-            clipping and the like stand beside it, not in it.
+            clipping and the like are options of this optimizer, not of the inner one.
     """
 
     def __init__(self, inner: Spec, slot: str) -> None:

@@ -17,9 +17,9 @@ class AdaBelief(Optimizer):
     m ← β₁ m + (1 − β₁) g,  s ← β₂ s + (1 − β₂) (g − m)² + ε,
     w ← w − η m̂ / (√ŝ + ε)  with  m̂ = m / (1 − β₁ᵗ),  ŝ = s / (1 − β₂ᵗ)
 
-    ε stands in both places, as in the paper's Algorithm 2. The one inside adds up to ε / (1 − β₂) under the
-    root, so the default is that of the authors' code, not the paper's 1e-8. The slots of ``update`` hold
-    m / (1 − β₁) and s / (1 − β₂).
+    ε stands in s and beside the root, as in the paper's Algorithm 2. The ε in s adds up to ε / (1 − β₂) under
+    the root, so the default comes from the authors' code rather than the paper, which has 1e-8. The slots of
+    ``update`` hold m / (1 − β₁) and s / (1 − β₂).
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.

@@ -15,7 +15,7 @@ class AdaDelta(Optimizer):
 
     s ← ρ s + (1 − ρ) g²,  Δ = g √(d + ε) / √(s + ε),  d ← ρ d + (1 − ρ) Δ²,  w ← w − η Δ
 
-    ε stands inside both roots, as in the paper, which has no η: here it is 1 unless it is set. The slots
+    ε stands inside both roots, as in the paper. The paper has no η; here η is 1 unless it is set. The slots
     hold s + ε and d + ε.
 
     Options:

@@ -15,10 +15,10 @@ class AdaGrad(Optimizer):
 
     G ← G + g²,  w ← w − η g / (√G + ε)
 
-    The diagonal form of the paper. ε stands outside the root, as in PyTorch; Keras has it inside.
+    This is the paper's diagonal form. ε stands outside the root, as in PyTorch; Keras has it inside.
 
     Options:
-        initial: what G is at first, at least 0.
+        initial: the initial G, at least 0.
         epsilon: ε, at least 1e-30.
 
     Source: Duchi, Hazan, Singer 2011, "Adaptive subgradient methods for online learning and stochastic

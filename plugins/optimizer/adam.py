@@ -49,7 +49,7 @@ class Adam(Optimizer):
     def accumulate(
         self, g: Array, slots: Mapping[str, Array], step: int, scratch: Array
     ) -> tuple[Array, Array, float, float]:
-        """Bring the sums up to date; returns them and what they are divided by: c, and the root of d."""
+        """Update both sums. Returns the sums, then c, the first sum's divisor, and √d for the second."""
         m_sum, v_sum = slots["m_sum"], slots["v_sum"]
         np.multiply(m_sum, self.beta1, m_sum)
         np.add(m_sum, g, m_sum)

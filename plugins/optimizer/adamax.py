@@ -15,7 +15,7 @@ class AdaMax(Optimizer):
 
     m ← β₁ m + (1 − β₁) g,  u ← max(β₂ u, |g| + ε),  w ← w − η m̂ / u  with  m̂ = m / (1 − β₁ᵗ)
 
-    The paper has no ε; without it a weight that never had a gradient would become 0/0. It stands beside
+    The paper has no ε; without it a weight that never had a gradient would become 0/0. Here ε stands beside
     |g|, as in PyTorch; Keras divides by u + ε. The slot m_sum of ``update`` holds m / (1 − β₁).
 
     Options:

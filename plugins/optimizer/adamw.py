@@ -13,9 +13,9 @@ class AdamW(Adam):
 
     w ← w − η λ w − η m̂ / (√v̂ + ε)  with  m̂, v̂ as in Adam
 
-    The decay is that of the options ``weight_decay`` and ``decoupled``, which every optimizer has; only
-    their defaults differ here. The paper's schedule multiplier η_t is the factor of the schedule, its α
-    the rate. Their product multiplies λ too, as in PyTorch; in the paper α does not.
+    Every optimizer has the options ``weight_decay`` and ``decoupled``; only their defaults differ here. The
+    paper's schedule multiplier η_t is the factor of the schedule, and the paper's α is the rate. Their
+    product η multiplies λ too, as in PyTorch; in the paper α does not multiply λ.
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.

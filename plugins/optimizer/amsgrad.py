@@ -18,8 +18,8 @@ class AMSGrad(Adam):
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  u ← max(u, v),
     w ← w − η m̂ / (√û + ε)  with  m̂ = m / (1 − β₁ᵗ),  û = u / (1 − β₂ᵗ)
 
-    The paper has neither ε nor the corrections of the first steps. They are taken over from Adam, after
-    the maximum, as in PyTorch, so that both optimizers begin alike.
+    The paper has neither ε nor the corrections of the first steps. Both are taken over from Adam and applied
+    after the maximum, as in PyTorch, so that AMSGrad and Adam begin alike.
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.

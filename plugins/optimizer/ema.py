@@ -13,17 +13,17 @@ from ._wrapper import Wrapper
 
 @register("ema")
 class EMA(Wrapper):
-    """An exponential moving average of the weights of another optimizer is evaluated and kept.
+    """Evaluates and keeps an exponential moving average of the weights of another optimizer.
 
     a ← a + (w − a) (1 − d) / (1 − dᵗ)
 
-    t counts updates from 1. This is the mean of w after each update with weights in proportion to d^(t − i):
-    the divisor is the correction of the first updates, so the weights before training have no part in it,
-    and before about 1 / (1 − d) updates it is close to Polyak's mean of all. The training is not changed.
+    t counts updates from 1. a is a mean of the w after each update i, weighted in proportion to d^(t − i).
+    The divisor corrects the first updates, so the weights before training have no part in a. Before about 1 /
+    (1 − d) updates a is close to Polyak's mean of all w. The training itself does not change.
 
     Options:
         inner: the optimizer that trains w, a name or a mapping with name and options; weight decay, clipping
-            and the like stand beside it, not in it.
+            and the like are options of this optimizer, not of the inner one.
         decay: d, at least 0 and below 1.
 
     Source: Polyak, Juditsky 1992, "Acceleration of stochastic approximation by averaging".

@@ -18,9 +18,9 @@ class LAMB(Adam):
 
     w ← w − η ‖w‖ / ‖r‖ r  with  r = m̂ / (√v̂ + ε)  and  m̂, v̂ as in Adam
 
-    The norms are those of a whole weight matrix. For vectors, such as biases, and where either norm is 0 it
-    is Adam's step w ← w − η r. The paper has λ w inside r; here weight decay is that of every optimizer,
-    coupled or decoupled, so r has the gradient's part only.
+    The norms are taken over a whole weight matrix. Vectors, such as biases, and matrices where either norm is
+    0 take Adam's step w ← w − η r. The paper has λ w inside r. Here weight decay is an option of every
+    optimizer, coupled or decoupled, so r has only the gradient's part.
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
@@ -52,7 +52,7 @@ class LAMB(Adam):
         m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
         np.sqrt(v_sum, scratch)
         np.add(scratch, self.epsilon * root_d, scratch)
-        np.divide(m_sum, scratch, scratch)  # r times c / √d, which the ratio does away with
+        np.divide(m_sum, scratch, scratch)  # r times c / √d, which the ratio cancels
         ratio = trust_ratio(w, scratch)
         np.multiply(scratch, lr * (root_d / c if ratio is None else ratio), scratch)
         np.subtract(w, scratch, w)

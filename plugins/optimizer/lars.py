@@ -17,14 +17,14 @@ class LARS(Optimizer):
 
     v ← μ v + η τ ‖w‖ / ‖g‖ g,  w ← w − v
 
-    The norms are those of a whole weight matrix and its gradient. For vectors, such as biases, and where
-    either norm is 0 it is v ← μ v + η g: a bias that starts at 0 would never move. g has coupled weight
-    decay λ w in it, where the paper divides by ‖g‖ + λ ‖w‖ with the g before. The rate is inside v, as in
-    the paper, so one that changes acts on later gradients only.
+    The norms are taken over a whole weight matrix and its gradient. Vectors, such as biases, and matrices
+    where either norm is 0 take v ← μ v + η g, because a bias that starts at 0 would otherwise never move. g
+    includes coupled weight decay λ w; the paper instead divides by ‖g‖ + λ ‖w‖, with g before weight decay.
+    The rate is inside v, as in the paper, so a changed rate acts on later gradients only.
 
     Options:
         momentum: μ, how much of the velocity is kept, at least 0 and below 1.
-        trust: τ, a step of a weight matrix in relation to its norm at the rate 1, more than 0.
+        trust: τ, the size of a weight matrix's step relative to the matrix's norm at the rate 1, more than 0.
 
     Source: You, Gitman, Ginsburg 2017, "Large batch training of convolutional networks".
     """

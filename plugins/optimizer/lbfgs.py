@@ -15,16 +15,17 @@ class LBFGS(Optimizer):
 
     w ← w + η (w* − w)  with w* after at most ``iterations`` iterations of L-BFGS-B on the loss of the batch
 
-    One update evaluates the loss and its gradient about once for each iteration, and starts without history,
-    so a continued run is the same to the bit. It is meant for batches of the whole training part
-    (``batch_size`` at least its rows) and for layers that draw no random numbers. It ends earlier by SciPy's
-    own rule (largest slope at most 1e-5, or the loss less by 2e-9 of itself). The loss is minimized with
-    coupled weight decay λ ‖w‖² / 2; the one that is reported is that after the update, without. SciPy works
-    in float64, on weights that are rounded to those of the network wherever it evaluates.
+    One update evaluates the loss and its gradient about once for each iteration. Every update starts without
+    history, so a continued run is the same to the bit. The optimizer is meant for batches of the whole
+    training part (``batch_size`` at least the number of its rows) and for layers that draw no random numbers.
+    An update ends early by SciPy's own rule: the largest slope is at most 1e-5, or the loss has fallen by at
+    most 2e-9 of itself. The minimized loss includes coupled weight decay λ ‖w‖² / 2. The reported loss is
+    taken after the update and excludes weight decay. SciPy works in float64; for each evaluation the weights
+    are rounded to the network's dtype.
 
     Options:
-        iterations: the most in one update, at least 1.
-        history: steps that the second derivatives are approximated from, at least 1.
+        iterations: the most iterations in one update, at least 1.
+        history: number of past steps that approximate the second derivatives, at least 1.
 
     Source: Byrd, Lu, Nocedal, Zhu 1995, "A limited memory algorithm for bound constrained optimization".
     """

@@ -43,7 +43,7 @@ class Lion(Optimizer):
     ) -> None:
         m_sum = slots["m_sum"]
         np.multiply(m_sum, self.beta1 * (1 - self.beta2) / (1 - self.beta1), scratch)
-        np.add(scratch, g, scratch)  # 1 / (1 − β₁) times what has the sign
+        np.add(scratch, g, scratch)  # 1 / (1 − β₁) times the argument of sign
         np.sign(scratch, scratch)
         np.multiply(scratch, lr, scratch)
         np.subtract(w, scratch, w)

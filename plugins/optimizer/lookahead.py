@@ -13,16 +13,16 @@ from ._wrapper import Wrapper
 
 @register("lookahead")
 class Lookahead(Wrapper):
-    """Lookahead: slow weights go part of the way that another optimizer went, which goes on from there.
+    """Lookahead: slow weights go part of another optimizer's way, and that optimizer goes on from there.
 
     every k updates of the inner optimizer:  φ ← φ + α (w − φ),  w ← φ
 
-    The slow weights φ are evaluated and kept. The inner optimizer's state stays as it is.
+    The slow weights φ are evaluated and kept. The inner optimizer's state does not change.
 
     Options:
         inner: the optimizer of the fast weights w, a name or a mapping with name and options; weight decay,
-            clipping and the like stand beside it, not in it.
-        k: updates of the fast weights for one of the slow ones, at least 1.
+            clipping and the like are options of this optimizer, not of the inner one.
+        k: updates of the fast weights for each update of the slow weights, at least 1.
         alpha: α, more than 0 and at most 1.
 
     Source: Zhang, Lucas, Hinton, Ba 2019, "Lookahead optimizer: k steps forward, 1 step back".

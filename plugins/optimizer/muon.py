@@ -10,7 +10,7 @@ import numpy as np
 from mlpframe.api import Array, Optimizer, check_range, register
 
 BLOCK = 1024
-"""Columns that a product replaces at a time: in place, with little room beside."""
+"""Columns that one product replaces at a time, so that the product needs little extra memory."""
 
 
 @register("muon")
@@ -19,15 +19,15 @@ class Muon(Optimizer):
 
     v ← μ v + g,  w ← w − η √max(1, n_out / n_in) NS(g + μ v)
 
-    NS brings all singular values near 1: X = U S Vᵀ divided by its Frobenius norm, then ``iterations`` times
-    X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X with a, b, c = 3.4445, −4.7750, 2.0315, which are chosen for speed and
-    leave singular values between about 0.7 and 1.2. Weights ``(n_in, n_out)`` are the transposes of those in
-    the source, hence the factor. Vectors, such as biases, and arrays of more axes have Nesterov's momentum
-    with the same η and μ: w ← w − η (g + μ v).
+    NS brings all singular values near 1: X = U S Vᵀ is divided by its Frobenius norm, then replaced
+    ``iterations`` times by X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X with a, b, c = 3.4445, −4.7750, 2.0315, which
+    are chosen for speed and leave singular values between about 0.7 and 1.2. Weights ``(n_in, n_out)`` are
+    transposed compared with the source, which explains the factor. Vectors, such as biases, and arrays of
+    more axes have Nesterov's momentum with the same η and μ: w ← w − η (g + μ v).
 
     Options:
         momentum: μ, how much of the velocity is kept, at least 0 and below 1.
-        iterations: of Newton and Schulz, at least 1.
+        iterations: Newton-Schulz iterations, at least 1.
 
     Source: Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein 2024, "Muon: An optimizer for hidden layers
     in neural networks".
@@ -72,7 +72,7 @@ class Muon(Optimizer):
 
 
 def orthogonalize(matrix: Array, iterations: int) -> None:
-    """Bring the singular values of a matrix near 1, in place, by Newton and Schulz; 0 stays 0."""
+    """Bring the singular values of a matrix near 1, in place, by Newton-Schulz iterations; 0 stays 0."""
     length = float(np.linalg.norm(matrix))
     if length == 0:
         return

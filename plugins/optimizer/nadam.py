@@ -20,10 +20,10 @@ class NAdam(Adam):
     w ← w − η (μₜ₊₁ m / (1 − Πₜ₊₁) + (1 − μₜ) g / (1 − Πₜ)) / (√v̂ + ε)  with  Πₜ = μ₁ μ₂ … μₜ,
     v̂ = v / (1 − β₂ᵗ)
 
-    t counts updates from 1. The paper has μₜ for β₁ in the mean m too, and β₂ v for v in v̂. PyTorch and
-    Keras have β₁ and v as here, and published results were found with these two. ψ is 0.004 in the paper
-    and in PyTorch. Keras has ψ = 1 and no option for it: there μ reaches 0.99 β₁ after 96 updates, with
-    0.004 after 24,000. Keras's other defaults are η = 0.001 and ε = 1e-7.
+    t counts updates from 1. In the paper m has μₜ in place of β₁ too, and v̂ has β₂ v in place of v. PyTorch
+    and Keras use β₁ and v, as here, and published results were found with these two libraries. ψ is 0.004 in
+    the paper and in PyTorch. Keras has ψ = 1 and no option for it. With ψ = 1, μ reaches 0.99 β₁ after 96
+    updates; with ψ = 0.004, after 24,000. Keras's other defaults are η = 0.001 and ε = 1e-7.
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
@@ -61,7 +61,7 @@ class NAdam(Adam):
         return self.beta1 * (1 - float(0.96 ** (step * self.momentum_decay)) / 2)
 
     def _product(self, step: int) -> float:
-        """Πₜ; the latest is kept, only so as not to begin at μ₁ in every step."""
+        """Πₜ; the latest product is kept so that no step has to start again at μ₁."""
         done, product = self._latest
         if done > step:
             done, product = 0, 1.0

@@ -15,9 +15,9 @@ class Nesterov(Optimizer):
 
     v ← μ v + g,  w ← w − η (g + μ v)
 
-    Sutskever et al. take the gradient at θ − η μ v while they keep θ. Here w is that point ahead
-    itself, as libraries have it, so that g is the gradient at w; at a constant rate the iterates are
-    the same. The slot of ``update`` holds μ v, which both lines need.
+    Sutskever et al. take the gradient at θ − η μ v while they keep θ. Here, as in other libraries, w is the
+    point ahead itself, so g is the gradient at w. At a constant rate the iterates are the same. The slot of
+    ``update`` holds μ v, which both lines need.
 
     Options:
         momentum: μ, how much of the velocity is kept, at least 0 and below 1.

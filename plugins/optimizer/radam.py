@@ -19,8 +19,8 @@ class RAdam(Adam):
     w ← w − η r m̂ √(1 − β₂ᵗ) / (√v + ε) where ρ > 5, else w ← w − η m̂, with m̂, v as in Adam,
     r = √((ρ − 4) (ρ − 2) ρ∞ / ((ρ∞ − 4) (ρ∞ − 2) ρ)),  ρ = ρ∞ − 2 t β₂ᵗ / (1 − β₂ᵗ),  ρ∞ = 2 / (1 − β₂) − 1
 
-    The paper has ρ > 4, where r is still near 0; 5 is what its authors' code and PyTorch have. They also
-    put ε where it is here, beside the root of the second moment that is not corrected.
+    The paper has ρ > 4, where r is still near 0; 5 is what its authors' code and PyTorch have. Both also put
+    ε beside the uncorrected root √v, as here.
 
     Options:
         beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.

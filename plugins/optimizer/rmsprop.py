@@ -18,7 +18,8 @@ class RMSprop(Optimizer):
 
     ε stands outside the root, as in PyTorch; Keras has it inside. The variance v − m² is not computed as a
     difference, which rounding can make negative, but by its own recurrence ρ (v − m²) + ρ (1 − ρ) (g − m)²
-    with the m before. The slots of ``update`` hold v / (1 − ρ), or m / (1 − ρ) and (v − m²) / (ρ (1 − ρ)).
+    with m from before the update. The slots of ``update`` hold v / (1 − ρ), or m / (1 − ρ) and (v − m²) / (ρ
+    (1 − ρ)).
 
     Options:
         decay: ρ, at least 0 and below 1; not 0 if centred.
@@ -65,7 +66,7 @@ class RMSprop(Optimizer):
             np.multiply(g, g, scratch)
         np.multiply(squares, rho, squares)
         np.add(squares, scratch, squares)
-        np.sqrt(squares, scratch)  # the root of what counts is ``scale`` times this
+        np.sqrt(squares, scratch)  # the root in the formula is ``scale`` times this
         np.add(scratch, self.epsilon / scale, scratch)
         np.divide(g, scratch, scratch)
         np.multiply(scratch, lr / scale, scratch)

@@ -11,16 +11,16 @@ from mlpframe.api import Array, Optimizer, check_range, register
 
 @register("rprop")
 class Rprop(Optimizer):
-    """Rprop: step sizes of each weight's own, which grow while its gradient keeps its sign.
+    """Rprop: each weight has its own step size, which grows while the weight's gradient keeps its sign.
 
     Δ ← α Δ where g g′ > 0, β Δ where g g′ < 0, brought into [Δmin, Δmax];  w ← w − η Δ sign(g)
 
-    g′ is the gradient of the update before. Where g g′ < 0, w stays for this update, and g counts as 0 in
-    the next one: this is iRprop−, as in PyTorch. The slot ``sign`` holds the sign of g′. Signs are not
+    g′ is the gradient of the update before. Where g g′ < 0, w does not move in this update, and g counts as 0
+    in the next update: this is iRprop−, as in PyTorch. The slot ``sign`` holds the sign of g′. Signs are not
     averaged, so a batch should be the whole training part (``batch_size`` at least its rows).
 
     Options:
-        initial: the first step size Δ, more than 0; the rate η is a factor beside it.
+        initial: the first step size Δ, more than 0; the rate η multiplies Δ.
         grow: α, more than 1.
         shrink: β, more than 0 and below 1.
         smallest: Δmin, more than 0.

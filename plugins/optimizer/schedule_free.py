@@ -15,10 +15,10 @@ class ScheduleFree(Optimizer):
 
     g is taken at y = (1 − β) z + β x;  z ← z − η g,  x ← x + (z − x) / t
 
-    The weights that are trained are y, those that are evaluated and kept are x, the mean of all z; t counts
-    updates from 1. Only y and x are stored, z is (y − β x) / (1 − β). The average has equal weights, as in
-    the paper; its authors' code weights by η², which matters where η warms up. Take coupled weight decay,
-    which is the authors': decoupled decay moves y alone, and so moves z by 1 / (1 − β) times as much.
+    The trained weights are y. The weights that are evaluated and kept are x, the mean of all z. t counts
+    updates from 1. Only y and x are stored; z is (y − β x) / (1 − β). The average has equal weights, as in
+    the paper; its authors' code weights by η², which matters where η warms up. Use coupled weight decay, as
+    the authors do: decoupled decay moves y alone, and so moves z by 1 / (1 − β) times as much.
 
     Options:
         momentum: β, at least 0 (Polyak's averaging) and below 1.

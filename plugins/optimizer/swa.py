@@ -13,19 +13,19 @@ from ._wrapper import Wrapper
 
 @register("swa")
 class SWA(Wrapper):
-    """Stochastic weight averaging: the plain mean of weights on the way of another optimizer is kept.
+    """Stochastic weight averaging: keeps the plain mean of weights along another optimizer's way.
 
     a ← a + (w − a) / n  at the updates start, start + every, start + 2 every, …, the n-th of these
 
-    Before ``start`` the weights themselves are evaluated. The training is not changed; the paper's rate is
-    high and constant, or cyclic with one mean for each cycle, once the averaging has begun. Running means of
-    layers that normalize batches are those of the trained weights, not of the average.
+    Before ``start`` the weights themselves are evaluated. The training itself does not change. In the paper,
+    once averaging has begun, the rate is high and constant, or cyclic with one mean for each cycle. Layers
+    that normalize batches keep the running statistics of the trained weights, not of the average.
 
     Options:
         inner: the optimizer that trains w, a name or a mapping with name and options; weight decay, clipping
-            and the like stand beside it, not in it.
+            and the like are options of this optimizer, not of the inner one.
         start: the first update whose weights are averaged, at least 1.
-        every: updates between two of these, at least 1.
+        every: updates from one averaged update to the next, at least 1.
 
     Source: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson 2018, "Averaging weights leads to wider optima and
     better generalization".

@@ -14,14 +14,14 @@ class Cyclic(Schedule):
     factor = start + (1 − start) (1 − |step / steps − 2 n − 1|) · scale,  n = ⌊step / (2 steps)⌋
 
     with scale 1 (triangular), 2^−n (triangular2) or γ^step (exp_range). So ``lr`` is the upper bound and
-    start · lr the lower one. The scale shrinks the part above the lower bound, as in the paper. It does
-    not depend on the length of the run.
+    start · lr the lower one. The scale shrinks the part above the lower bound, as in the paper. The schedule
+    does not depend on the length of the run.
 
     Options:
         start: the lower bound, as a fraction of the rate, at least 0 and at most 1.
-        steps: updates of a climb, and of a fall, at least 1; the paper takes 2 to 10 epochs.
-        mode: how the cycles change: triangular (not), triangular2 (half as high each time) or exp_range
-          (by γ with each update).
+        steps: number of updates in each climb and in each fall, at least 1; the paper takes 2 to 10 epochs.
+        mode: how the cycles change: triangular (all are alike), triangular2 (each is half as high as the one
+          before) or exp_range (they shrink by γ with each update).
         gamma: γ of exp_range, above 0 and at most 1.
 
     Source: Smith 2017, "Cyclical learning rates for training neural networks".

@@ -11,8 +11,8 @@ class InverseTime(Schedule):
 
     factor = 1 / (1 + step / steps)
 
-    The rates' sum is infinite and the sum of their squares is finite: what stochastic approximation
-    needs to converge. It does not depend on the length of the run.
+    The sum of the rates is infinite and the sum of their squares is finite. Stochastic approximation needs
+    both to converge. The schedule does not depend on the length of the run.
 
     Options:
         steps: updates after which half of the rate is left, at least 1.

@@ -13,10 +13,9 @@ class LossRatio(Schedule):
 
     factor ← factor · (mean loss of this window ÷ mean loss of the window before), after each window
 
-    The first window has none before it and changes nothing; after a window of loss 0 the factor is
-    kept. So the product telescopes: after window n the factor is loss_n / loss_1, and the rate rises
-    when the loss does. Losses below 0 and losses that are not finite have no ratio: they are passed
-    over.
+    The first window has no window before it, so it changes nothing. After a window of loss 0 the factor is
+    kept. The product telescopes: after window n the factor is loss_n / loss_1, and the rate rises when the
+    loss does. Losses that are negative or not finite have no ratio and are skipped.
 
     Options:
         update_step: updates in a window, at least 1.
@@ -38,7 +37,7 @@ class LossRatio(Schedule):
     def observe(self, value: float) -> None:
         if not 0 <= value < inf:
             return
-        if self._last:  # neither the first window nor one after a loss of 0
+        if self._last:  # neither the first window nor a window after a loss of 0
             self._factor *= value / self._last
         self._last = value
 

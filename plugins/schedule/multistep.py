@@ -14,9 +14,9 @@ class MultiStep(Schedule):
 
     factor = γ^n,  n = number of milestones m with m ≤ step / total_steps
 
-    Milestones are fractions of the run, so that they stay where they are when its length, the batch
-    size or the number of rows changes; other libraries count them in epochs or updates. The default
-    is the paper's for CIFAR-10: after 32,000 and 48,000 of 64,000 updates.
+    Milestones are fractions of the run, so they stay valid when the length of the run, the batch size or the
+    number of rows changes; other libraries count them in epochs or updates. The default is the paper's
+    schedule for CIFAR-10: after 32,000 and 48,000 of 64,000 updates.
 
     Options:
         milestones: fractions of the run, above 0 and below 1, in rising order.
@@ -34,5 +34,5 @@ class MultiStep(Schedule):
         self.milestones, self.gamma = list(milestones), gamma
 
     def factor(self, step: int, total_steps: int) -> float:
-        # a correctly rounded quotient equals the milestone whenever its decimal is that fraction
+        # division rounds correctly: if the exact fraction is the milestone's decimal, both floats are equal
         return float(self.gamma ** bisect_right(self.milestones, step / max(total_steps, 1)))

@@ -9,18 +9,19 @@ from mlpframe.api import Schedule, check_range, register
 
 @register("one_cycle")
 class OneCycle(Schedule):
-    """The rate climbs from a small one to the full one, then falls to almost nothing, once in the run.
+    """The rate climbs from a small rate to the full rate, then falls to almost 0, once in the run.
 
     factor = start + (1 − start) (1 − cos(π p / peak)) / 2                   for p < peak,
     final + (1 − final) (1 + cos(π (p − peak) / (1 − peak))) / 2  from there on;  p = step / total_steps
 
-    So ``lr`` is the highest rate: find it by a learning rate range test. The paper climbs and falls
-    linearly and adds a third, short phase; as in fastai and PyTorch both ways are half a cosine here
-    and the fall goes on to the end. Other schedules here reach their end after the last update, and so
-    does this; PyTorch's reaches it at the last update. Momentum stays as it is.
+    So ``lr`` is the highest rate: find it by a learning rate range test. In the paper the rate climbs and
+    falls linearly, and a short third phase follows. Here, as in fastai and PyTorch, climb and fall are each
+    half a cosine, and the fall lasts to the end of the run. Like the other schedules here, this schedule
+    reaches its end after the last update; PyTorch's reaches its end at the last update. Momentum does not
+    change.
 
     Options:
-        start: what of the rate the run starts with, at least 0 and at most 1.
+        start: the fraction of the rate that the run starts with, at least 0 and at most 1.
         peak: where the rate is full, as a fraction of the run, above 0 and below 1.
         final: what is left of the rate at the end of the run, at least 0 and at most 1.
 

@@ -20,7 +20,7 @@ class Plateau(Schedule):
 
     Options:
         gamma: γ, what is left of the rate at each fall, above 0 and below 1.
-        patience: epochs without an improvement that are let pass, at least 0.
+        patience: epochs without an improvement that leave the rate unchanged, at least 0.
         threshold: how much lower than the best, relative to it, counts as an improvement, at least 0
           and below 1.
         minimum: the factor never falls below this, at least 0 and at most 1.
@@ -54,7 +54,7 @@ class Plateau(Schedule):
 
     def state(self) -> dict[str, float]:
         state: dict[str, float] = {"factor": self._factor, "bad_epochs": self._bad_epochs}
-        if self._best < inf:  # without a best yet the key is left out: JSON has no infinity
+        if self._best < inf:  # while there is no best loss, the key is left out: JSON has no infinity
             state["best"] = self._best
         return state
 

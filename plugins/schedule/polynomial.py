@@ -7,14 +7,14 @@ from mlpframe.api import Schedule, check_range, register
 
 @register("polynomial")
 class Polynomial(Schedule):
-    """The rate falls along a power of what is left of the run.
+    """The rate falls along a power of the fraction of the run that is left.
 
     factor = final + (1 − final) (1 − step / total_steps)^power
 
-    With power 1 it falls linearly; with more, fast at first and gently at the end.
+    With power 1 the rate falls linearly. With a larger power it falls fast at first and gently at the end.
 
     Options:
-        power: of the fraction of the run that is left, above 0.
+        power: exponent of the fraction of the run that is left, above 0.
         final: what is left of the rate at the end of the run, at least 0 and at most 1.
 
     Source: Chen, Papandreou, Kokkinos, Murphy, Yuille 2018, "DeepLab: Semantic image segmentation with

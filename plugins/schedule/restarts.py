@@ -9,17 +9,17 @@ from mlpframe.api import Schedule, check_range, register
 
 @register("restarts")
 class Restarts(Schedule):
-    """The rate falls along half a cosine again and again, back at the start in one jump each time.
+    """The rate falls along half a cosine again and again; after each fall it jumps back to the start.
 
     factor = final + (1 − final) (1 + cos(π t / T)) / 2
 
-    T is the length of the period that the step lies in, t the updates since its beginning. Period n,
-    from 0, is period · multiplierⁿ updates long. The last one is cut off by the end of the run unless
-    total_steps is a sum of whole periods: for a multiplier of 2, period · (2ⁿ − 1).
+    T is the length of the period that the step lies in, t the number of updates since that period began.
+    Period n, from 0, is period · multiplierⁿ updates long. The last period is cut off by the end of the run
+    unless total_steps is a sum of whole periods: for a multiplier of 2, period · (2ⁿ − 1).
 
     Options:
         period: updates of the first period, at least 1.
-        multiplier: how many times as long as the one before each period is, at least 1.
+        multiplier: how many times as long each period is as the period before, at least 1.
         final: what is left of the rate at the end of each period, at least 0 and at most 1.
 
     Source: Loshchilov, Hutter 2017, "SGDR: Stochastic gradient descent with warm restarts".
@@ -36,11 +36,11 @@ class Restarts(Schedule):
         return self.final + (1 - self.final) * (1 + cos(pi * done / length)) / 2
 
     def _place(self, step: int) -> tuple[int, int]:
-        """Updates since the beginning of the period that a step lies in, and its length."""
+        """Updates since the period that a step lies in began, and the length of that period."""
         if self.multiplier == 1:
             return step % self.period, self.period
         length = self.period
-        while step >= length:  # as often as there were periods: logarithmic in the step
+        while step >= length:  # one pass for each period: logarithmic in the step
             step -= length
             length *= self.multiplier
         return step, length

@@ -16,16 +16,17 @@ class Sequential(Schedule):
 
     factor = partₙ(step − atₙ, atₙ₊₁ − atₙ)  for atₙ ≤ step < atₙ₊₁,  with at₀ = 0
 
-    Each part counts its updates from 0 and takes what lies between two changes for the whole run; the
-    last one takes the rest. The factors are not joined: a part begins where it would begin alone.
+    Each part counts its updates from 0 and treats its own stretch as the whole run; the last part gets the
+    rest of the run. The factors are not joined: each part begins with the factor that it would have alone.
 
-    Parts that observe do so from the first update on, as with ``warmup``: an observed loss does not say
-    at which update it was. They must observe the same, windows of one length or epochs.
+    A part that observes the loss does so from the first update of the run on, as with ``warmup``, because an
+    observed loss does not say which update it belongs to. All parts that observe must observe the same:
+    windows of one length, or epochs.
 
     Options:
         parts: the schedules in order, each a name or a mapping with name and options; at least one.
-        at: the updates at which the next part takes over, at least 1, in rising order; one fewer than
-          parts.
+        at: the updates at which the next part takes over, at least 1, in rising order; one number fewer than
+          there are parts.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Sequential(Schedule):
             first, *others = self._observing.values()
             if any((part.observes, part.window) != (first.observes, first.window) for part in others):
                 raise ValueError("parts that observe must observe windows of one length, or epochs")
-            self.observes, self.window = first.observes, first.window  # of each instance, not of the class
+            self.observes, self.window = first.observes, first.window  # set on the instance, not on the class
 
     def factor(self, step: int, total_steps: int) -> float:
         return self.factors(step, step + 1, total_steps)[0]

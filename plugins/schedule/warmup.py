@@ -11,8 +11,8 @@ class Warmup(Schedule):
 
     factor = (step + 1) / steps · then(0)  for step < steps,  then(step − steps)  from there on
 
-    The schedule that takes over has total_steps − steps of its own. If it is one that observes, it
-    does so from the first update on.
+    For the schedule that takes over, the run has total_steps − steps updates. If that schedule observes the
+    loss, it does so from the first update of the run on.
 
     Options:
         steps: updates of the climb, at least 1.
@@ -25,7 +25,7 @@ class Warmup(Schedule):
         check_range("steps", steps, minimum=1)
         self.steps = steps
         self.then: Schedule = registries["schedule"].create(then)
-        self.observes = self.then.observes  # of each instance, not of the class
+        self.observes = self.then.observes  # set on the instance, not on the class
         self.window = self.then.window
 
     def factor(self, step: int, total_steps: int) -> float:

@@ -1,8 +1,8 @@
-"""Moving the pixels of images: positions from an affine map and a smooth random field, read by interpolation.
+"""Moves the pixels of images: an affine map and a smooth random field say where each pixel is read.
 
-All that moves pixels is composed into one field of positions and read once: every further interpolation
-blurs. Arrays over several images are (height, images, width), so that one matrix product makes the positions
-of all of them.
+All movements are composed into one field of positions, and the image is read once, because every further
+interpolation blurs. Arrays over several images are (height, images, width), so that one matrix product
+computes the positions for all images.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from mlpframe.api import Array, Transform, check_range
 
 CHUNK_PIXELS = 25_000
-"""Pixels worked on at a time: the dozen arrays of that size stay in the cache."""
+"""Pixels processed at a time: a dozen arrays of this size stay in the cache."""
 TRUNCATE = 4.0
 """Standard deviations after which a Gaussian is cut off, as in scipy.ndimage.gaussian_filter."""
 NEGLIGIBLE = 1e-3
-"""Share of the largest singular value below which a direction of a smooth field is left out: a millionth of
-its variance."""
+"""A direction of a smooth field is left out if its singular value is below this share of the largest one; its
+variance is then below a millionth of the largest."""
 
 
 def smoothing(n: int, sigma: float) -> Array:
@@ -35,8 +35,9 @@ def smoothing(n: int, sigma: float) -> Array:
 def factor(n: int, sigma: float) -> Array:
     """A matrix A ``(n, k)``: A ε, with k normal numbers ε, is smoothed white noise of mean variance 1.
 
-    With the smoothing matrix G = U S Vᵀ, G ε and U S ε have the same distribution. The smoother the fewer of
-    the singular values matter: about 10 of 28 where σ is 4, so two fields take 200 random numbers, not 1,568.
+    With the smoothing matrix G = U S Vᵀ, G ε and U S ε have the same distribution. The smoother the field,
+    the fewer singular values matter: about 10 of 28 where σ is 4, so two fields take 200 random numbers, not
+    1,568.
     """
     u, s, _ = np.linalg.svd(smoothing(n, sigma))
     made: Array = (u * s)[:, s > NEGLIGIBLE * s[0]]
@@ -46,10 +47,10 @@ def factor(n: int, sigma: float) -> Array:
 
 
 def inverse_affine(shape: tuple[int, int], shift: Array, angle: Array, scale: Array, slope: Array) -> Array:
-    """Where an image is read so that it appears scaled, sheared, turned about its centre, and shifted.
+    """Where to read an image so that it appears scaled, sheared, turned about its center, and shifted.
 
-    The map of a pixel (row, column), relative to the centre, is p ← R K S p + shift with the scaling S, the
-    shear K: column ← column + slope · row, and the rotation R by ``angle``, anticlockwise as seen.
+    The map of a pixel (row, column), relative to the center, is p ← R K S p + shift with the scaling S, the
+    shear K: column ← column + slope · row, and the rotation R by ``angle``, counterclockwise as seen.
 
     Args:
         shape: height and width of an image.
@@ -57,8 +58,9 @@ def inverse_affine(shape: tuple[int, int], shift: Array, angle: Array, scale: Ar
         angle, slope: ``(n,)``, the angle in radians.
 
     Returns:
-        Coefficients ``(n, 2, 3)`` a of the row and of the column a₀ + a₁ row + a₂ column that is read, where
-        the row and column on the right are relative to the centre.
+        Coefficients a ``(n, 2, 3)``. The row that is read is a₀ + a₁ row + a₂ column, and so is, with
+        coefficients of its own, the column that is read; row and column on the right are relative to the
+        center.
     """
     cos, sin = np.cos(angle), np.sin(angle)
     made = np.empty((len(angle), 2, 3))
@@ -81,7 +83,7 @@ class Bilinear:
 
     def __init__(self, chunk: int, shape: tuple[int, int], dtype: np.dtype[np.floating]) -> None:
         height, width = shape
-        # An edge of zeros all around makes every neighbour of a position from -1 to ``height`` a valid index.
+        # An edge of zeros all around makes every neighbor of a position from -1 to ``height`` a valid index.
         self._padded = np.zeros((chunk, height + 2, width + 2), dtype)
         self._pitch = width + 2
         flat = self._padded.reshape(-1)
@@ -93,7 +95,7 @@ class Bilinear:
         self._int32, self._index = np.empty(each, np.int32), np.empty(each, np.intp)
 
     def read(self, images: Array, rows: Array, columns: Array, out: Array) -> None:
-        """Write what is at the positions.
+        """Write the pixel values at the positions to ``out``.
 
         Args:
             images: ``(m, height, width)``, at most ``chunk`` of them.
@@ -128,8 +130,8 @@ class Bilinear:
 class Positions:
     """Positions at which a chunk of images is read: an affine map plus a random field for each image.
 
-    Rows (and columns) of all positions are one product A M of A = [smooth directions, 1, row] with M, whose
-    first rows are random and whose last two have the affine map.
+    The rows of all positions are one product A M, and so are the columns. A is [smooth directions, 1, row].
+    The first rows of M are random, and its last two rows hold the affine map.
 
     Args:
         chunk, shape, dtype: as for ``Bilinear``.
@@ -153,7 +155,7 @@ class Positions:
         self._positions = np.empty((2, height, chunk, width), dtype)
 
     def draw(self, coefficients: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Rows and columns ``(height, chunk, width)`` for affine maps ``(m, 2, 3)``, fields drawn anew."""
+        """Rows and columns ``(height, chunk, width)`` from affine maps ``(m, 2, 3)``, new random fields."""
         m = len(coefficients)
         noise, inner = self._noise, self._inner
         if noise.size:
@@ -175,7 +177,7 @@ class Positions:
 
 
 class Warp(Transform):
-    """Base of the transforms that move pixels; each number is 0 where nothing is to be done."""
+    """Base of the transforms that move pixels; an option that is 0 leaves out its movement."""
 
     def __init__(
         self,
@@ -216,7 +218,7 @@ class Warp(Transform):
         coefficients = self.coefficients(shape, n, rng).astype(x.dtype)
         positions = Positions(chunk, shape, x.dtype, self.alpha, self.sigma)
         bilinear = Bilinear(chunk, shape, x.dtype)
-        for start in range(0, n, chunk):  # the last chunk is worked on whole; what is too much is not kept
+        for start in range(0, n, chunk):  # the last chunk is computed whole, the surplus is dropped
             part = slice(start, min(start + chunk, n))
             rows, columns = positions.draw(coefficients[part], rng)
             bilinear.read(x[part], rows, columns, x[part])

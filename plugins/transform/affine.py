@@ -11,11 +11,11 @@ from ._warp import Warp
 class Affine(Warp):
     """Scales, shears, turns and shifts every image at random, with a single interpolation.
 
-    x'(p) = x(F⁻¹(p − d)) with F = R K S: scaling S, then shear K, then rotation R, p relative to the centre
+    x'(p) = x(F⁻¹(p − d)) with F = R K S: scaling S, then shear K, then rotation R, p relative to the center
 
-    d is a shift, S = diag(s₁, s₂) scales height and width, each by a factor of its own, and K moves a row
-    sideways by tan(angle) times its distance from the centre. Each number is drawn uniformly. Between pixels
-    x is interpolated bilinearly; beyond its edges it is 0.
+    d is a shift. S = diag(s₁, s₂) scales height and width by separate factors. K moves a row sideways by
+    tan(angle) times the row's distance from the center. Each number is drawn uniformly. Between pixels x is
+    interpolated bilinearly; beyond its edges it is 0.
 
     Options:
         rotate: the largest angle of the rotation in degrees, from 0 to 180.

@@ -13,8 +13,8 @@ class Cutout(Transform):
 
     x'(row, column) = 0 where c₁ ≤ row + ⌊size / 2⌋ < c₁ + size and likewise for columns; elsewhere x
 
-    The centre (c₁, c₂) is drawn uniformly from all pixels, so a part of the square may lie outside the image:
-    as the source found, it is better when some images keep more.
+    The center (c₁, c₂) is drawn uniformly from all pixels, so a part of the square may lie outside the image.
+    The source found that training is better when some images keep more pixels.
 
     Options:
         size: side of the square in pixels, at least 0.
@@ -34,7 +34,7 @@ class Cutout(Transform):
         return x, y
 
     def _within(self, length: int, n: int, rng: np.random.Generator) -> Array:
-        """Which of the rows or columns the square of each image covers, ``(n, length)``."""
+        """Which rows (or columns) the square of each image covers, ``(n, length)``."""
         centres = rng.integers(0, length, (n, 1))
         offset = np.arange(length) + self.size // 2 - centres
         return (offset >= 0) & (offset < self.size)

@@ -13,8 +13,8 @@ class Distort(Warp):
 
     x'(p) = x(F⁻¹(p − d) + f(p)) with F and d of the transform ``affine`` and f of the transform ``elastic``
 
-    One after the other they would interpolate twice, and blur twice. Between pixels x is interpolated
-    bilinearly; beyond its edges it is 0.
+    Applied one after the other, the two transforms would interpolate twice, and so blur twice. Between pixels
+    x is interpolated bilinearly; beyond its edges it is 0.
 
     Options:
         alpha: norm α of the displacements in pixels, at least 0: 34 moves a pixel of a 28 × 28 image by 1.2.

@@ -15,10 +15,10 @@ class Elastic(Warp):
 
     G is a Gaussian with standard deviation σ, with zeros beyond the edges; std is over pixels and draws. As
     in the source α is a norm: over all pixels the row displacements have norm α, and so have the column
-    displacements (in the mean over draws; the source scales each draw). So the published α = 34 moves a pixel
-    of a 28 × 28 image by 1.2 in either direction; on an 8 × 8 image the same takes α = 10. The source draws ε
-    uniformly, which smoothing makes normal. Between pixels x is interpolated bilinearly; beyond its edges it
-    is 0.
+    displacements (on average over draws; the source scales each draw). So the published α = 34 moves a pixel
+    of a 28 × 28 image by 1.2 pixels in either direction; on an 8 × 8 image the same movement takes α = 10.
+    The source draws ε uniformly, which smoothing makes normal. Between pixels x is interpolated bilinearly;
+    beyond its edges it is 0.
 
     Options:
         alpha: norm α of the displacements in pixels, at least 0.

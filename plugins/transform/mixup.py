@@ -7,22 +7,22 @@ import numpy as np
 from mlpframe.api import Array, Transform, check_range, register
 
 CHUNK_VALUES = 25_000
-"""Values worked on at a time, so that they stay in the cache."""
+"""Values processed at a time: few enough to stay in the cache."""
 
 
 @register("mixup")
 class Mixup(Transform):
-    """Mixes every row with another one, and their targets with them.
+    """Mixes every row with another row, and their targets with the same weights.
 
     x' = λ x + (1 − λ) x₂,  y' = λ y + (1 − λ) y₂,  λ ~ Beta(α, α)
 
-    Every row has a λ of its own, as in the formula of the source, whose program draws one for a batch. The
-    second rows (x₂, y₂) are a random order of the rows of the same block of batches. Targets of a
+    Every row has its own λ, as in the source's formula; the source's program draws one λ for each batch. The
+    second rows (x₂, y₂) are a random permutation of the rows of the same block of batches. Targets of a
     classification become probabilities. A row keeps its own weight in the loss.
 
     Options:
         alpha: α of the Beta distribution, more than 0: small values leave most rows nearly as they are, with
-            1 every mixture is as likely.
+            1 every mixture is equally likely.
 
     Source: Zhang, Cisse, Dauphin, Lopez-Paz 2018, "mixup: Beyond empirical risk minimization".
     """

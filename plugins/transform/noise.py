@@ -7,7 +7,7 @@ import numpy as np
 from mlpframe.api import Array, Transform, check_range, register
 
 CHUNK_VALUES = 25_000
-"""Values worked on at a time, so that they stay in the cache."""
+"""Values processed at a time: few enough to stay in the cache."""
 
 
 @register("noise")
@@ -16,7 +16,7 @@ class Noise(Transform):
 
     x' = x + std · ε,  ε ~ N(0, 1)
 
-    The noise may lead out of the range of the data; nothing is cut off.
+    Noisy values may leave the range of the data; they are not clipped.
 
     Options:
         std: standard deviation of the noise, in the units of the features as trained on, at least 0.

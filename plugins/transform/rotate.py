@@ -9,9 +9,9 @@ from ._warp import Warp
 
 @register("rotate")
 class Rotate(Warp):
-    """Turns every image about its centre by a random angle.
+    """Turns every image about its center by a random angle.
 
-    x'(p) = x(R⁻¹ p) with the rotation R by an angle ~ U(−degrees, degrees), p relative to the centre
+    x'(p) = x(R⁻¹ p) with the rotation R by an angle ~ U(−degrees, degrees), p relative to the center
 
     Between pixels x is interpolated bilinearly; beyond its edges it is 0.
 

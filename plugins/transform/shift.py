@@ -15,8 +15,8 @@ class Shift(Warp):
 
     x'(row, column) = x(row − d₁, column − d₂),  d₁, d₂ ~ U(−pixels, pixels)
 
-    Between pixels x is interpolated bilinearly, which blurs a little; beyond its edges it is 0. Whole numbers
-    of pixels, each as likely, leave it sharp.
+    Between pixels x is interpolated bilinearly, which blurs a little; beyond its edges it is 0. With
+    ``whole`` the image moves by a whole number of pixels, all equally likely, and stays sharp.
 
     Options:
         pixels: the most that an image moves in each direction, at least 0; a whole number if ``whole``.
