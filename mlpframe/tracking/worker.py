@@ -27,7 +27,7 @@ from .retry import persistently
 
 FLUSH_SECONDS = 1.0
 RETRY_SECONDS = 60.0
-"""For how long a run that ends keeps trying to record values that the store has refused."""
+"""For how long a run keeps trying to record what the store has refused."""
 BATCH = 1000  # MLflow's limit for the metrics in one call
 PARAMS = 100  # MLflow's limit for the parameters in one call
 PARAM_LENGTH = 6000
@@ -72,7 +72,8 @@ class RecordedRun:
             json.dumps({"run_id": self.id, "uri": self.uri, "experiment_id": self.experiment})
         )
         persistently(lambda: self._log_params(start.params))
-        persistently(lambda: self._log_data(start.data))
+        # MLflow fails if another run inserts the same data set at this moment. A second call succeeds.
+        persistently(lambda: self._log_data(start.data), refused_seconds=RETRY_SECONDS)
 
     def _set_tags(self, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():

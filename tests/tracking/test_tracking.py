@@ -472,6 +472,38 @@ def test_processes_that_make_a_store_at_once_lose_nothing(tmp_path: Path) -> Non
     assert [file.name for file in (tmp_path / "new").iterdir() if file.name.startswith(".")] == []
 
 
+def test_two_runs_that_insert_a_data_set_at_the_same_moment_are_both_recorded(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    from mlpframe.tracking.messages import DataPart, End, Start
+    from mlpframe.tracking.worker import RecordedRun
+
+    uri = sqlite_uri(tmp_path)
+    rows = DataPart("shared", "train", "12345678", 2, 1, 1, "regression", "float64")
+    recorded_runs: list[RecordedRun] = []
+
+    def record(name: str) -> None:
+        (tmp_path / name).mkdir()
+        run = RecordedRun(tmp_path / name, Start(uri, "default", name, {}, data=[rows]))
+        run.end(End("FINISHED"))
+        recorded_runs.append(run)
+
+    def overtake(*statement: Any) -> None:
+        """Record the second run when the first has seen that the data set is new and begins to insert it."""
+        if statement[2].startswith("INSERT INTO datasets"):
+            event.remove(Engine, "before_cursor_execute", overtake)
+            record("second")
+
+    event.listen(Engine, "before_cursor_execute", overtake)
+    record("first")
+    assert [run.folder.name for run in recorded_runs] == ["second", "first"]
+    for run in recorded_runs:
+        inputs = MlflowClient(tracking_uri=uri).get_run(run.id).inputs.dataset_inputs
+        assert [part.dataset.name for part in inputs] == ["shared"]
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an MLflow server on this machine, on a store made by mlpframe."""
