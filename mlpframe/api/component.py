@@ -26,7 +26,7 @@ def register(name: str) -> Callable[[C], C]:
         if issubclass(cls, TwoForms) and not cls.has_a_form():
             raise UsageError(
                 f"{cls.kind} {name!r} computes nothing: "
-                f"the class {cls.__name__} must have the method textbook or {cls.fast[0]}"
+                f"the class {cls.__name__} must define the method textbook or {cls.fast[0]}"
             )
         cls.name = name
         registries[cls.kind].add(name, cls, registries.provider)
@@ -103,7 +103,7 @@ def check_range(
         ("at most", maximum, le),
         ("less than", below, lt),
     ]
-    given = [(words, bound, holds) for words, bound, holds in bounds if bound is not None]
-    if not all(holds(value, bound) for _, bound, holds in given):
-        expected = " and ".join(f"{words} {bound}" for words, bound, _ in given)
+    set_bounds = [(words, bound, holds) for words, bound, holds in bounds if bound is not None]
+    if not all(holds(value, bound) for _, bound, holds in set_bounds):
+        expected = " and ".join(f"{words} {bound}" for words, bound, _ in set_bounds)
         raise ValueError(f"{name} must be {expected}, not {value}")

@@ -116,7 +116,7 @@ class Layer(TwoForms):
             y, ``(batch, n_out)``, and the function ``backward``, which maps ∂loss/∂y to ∂loss/∂x and a
             dictionary with the gradient of every parameter.
         """
-        raise NotImplementedError(f"the layer {self.name!r} has no textbook form")
+        raise NotImplementedError(f"the layer {self.name!r} has no textbook form: define the method textbook")
 
     def bind(
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context

@@ -46,7 +46,7 @@ class Loss(TwoForms):
                 ``(batch,)``, or class probabilities ``(batch, n_outputs)`` if ``takes_probabilities``. If
                 every row has one class, the probabilities are one-hot rows.
         """
-        raise NotImplementedError(f"the loss {self.name!r} has no textbook form")
+        raise NotImplementedError(f"the loss {self.name!r} has no textbook form: define the method textbook")
 
     def textbook_target(self, output: Array, target: Array) -> Array:
         """The target for ``textbook``. If ``takes_probabilities``, class numbers become one-hot rows."""
@@ -70,9 +70,9 @@ class Loss(TwoForms):
         """
 
         def run() -> None:
-            wanted = self.textbook_target(output, target)
+            form_target = self.textbook_target(output, target)
             for i in np.ndindex(output.shape[:-2]):
-                losses[i], d_output[i] = self.textbook(output[i], wanted[i])
+                losses[i], d_output[i] = self.textbook(output[i], form_target[i])
 
         return run
 

@@ -113,7 +113,9 @@ class Optimizer(TwoForms):
             slots: the state vectors, in the order of the attribute ``slots``. A rule names each as an
                 argument.
         """
-        raise NotImplementedError(f"the optimizer {self.name!r} has no textbook form")
+        raise NotImplementedError(
+            f"the optimizer {self.name!r} has no textbook form: define the method textbook"
+        )
 
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
@@ -132,7 +134,7 @@ class Optimizer(TwoForms):
         """
         if self.scope == "search":
             raise UsageError(
-                f"optimizer={self.name} evaluates the loss itself, which only engine=numpy lets it do"
+                f"optimizer={self.name} evaluates the loss itself, which only engine=numpy supports"
             )
         arrays = (w, *(slots[name] for name in self.slots))
         new = self.textbook(w, g, lr, step, *arrays[1:])
@@ -153,7 +155,9 @@ class Optimizer(TwoForms):
             evaluate: writes the gradient at the current ``w`` into ``g`` and returns the loss. Gradient and
                 loss include coupled weight decay.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"the optimizer {self.name!r} has the scope 'search', so it must define the method search"
+        )
 
     def recurrence(self, lr: float) -> tuple[list[list[float]], list[float]] | None:
         """The update as a linear recurrence of a weight and its slots, z ← A z + B g with z = (w, slots).
@@ -166,5 +170,9 @@ class Optimizer(TwoForms):
 def textbook_slots(optimizer: type[Optimizer]) -> tuple[str, ...]:
     """The names of the slots in a textbook form: the arguments after ``t`` that have no default."""
     arguments = list(signature(optimizer.textbook).parameters.values())[len(("self", "w", "g", "lr", "t")) :]
-    plain = (one for one in arguments if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty)
-    return tuple(argument.name for argument in plain)
+    slot_arguments = (
+        argument
+        for argument in arguments
+        if argument.kind is argument.POSITIONAL_OR_KEYWORD and argument.default is argument.empty
+    )
+    return tuple(argument.name for argument in slot_arguments)

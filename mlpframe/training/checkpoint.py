@@ -28,8 +28,8 @@ def save(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> No
     The file gets its name only after all of the file is on the disk, so a crash leaves the old file intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*"):  # from a process that was killed while writing
-        left.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*"):  # from a process that was killed while writing
+        leftover.unlink(missing_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode(), np.uint8)
     try:

@@ -68,8 +68,8 @@ class History:
     def from_arrays(cls, arrays: dict[str, Array]) -> History:
         history = cls()
         for key, steps in arrays.items():
-            name, _, what = key.rpartition("/")
-            if what == "steps":
+            name, _, field = key.rpartition("/")
+            if field == "steps":
                 values = arrays[f"{name}/values"].tolist()
                 history._series[name] = (steps.tolist(), values)
                 if values:

@@ -81,7 +81,9 @@ class Lockstep:
         seconds = time.perf_counter() - began
         for trainer in self._trainers:
             trainer.updater.step = self._updater.step
-        return {trainer: (one, seconds) for trainer, one in zip(self._trainers, losses, strict=True)}
+        return {
+            trainer: (run_losses, seconds) for trainer, run_losses in zip(self._trainers, losses, strict=True)
+        }
 
     @staticmethod
     def _end_all(runs: Mapping[Trainer, Steps], error: BaseException) -> list[Ended]:
@@ -90,6 +92,6 @@ class Lockstep:
         for trainer, run in runs.items():
             try:
                 run.throw(error)
-            except Exception as own:
-                ended.append((trainer, own))
+            except Exception as final_error:
+                ended.append((trainer, final_error))
         return ended

@@ -67,7 +67,8 @@ class PlanContext:
     def rng(self) -> np.random.Generator:
         if self.generator is None:
             raise UsageError(
-                "a layer that draws random numbers while training cannot be one of several replicas"
+                "a layer that draws random numbers while training, such as dropout, cannot train as "
+                "replicas: train the runs one by one"
             )
         return self.generator
 
@@ -80,12 +81,12 @@ class PlanContext:
         return inner
 
     def single(self, index: tuple[int, ...]) -> PlanContext:
-        one = copy(self)
+        network_context = copy(self)
         own: Any = (*index, ...)
-        one.state = {name: array[own] for name, array in self.state.items()}
+        network_context.state = {name: array[own] for name, array in self.state.items()}
         if index:
-            one.generator = self.generators[index[0]]
-        return one
+            network_context.generator = self.generators[index[0]]
+        return network_context
 
 
 class Plan:
@@ -229,9 +230,9 @@ class Network:
 
     def with_layers(self, layers: Iterable[Layer]) -> Network:
         """The same parameters and state with other layers, which have the same names and shapes."""
-        other = copy(self)
-        other.layers, other._plans = tuple(layers), {}
-        return other
+        network = copy(self)
+        network.layers, network._plans = tuple(layers), {}
+        return network
 
     def learn(self, x: Array) -> None:
         """Let the first layer learn its state from the training inputs before training."""
@@ -300,14 +301,14 @@ class Network:
 
     def activations(self, x: Array) -> dict[str, Array]:
         """Every layer's outputs ``(n, width)`` by layer name, for inputs ``(n, n_in)`` in evaluation mode."""
-        made = {
+        outputs = {
             self.prefix(i)[:-1]: np.empty((len(x), width), self.dtype)
             for i, width in enumerate(self.widths[1:])
         }
         for rows, plan in self._forwards(x):
-            for all_rows, some in zip(made.values(), plan.activations, strict=True):
-                all_rows[rows] = some
-        return made
+            for all_rows, part in zip(outputs.values(), plan.activations, strict=True):
+                all_rows[rows] = part
+        return outputs
 
     def evaluate(self, table: Table) -> tuple[float, Array]:
         """Mean loss and outputs ``(n, n_outputs)`` over a table, in evaluation mode."""
@@ -368,5 +369,5 @@ def build_layers(specs: Sequence[Spec], n_outputs: int) -> list[Layer]:
             spec = {**options, "name": name, **({"units": n_outputs} if "units" in known else {})}
         layers.append(registry.create(spec))
     if not layers:
-        raise UsageError("the model has no layers")
+        raise UsageError("the model has no layers; expected at least one")
     return layers

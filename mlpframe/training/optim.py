@@ -64,13 +64,13 @@ class Updater:
         name = self.optimizer.name
         if self._network.w.ndim > 1:
             raise UsageError(
-                f"optimizer={name} evaluates the loss itself, so it cannot train several replicas as one"
+                f"optimizer={name} evaluates the loss itself, so it cannot train several replicas together"
             )
         clips = [rule for rule in rules.special if rule.startswith("clip")]
         if clips or rules.decoupled or any(rules.rates.values()):
             raise UsageError(
-                f"optimizer={name} minimizes the loss and its coupled weight decay as they are: it has no "
-                f"clipping, no decoupled decay, and no rates but 0, which freezes parameters"
+                f"optimizer={name} evaluates the loss itself, so it supports neither clipping nor decoupled "
+                f"weight decay, and optimizer.rates may only be 0, which freezes parameters"
             )
 
     @classmethod
@@ -204,9 +204,9 @@ class Updater:
     def _room(self, part: slice) -> Array:
         return self._scratch[..., : part.stop - part.start]
 
-    def _slices(self, whole: slice) -> list[slice]:
-        starts = range(whole.start, whole.stop, self._slice)
-        return [slice(start, min(start + self._slice, whole.stop)) for start in starts]
+    def _slices(self, stretch: slice) -> list[slice]:
+        starts = range(stretch.start, stretch.stop, self._slice)
+        return [slice(start, min(start + self._slice, stretch.stop)) for start in starts]
 
     def _flush_subnormals(self) -> None:
         """Set numbers in the optimizer's state to 0 if they are below the smallest normal number.

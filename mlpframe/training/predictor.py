@@ -64,7 +64,7 @@ class Predictor:
         """Class probabilities ``(n, classes)`` or values ``(n, outputs)`` for raw ``x`` ``(n, features)``."""
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != self._network.n_in:
-            raise UsageError(f"the model takes inputs of shape (rows, {self._network.n_in}), not {x.shape}")
+            raise UsageError(f"the model expects inputs of shape (rows, {self._network.n_in}), not {x.shape}")
         x = filled(x, self._fill)
         if self._shift is not None:
             x = (x - self._shift) / self._scale

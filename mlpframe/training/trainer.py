@@ -245,7 +245,7 @@ class Trainer:
                 if not callback.only_shows:
                     raise
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                print(f"callbacks.{name} failed, and the run goes on: {reason}", file=sys.stderr)
+                print(f"callbacks.{name} failed, but the run continues: {reason}", file=sys.stderr)
 
     def interrupt(self, signum: int) -> None:
         """Ask the run to save its state and stop after this block of batches; safe in a signal handler."""
@@ -253,7 +253,7 @@ class Trainer:
 
     def _check_parameters(self) -> None:
         if not np.isfinite(self.network.w).all():
-            raise Diverged(f"the parameters are no longer finite numbers at step {self.step}")
+            raise Diverged(f"a parameter is no longer a finite number at step {self.step}")
 
     def _write_checkpoints(self) -> None:
         if self._to_save:
@@ -270,12 +270,12 @@ class Trainer:
         stop, rows = self._block(start)
         lrs = [settings.lr * factor for factor in schedule.factors(start, stop, self.total_steps)]
 
-        table, chosen = self.data.train, rows
+        table, row_numbers = self.data.train, rows
         if self.pipeline:
-            table, chosen = self.pipeline.table(table, rows, start), np.arange(len(rows))
+            table, row_numbers = self.pipeline.table(table, rows, start), np.arange(len(rows))
             if stop % self.steps_per_epoch:
                 self.pipeline.prepare(self.data.train, self._block(stop)[1], stop)
-        losses, seconds = yield Block(table, chosen, settings.batch_size, lrs)
+        losses, seconds = yield Block(table, row_numbers, settings.batch_size, lrs)
         progress.epoch_seconds += seconds
         self._unreleased += len(rows) * self.data.train.x.strides[0]
         if self._unreleased > SHUFFLE_BYTES:

@@ -34,7 +34,9 @@ class WeightPictures(Callback):
 
     def check(self, run: Run) -> None:
         if run.splits.image_shape is None:
-            raise UsageError("callbacks.weight_pictures draws images, and the rows of this data set are none")
+            raise UsageError(
+                "callbacks.weight_pictures needs images, but the rows of this data set are not images"
+            )
         if _first_weights(run) is None:
             raise UsageError("callbacks.weight_pictures: no layer of this model has a weight for every pixel")
 

@@ -140,7 +140,7 @@ def test_a_component_with_neither_form_is_refused_in_one_sentence() -> None:
         with pytest.raises(UsageError) as caught:
             register("empty")(empty)
         assert str(caught.value) == (
-            f"{base.kind} 'empty' computes nothing: the class Empty must have the method textbook or {fast}"
+            f"{base.kind} 'empty' computes nothing: the class Empty must define the method textbook or {fast}"
         )
         assert "empty" not in registries[base.kind]
 

@@ -362,7 +362,7 @@ def test_the_decision_boundary_is_drawn(tmp_path: Path) -> None:
 
 
 def test_pictures_are_refused_where_there_is_nothing_to_draw(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="draws images, and the rows of this data set are none"):
+    with pytest.raises(UsageError, match="needs images, but the rows of this data set are not images"):
         create("weight_pictures").check(make(tmp_path, {}))
     scaled = [layer("layer_norm"), layer("linear", units=CLASSES)]
     image_data = draw_data(16, image_shape=(4, 4))

@@ -913,13 +913,13 @@ def test_fit_refuses_what_is_wrong_and_leaves_nothing(tmp_path: Path, quiet: lis
     x, y = np.zeros((10, 2)), np.arange(10) % 2
     for arrays, settings, message in (
         ((x, y), ["dataset=iris"], "fit trains on the arrays it is given, not on dataset=iris"),
-        ((x, y[:9]), [], "are not a table"),
+        ((x, y[:9]), [], "expected x .rows, features. and y .rows,."),
         (
             (x, y.astype(float)),
             [],
             "loss=cross_entropy is for classification, but dataset=arrays is a regression",
         ),
-        ((x * np.nan, y), [], "values are missing"),
+        ((x * np.nan, y), [], "missing values"),
         ((x, y), ["epochs=0"], "epochs must be at least 1"),
     ):
         with pytest.raises(UsageError, match=message):

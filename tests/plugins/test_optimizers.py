@@ -1130,7 +1130,7 @@ def test_lbfgs_refuses_rules_that_its_search_would_not_know(options: dict[str, A
 def test_lbfgs_refuses_stacked_networks_and_engines_that_hand_it_gradients() -> None:
     networks = [linear_regression()[0] for _ in range(2)]
     updaters = [Updater(create("lbfgs"), network) for network in networks]
-    with pytest.raises(UsageError, match="cannot train several replicas as one"):
+    with pytest.raises(UsageError, match="cannot train several replicas together"):
         Updater.stacked(updaters, Network.stacked(networks))
     for engine in ("online", "scalar", "fused"):
         with pytest.raises(UsageError, match=f"engine={engine} cannot run this configuration"):

@@ -545,7 +545,7 @@ def test_images_are_needed_where_pixels_move(tmp_path: Path) -> None:
     ended = mlpframe(tmp_path, "dataset=iris", "transforms.shift.pixels=2", "tracking=none")
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [
-        "transforms.shift is for images, and the rows of this data set are none"
+        "transforms.shift needs images, but the rows of this data set are not images"
     ]
     assert run_folders(tmp_path) == []
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...api import Table
 
-BLOCK_BYTES = 4 << 20
+CHUNK_BYTES = 4 << 20
 """Bytes of a chunk: the neighboring rows of a mapped file that are read together."""
 
 SHUFFLE_BYTES = 128 << 20
@@ -25,13 +25,14 @@ def shuffled(table: Table, rng: np.random.Generator) -> NDArray[np.intp]:
     if table.mapping is None:
         return rng.permutation(n)
     row_bytes = table.x.strides[0]
-    size = max(1, BLOCK_BYTES // row_bytes)
-    blocks = rng.permutation(-(-n // size))
-    together = max(1, SHUFFLE_BYTES // BLOCK_BYTES)
+    chunk_rows = max(1, CHUNK_BYTES // row_bytes)
+    chunks = rng.permutation(-(-n // chunk_rows))
+    chunks_together = max(1, SHUFFLE_BYTES // CHUNK_BYTES)
     order = np.empty(n, np.intp)
     end = 0
-    for start in range(0, len(blocks), together):
-        rows = [np.arange(b * size, min((b + 1) * size, n)) for b in blocks[start : start + together]]
+    for start in range(0, len(chunks), chunks_together):
+        firsts = chunks[start : start + chunks_together] * chunk_rows
+        rows = [np.arange(first, min(first + chunk_rows, n)) for first in firsts]
         part = rng.permutation(np.concatenate(rows))
         order[end : end + len(part)] = part
         end += len(part)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...api import Array, Splits, Table, UsageError
 
-NAMED = 10
+MOST_NAMED = 10
 """The largest number of columns that an error message names."""
 
 
@@ -23,28 +23,34 @@ def without_gaps(splits: Splits, how: str, name: str) -> Splits:
     gaps = {}
     for part, table in tables.items():
         if table is not None and table.mapping is not None and how != "error":
-            raise UsageError(f"dataset={name} is mapped from a file: dataset.missing must be error")
-        found = None if table is None else _gaps(table, name)
-        if found is not None:
-            gaps[part] = found
+            raise UsageError(
+                f"dataset={name} is mapped from a file and is not searched for missing values: "
+                f"dataset.missing must be error, not {how}"
+            )
+        masks = None if table is None else _gaps(table, name)
+        if masks is not None:
+            gaps[part] = masks
     if how == "drop":
-        kept = {part: getattr(splits, part).part(~(x.any(1) | y)) for part, (x, y) in gaps.items()}
-        for part, table in kept.items():
+        complete = {part: getattr(splits, part).part(~(x.any(1) | y)) for part, (x, y) in gaps.items()}
+        for part, table in complete.items():
             if not len(table):
-                raise UsageError(f"dataset={name}: every row of its {part} part has missing values")
-        return replace(splits, **kept)
+                raise UsageError(
+                    f"dataset={name}: every row of the {part} part has missing values, "
+                    "so dataset.missing=drop would leave no row"
+                )
+        return replace(splits, **complete)
     targets = sum(int(y.sum()) for _, y in gaps.values())
     if targets:
         raise UsageError(
-            f"dataset={name}: {targets} targets are missing; dataset.missing=drop leaves out their rows"
+            f"dataset={name}: {targets} rows have no target; dataset.missing=drop leaves out these rows"
         )
     inputs = sum((x.sum(0) for x, _ in gaps.values()), np.zeros(splits.train.x.shape[1], np.intp))
     if how == "error" and inputs.any():
-        lacking = [f"{_feature(splits.feature_names, i)} ({inputs[i]})" for i in np.flatnonzero(inputs)]
-        more = ", …" if len(lacking) > NAMED else ""
+        gap_counts = [f"{_feature(splits.feature_names, i)} ({inputs[i]})" for i in np.flatnonzero(inputs)]
+        more = ", …" if len(gap_counts) > MOST_NAMED else ""
         raise UsageError(
-            f"dataset={name}: values are missing (how many): {', '.join(lacking[:NAMED])}{more}\n"
-            "dataset.missing=drop leaves out their rows, dataset.missing=impute fills in means"
+            f"dataset={name}: missing values, counted by column: {', '.join(gap_counts[:MOST_NAMED])}{more}\n"
+            "dataset.missing=drop leaves out these rows, dataset.missing=impute fills in the column's mean"
         )
     return splits
 
@@ -60,7 +66,7 @@ def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
         if np.isfinite(table.x.sum()) and np.isfinite(table.y.sum()):  # one quick pass
             return None
     if np.isinf(table.x).any() or np.isinf(table.y).any():
-        raise UsageError(f"dataset={name} has infinite values")
+        raise UsageError(f"dataset={name} has infinite values; expected finite numbers")
     return np.isnan(table.x), np.any(np.isnan(table.y.reshape(len(table), -1)), axis=1)
 
 
@@ -69,9 +75,10 @@ def column_means(x: Array, feature_names: tuple[str, ...], name: str) -> Array:
     gaps = np.isnan(x)
     known = len(x) - gaps.sum(0)
     if not known.all():
-        lacking = _feature(feature_names, known.argmin())
+        empty_column = _feature(feature_names, known.argmin())
         raise UsageError(
-            f"dataset={name}: {lacking} has no value in the training part that could be imputed; leave it out"
+            f"dataset={name}: column {empty_column} has no value in the training part, "
+            "so its mean cannot be imputed; leave out the column"
         )
     means: Array = np.where(gaps, 0, x).sum(0, np.float64) / known
     return means

@@ -32,7 +32,9 @@ class Pipeline:
         self._transforms, self._splits, self._streams = transforms, splits, streams
         for name, transform in transforms.items():
             if transform.needs_images and splits.image_shape is None:
-                raise UsageError(f"transforms.{name} is for images, and the rows of this data set are none")
+                raise UsageError(
+                    f"transforms.{name} needs images, but the rows of this data set are not images"
+                )
         self.mixes = splits.task == "classification" and any(t.mixes for t in transforms.values())
         self._pool = ThreadPoolExecutor(1, "transforms")
         self._ahead: tuple[int, Future[Table]] | None = None
@@ -52,13 +54,13 @@ class Pipeline:
         self._ahead = step, self._pool.submit(self._apply, table, rows, step)
 
     def _apply(self, table: Table, rows: NDArray[np.intp], step: int) -> Table:
-        chosen = table.part(rows)  # a copy
+        block = table.part(rows)  # a copy
         shape = self._splits.image_shape or (1, table.x.shape[1])
-        x, y = chosen.x.reshape(-1, *shape), chosen.y
+        x, y = block.x.reshape(-1, *shape), block.y
         if self.mixes:
             y = one_hot(y, self._splits.n_outputs)
         for name, transform in self._transforms.items():
             x, y = transform.apply(x, y, self._streams.at(f"transform {name}", step))
         flat = np.ascontiguousarray(x.reshape(len(rows), -1), table.x.dtype)
         y = np.ascontiguousarray(y, table.x.dtype if y.ndim > 1 else np.intp)
-        return Table(flat, y, chosen.weights)
+        return Table(flat, y, block.weights)

@@ -71,19 +71,20 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
     if test is None and rules.test:
         train, test = _hold_out(train, rows(rules.test), rules.split, rng, splits.class_names, "test")
     if validation is None and rules.validation:
-        whole = train
+        with_validation = train
         train, validation = _hold_out(
             train, rows(rules.validation), rules.split, rng, splits.class_names, "validation"
         )
         if final:
-            train = whole  # keeps the order of its rows
+            train = with_validation  # keeps the order of its rows
     elif final and validation is not None:
         train = _joined(train, validation)
     if final:
         validation = None
         if test is None:
             raise UsageError(
-                f"final=true needs a test part, and dataset={dataset.name} has none: set dataset.test"
+                f"final=true needs a test part, and dataset={dataset.name} has none: "
+                "set dataset.test to a number or fraction of rows"
             )
     else:
         test = None
@@ -93,13 +94,16 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
         fill = column_means(train.x, splits.feature_names, dataset.name)
         train = replace(train, x=filled(train.x, fill))
     if rules.standardize and train.mapping is not None:
-        raise UsageError(f"dataset={dataset.name} is mapped from a file and cannot be standardized")
+        raise UsageError(
+            f"dataset={dataset.name} is mapped from a file and cannot be standardized: "
+            "set dataset.standardize=false"
+        )
     if rules.standardize:
         shift, scale = train.x.mean(0, np.float64), train.x.std(0, np.float64)
         scale[scale <= 1e-12 * np.abs(shift)] = 1  # a constant feature stays constant
         shift[list(splits.categorical)], scale[list(splits.categorical)] = 0, 1
 
-    def ready(table: Table) -> Table:
+    def prepared(table: Table) -> Table:
         x, y = filled(table.x, fill), table.y
         if table.mapping is not None and x.dtype != dtype:
             raise UsageError(
@@ -116,9 +120,9 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
     return Data(
         dataset.name,
         splits,
-        ready(train),
-        None if validation is None else ready(validation),
-        None if test is None else ready(test),
+        prepared(train),
+        None if validation is None else prepared(validation),
+        None if test is None else prepared(test),
         shift,
         scale,
         fill,
@@ -133,16 +137,20 @@ def _check(splits: Splits, name: str) -> None:
             continue
         if part.x.ndim != 2 or len(part.x) != len(part.y) or part.y.ndim != (1 if classes else 2):
             raise UsageError(
-                f"dataset={name}: x of shape {part.x.shape} and y of shape {part.y.shape} are not a table"
+                f"dataset={name}: x has shape {part.x.shape} and y has shape {part.y.shape}; "
+                f"expected x (rows, features) and y {'(rows,)' if classes else '(rows, outputs)'}"
             )
         weights = part.weights
         if weights is not None and not (
             weights.shape == (len(part.x),) and weights.min() >= 0 < weights.sum()
         ):
-            raise UsageError(f"dataset={name}: weights are a number from 0 on for each row, not all 0")
+            raise UsageError(
+                f"dataset={name}: expected one weight per row, at least 0, and not all weights 0"
+            )
         if classes and len(part.y) and not 0 <= part.y.min() <= part.y.max() < classes:
             raise UsageError(
-                f"dataset={name}: class numbers from {part.y.min()} to {part.y.max()} for {classes} classes"
+                f"dataset={name}: class numbers go from {part.y.min()} to {part.y.max()}; "
+                f"expected 0 to {classes - 1} for {classes} classes"
             )
 
 
@@ -157,19 +165,19 @@ def _hold_out(
     if table.mapping is not None:
         raise UsageError(f"dataset.split={how} would copy a mapped file into memory; use dataset.split=last")
     if how == "stratified" and class_names:
-        chosen = _stratified(table.y, held, rng)
+        held_rows = _stratified(table.y, held, rng)
     else:
-        chosen = rng.permutation(n)[:held]
+        held_rows = rng.permutation(n)[:held]
     mask = np.zeros(n, bool)
-    mask[chosen] = True
+    mask[held_rows] = True
     return table.part(~mask), table.part(mask)
 
 
-def _joined(one: Table, other: Table) -> Table:
+def _joined(first: Table, second: Table) -> Table:
     weights = None
-    if one.weights is not None and other.weights is not None:
-        weights = np.concatenate([one.weights, other.weights])
-    return Table(np.concatenate([one.x, other.x]), np.concatenate([one.y, other.y]), weights)
+    if first.weights is not None and second.weights is not None:
+        weights = np.concatenate([first.weights, second.weights])
+    return Table(np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y]), weights)
 
 
 def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -183,14 +191,14 @@ def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.int
     return np.concatenate(rows)
 
 
-def same(one: Data, other: Data) -> bool:
+def same(first: Data, second: Data) -> bool:
     """Whether two runs have equal arrays in memory, as they do if nothing is drawn from their seeds.
 
     ``False`` for a mapped file.
     """
-    if one.train.mapping is not None:
+    if first.train.mapping is not None:
         return False
-    parts = ((one.train, other.train), (one.validation, other.validation), (one.test, other.test))
+    parts = ((first.train, second.train), (first.validation, second.validation), (first.test, second.test))
     return all(
         (a is None and b is None)
         or (a is not None and b is not None and np.array_equal(a.x, b.x) and np.array_equal(a.y, b.y))

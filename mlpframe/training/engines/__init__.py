@@ -37,6 +37,12 @@ def _suitable(network: Network, updater: Updater, batch_size: int) -> Engine:
     """The engine that ``auto`` takes. There always is one: ``numpy`` suits every network and refuses none."""
     registry = registries["engine"]
     engines: list[Engine] = [registry.create(name) for name in registry.names()]
+    for engine in engines:
+        if not isinstance(engine.priority, int):
+            raise UsageError(
+                f"engine {engine.name!r}: priority must be a whole number, not {engine.priority!r}\n"
+                f"{_correct(engine)}"
+            )
     engines.sort(key=lambda engine: -engine.priority)  # stable: equal priorities stay in the order of names
     return next(
         engine
@@ -53,6 +59,11 @@ def _ask(engine: Engine, question: Callable[P, T], *args: P.args, **kwargs: P.kw
     except Exception as error:
         raise UsageError(
             f"engine {engine.name!r} failed in {question.__name__}: {type(error).__name__}: {error}\n"
-            f"it is in {inspect.getsourcefile(type(engine))}; "
-            f"correct it, or choose another engine, for example engine=numpy"
+            f"{_correct(engine)}"
         ) from error
+
+
+def _correct(engine: Engine) -> str:
+    """The advice for an engine that breaks its contract."""
+    file = inspect.getsourcefile(type(engine))
+    return f"correct the engine in {file}, or choose another engine, for example engine=numpy"

@@ -98,16 +98,16 @@ class FusedEngine(NumpyEngine):
 
     def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         if updater.optimizer.name != "sgd":
-            return f"it has no optimizer {updater.optimizer.name}, only sgd"
+            return f"it supports optimizer=sgd, not optimizer={updater.optimizer.name}"
         if special := ", ".join(updater.rules.special):
-            return f"it has neither clipping nor rules for single parameters ({special})"
+            return f"it supports neither clipping nor rules for single parameters ({special})"
         if network.w.ndim > 1:
-            return "it runs one network at a time"
+            return "it runs one network at a time, not replicas"
         for layer, width in zip(network.layers, network.widths, strict=False):
             if layer.name != "linear" and layer.parameters(width):
-                return f"it cannot train a layer {layer.name}"
+                return f"it trains the parameters of linear layers, not of the layer {layer.name}"
         if any(pool["num_threads"] > 1 for pool in threadpool_info() if pool["user_api"] == "blas"):
-            return "it runs on one BLAS thread (threads=1)"
+            return "it needs a single BLAS thread (threads=1)"
         return None
 
     def suits(self, network: EngineNetwork, batch_size: int) -> bool:

@@ -90,7 +90,7 @@ class FirstLayer:
 
     def __init__(self, weights: list[Array], biases: list[Array], scratch: list[Array]) -> None:
         self.weights, self.biases, self._next = weights, biases, scratch
-        self._one = np.array(1, weights[0].dtype)
+        self._bias_input = np.array(1, weights[0].dtype)
 
     def start(
         self, x: Array, z: Array, shares: Array, products: Array, matrix: Unrolled, vector: Unrolled
@@ -106,7 +106,7 @@ class FirstLayer:
             np.add(z, products, z)
         np.matmul(x, x.T, shares)
         if self.biases and matrix is vector:
-            np.add(shares, self._one, shares)  # a bias is the weight of a constant input
+            np.add(shares, self._bias_input, shares)  # a bias is the weight of a constant input
         np.multiply(shares, matrix.inputs, shares)
         if self.biases and matrix is not vector:
             np.add(shares, vector.inputs, shares)
@@ -123,8 +123,10 @@ class FirstLayer:
             np.matmul(x.T, scaled, out)
             if self.biases:
                 inputs = scaled if matrix is vector else z * vector.end_inputs[j]
-                kept = sum(share * array for share, array in zip(vector.end[j], self.biases, strict=True))
-                biases.append(kept + inputs.sum(0))
+                start_share = sum(
+                    share * array for share, array in zip(vector.end[j], self.biases, strict=True)
+                )
+                biases.append(start_share + inputs.sum(0))
         for array, bias in zip(self.biases, biases, strict=True):
             array[...] = bias
         if len(self._next) == 1 and matrix is vector:  # plain SGD: no copy
@@ -196,11 +198,11 @@ class OnlineEngine(Engine):
 
     def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         if network.layers[0].name != "linear":
-            return f"its first layer is {network.layers[0].name}, not linear"
+            return f"the first layer must be linear, not {network.layers[0].name}"
         if network.weighted:
-            return "it has no weights of rows"
+            return "it does not support row weights"
         if special := ", ".join(updater.rules.special):
-            return f"it has neither clipping nor rules for single parameters ({special})"
+            return f"it supports neither clipping nor rules for single parameters ({special})"
         if updater.recurrence(1.0, decay=True) is None:
             return f"the update of {updater.optimizer.name} is not linear in the gradients"
         return None
@@ -225,24 +227,26 @@ class OnlineEngine(Engine):
 
         @lru_cache(maxsize=64)  # a learning rate that is constant, or changes rarely, is unrolled once
         def unroll(lrs: tuple[float, ...], size: int) -> tuple[Unrolled, Unrolled]:
-            both = []
+            unrolled = []
             for decay in (True, False) if updater.rules.weight_decay else (False,):
                 steps = [step for lr in lrs if (step := updater.recurrence(lr, decay=decay)) is not None]
-                both.append(Unrolled(steps, size, network.dtype))
-            return both[0], both[-1]
+                unrolled.append(Unrolled(steps, size, network.dtype))
+            return unrolled[0], unrolled[-1]
 
         self._unroll = unroll
 
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
         size, steps, n = blocks[0].batch_size, len(blocks[0].lrs), len(blocks[0].rows)
         lrs = rates(blocks, self._network.dtype)
-        whole, count = n // size, max(1, BLOCK_ROWS // size)
+        full_batches, batches_at_once = n // size, max(1, BLOCK_ROWS // size)
         values: list[Means] = []
         correct = 0
-        for start in range(0, whole, count):
-            correct += self._advance(blocks, slice(start, min(start + count, whole)), size, lrs, values)
-        if whole < steps:  # the last batch of an epoch is shorter
-            correct += self._advance(blocks, slice(whole, steps), n - whole * size, lrs, values)
+        for start in range(0, full_batches, batches_at_once):
+            correct += self._advance(
+                blocks, slice(start, min(start + batches_at_once, full_batches)), size, lrs, values
+            )
+        if full_batches < steps:  # the last batch of an epoch is shorter
+            correct += self._advance(blocks, slice(full_batches, steps), n - full_batches * size, lrs, values)
         return split_losses(values, correct, len(blocks))
 
     def _advance(

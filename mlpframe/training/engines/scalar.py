@@ -163,19 +163,19 @@ class ScalarEngine(Engine):
     def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         for layer in network.layers:
             if layer.name != "linear" and layer.name not in UNITS:
-                return f"it has no layer {layer.name}"
+                return f"it supports the layers linear, {', '.join(UNITS)}, not {layer.name}"
         if network.loss.name not in LOSSES:
-            return f"it has no loss {network.loss.name}"
+            return f"it supports the losses {', '.join(LOSSES)}, not {network.loss.name}"
         if vars(network.loss) != vars(type(network.loss)()):
-            return f"its loss {network.loss.name} has no options"
+            return f"it supports loss={network.loss.name} with default options only"
         if network.weighted or network.classifies != (not network.target_shape):
-            return "it has neither weights of rows nor mixed rows"
+            return "it supports neither row weights nor transforms that mix rows"
         if network.w.ndim > 1:
-            return "it runs one network at a time"
+            return "it runs one network at a time, not replicas"
         if updater.optimizer.name != "sgd":
-            return f"it has no optimizer {updater.optimizer.name}, only sgd"
+            return f"it supports optimizer=sgd, not optimizer={updater.optimizer.name}"
         if updater.rules.weight_decay or updater.rules.special:
-            return "it has neither weight decay nor clipping nor rules for single parameters"
+            return "it supports neither weight decay nor clipping nor rules for single parameters"
         return None
 
     def suits(self, network: EngineNetwork, batch_size: int) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from mlpframe import registries
 from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, UsageError
 from mlpframe.tracking.messages import data_parts, digest
-from mlpframe.training.data.mapped import BLOCK_BYTES, SHUFFLE_BYTES, shuffled
+from mlpframe.training.data.mapped import CHUNK_BYTES, SHUFFLE_BYTES, shuffled
 from mlpframe.training.data.prepare import Data, data_folder, load_data
 from mlpframe.training.rng import Streams
 from tests.data import data_dir, needs_mnist
@@ -319,7 +319,7 @@ def test_only_held_out_rows_may_lack_values_and_a_feature_without_any_is_refused
     data = prepare(splits, missing="impute")
     assert data.validation is not None
     np.testing.assert_allclose(data.validation.x[:, 1], table(50).x[:, 1].mean(), rtol=1e-13)
-    message = "dataset=given: input 1 has no value in the training part that could be imputed; leave it out"
+    message = "dataset=given: column input 1 has no value in the training part, so its mean cannot be imputed"
     with pytest.raises(UsageError, match=message):
         prepare(classes(held), missing="impute")
 
@@ -352,17 +352,17 @@ def test_without_missing_values_dropping_and_imputing_change_nothing() -> None:
 
 def test_missing_values_are_an_error_that_names_the_features_and_how_many() -> None:
     named = Splits(gappy(100, 7), class_names=("a", "b", "c"), feature_names=("age", "size", "price"))
-    with pytest.raises(UsageError, match=r"values are missing \(how many\): size \(15\)\n.*missing=drop"):
+    with pytest.raises(UsageError, match=r"missing values, counted by column: size \(15\)\n.*missing=drop"):
         prepare(named)
     wide = Splits(Table(np.full((5, 12), np.nan), np.zeros((5, 1))))
     with pytest.raises(UsageError, match=r"input 0 \(5\), .*, input 9 \(5\), …\n"):
         prepare(wide)
-    with pytest.raises(UsageError, match="every row of its train part has missing values"):
+    with pytest.raises(UsageError, match="every row of the train part has missing values"):
         prepare(wide, missing="drop")
     values = regression(50)
     values.y[10:13, 1] = np.nan
     for how in ("error", "impute"):
-        with pytest.raises(UsageError, match=r"3 targets are missing; dataset\.missing=drop"):
+        with pytest.raises(UsageError, match=r"3 rows have no target; dataset\.missing=drop"):
             prepare(Splits(values), missing=how)
     endless = regression(50)
     endless.x[3, 3] = np.inf
@@ -407,8 +407,8 @@ def test_a_mapped_file_stays_mapped_and_can_be_let_go_of(mapped: Table) -> None:
         ({"dtype": "float64"}, "dataset=given is mapped from a file of float32: set dtype=float32"),
         ({"split": "random"}, "dataset.split=random would copy a mapped file"),
         ({"split": "stratified"}, "dataset.split=stratified would copy a mapped file"),
-        ({"missing": "impute"}, "dataset=given is mapped from a file: dataset.missing must be error"),
-        ({"missing": "drop"}, "dataset=given is mapped from a file: dataset.missing must be error"),
+        ({"missing": "impute"}, "dataset=given is mapped from a file and is not searched for missing"),
+        ({"missing": "drop"}, "dataset=given is mapped from a file and is not searched for missing"),
     ],
 )
 def test_a_mapped_file_is_not_copied_into_memory(mapped: Table, rules: dict[str, Any], message: str) -> None:
@@ -429,7 +429,7 @@ def test_every_row_of_a_mapped_file_comes_once(tmp_path: Path, n: int) -> None:
 
 
 def test_rows_of_a_mapped_file_are_shuffled_a_bounded_part_at_a_time(tmp_path: Path) -> None:
-    block, n = BLOCK_BYTES // 1024, 300 * 1024  # rows of 1 KiB, whole blocks
+    block, n = CHUNK_BYTES // 1024, 300 * 1024  # rows of 1 KiB, whole blocks
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, 256))
     order = shuffled(Table(x, np.zeros(n)), np.random.default_rng(0))
     at_once = SHUFFLE_BYTES // 1024

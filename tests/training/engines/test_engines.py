@@ -129,7 +129,7 @@ def test_online_runs_any_network_that_begins_with_a_linear_layer(
     [
         (DEEP, "adam", {}, "not linear in the gradients"),
         (DEEP, "sgd", {"clip_norm": 1.0}, "clipping"),
-        (["tanh", "linear"], "sgd", {}, "first layer is tanh"),
+        (["tanh", "linear"], "sgd", {}, "first layer must be linear, not tanh"),
     ],
 )
 def test_online_refuses_what_it_would_not_do_exactly(
@@ -199,7 +199,7 @@ def test_fused_takes_the_steps_of_numpy(
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("options", "why"),
-    [({"optimizer": "adam"}, "no optimizer adam"), ({"options": {"clip_norm": 1.0}}, "clipping")],
+    [({"optimizer": "adam"}, "not optimizer=adam"), ({"options": {"clip_norm": 1.0}}, "clipping")],
 )
 def test_fused_refuses_what_it_does_not_have(options: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
@@ -209,7 +209,7 @@ def test_fused_refuses_what_it_does_not_have(options: dict[str, Any], why: str) 
 def test_fused_refuses_several_threads() -> None:
     with (
         threadpool_limits(2, user_api="blas"),
-        pytest.raises(UsageError, match=r"one BLAS thread.*threads=1"),
+        pytest.raises(UsageError, match=r"single BLAS thread.*threads=1"),
     ):
         Training("fused")
 
@@ -233,7 +233,7 @@ def test_scalar_takes_the_steps_of_numpy(activation: str, loss: str, batch: int)
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"optimizer": "adam"}, "no optimizer adam"),
+        ({"optimizer": "adam"}, "not optimizer=adam"),
         ({"options": {"weight_decay": 0.1}}, "neither weight decay nor clipping"),
     ],
 )
@@ -245,7 +245,7 @@ def test_scalar_refuses_what_it_does_not_have(options: dict[str, Any], why: str)
 def test_scalar_refuses_a_loss_with_options() -> None:
     training = Training("scalar", bind=False)
     training.network.loss = registries["loss"].create("cross_entropy", label_smoothing=0.1)
-    with pytest.raises(UsageError, match="its loss cross_entropy has no options"):
+    with pytest.raises(UsageError, match="it supports loss=cross_entropy with default options only"):
         create_engine("scalar", training.network, training.updater, 1)
 
 
@@ -356,6 +356,10 @@ class FailsToSuit(Top):
         raise KeyError("width")
 
 
+class PriorityInWords(NumpyEngine):
+    priority = "high"  # type: ignore[assignment]
+
+
 @pytest.fixture
 def register() -> Iterator[Callable[..., None]]:
     """Registers engines under names, as long as a test lasts."""
@@ -392,6 +396,7 @@ def test_auto_takes_the_suited_engine_of_highest_priority_and_first_name(
     [
         (FailsToRefuse, "engine 'broken' failed in refuses: ZeroDivisionError: by a width"),
         (FailsToSuit, "engine 'broken' failed in suits: KeyError: 'width'"),
+        (PriorityInWords, "engine 'broken': priority must be a whole number, not 'high'"),
     ],
 )
 def test_an_engine_that_fails_when_it_is_asked_is_named(
@@ -402,7 +407,7 @@ def test_an_engine_that_fails_when_it_is_asked_is_named(
         Training("auto")
     first, second = str(caught.value).splitlines()
     assert first == said
-    assert second.startswith(f"it is in {__file__}; correct it, or choose another engine")
+    assert second.startswith(f"correct the engine in {__file__}, or choose another engine")
     assert Training("numpy").engine.name == "numpy"
 
 
