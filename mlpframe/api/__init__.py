@@ -32,7 +32,7 @@ from .engine import (
 from .initializer import Initializer
 from .layer import Backward, Bound, Context, Layer, Parameter
 from .loss import Loss, Means
-from .metric import Metric
+from .metric import Metric, multi_hot
 from .model import Model
 from .optimizer import Optimizer, UpdateRules
 from .schedule import Schedule
@@ -72,6 +72,7 @@ __all__ = [
     "UpdateRules",
     "UsageError",
     "check_range",
+    "multi_hot",
     "nearest",
     "rates",
     "register",

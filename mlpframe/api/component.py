@@ -14,7 +14,8 @@ Array = NDArray[Any]
 
 Spec = str | Mapping[str, Any]  # a component by name, or a mapping with its name and options
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "multilabel", "regression"]
+"""What is predicted: one class for each row, any number of classes for each row, or values."""
 
 C = TypeVar("C", bound=type[Any])
 

@@ -18,6 +18,9 @@ from .component import Array, Task, check_range
 class Table:
     """Inputs ``x`` ``(n, features)`` and targets ``y``: class numbers ``(n,)`` or values ``(n, k)``.
 
+    If a row may have several classes (multilabel), ``y`` is ``(n, classes)``: 1 for each class that the row
+    has, and 0 for each class that it does not have.
+
     ``x`` may be mapped from a file that is larger than the memory. If ``x`` is not mapped, NaN is a missing
     value. ``weights`` ``(n,)``, at least 0, say how much each row counts in the loss; with ``None``, all rows
     count the same.
@@ -57,7 +60,7 @@ class Shapes:
     Args:
         inputs: number of input features.
         outputs: number of outputs: one for each class, or one for each target value.
-        task: whether classes or values are predicted.
+        task: whether one class, several classes or values are predicted.
         codes: number of categories by input position, for the inputs that hold category numbers.
         image: height and width, if a row of inputs is an image.
     """
@@ -72,6 +75,10 @@ class Shapes:
 @dataclass(frozen=True)
 class Splits:
     """A data set as loaded: its parts and their description. A part that the data set lacks is ``None``.
+
+    ``class_names`` and the shape of the targets say which task it is. Without names it is a regression. With
+    names and class numbers ``(n,)`` it is a classification; with names and a 0 or 1 for each class
+    ``(n, classes)`` it is multilabel.
 
     ``categorical`` lists the columns of ``x`` that stand for categories and are therefore never standardized.
     Such a column holds either 0 and 1, or category numbers. For a column of category numbers, ``code_names``
@@ -89,7 +96,9 @@ class Splits:
 
     @property
     def task(self) -> Task:
-        return "classification" if self.class_names else "regression"
+        if not self.class_names:
+            return "regression"
+        return "multilabel" if self.train.y.ndim == 2 else "classification"
 
     @property
     def n_outputs(self) -> int:
@@ -114,6 +123,7 @@ class Preparation:
         validation: rows held out for validation: a number, or a fraction (below 1) of the training rows.
         test: rows held out for the test: a number, or a fraction (below 1) of the training rows.
         split: how rows are held out: "stratified" (random, every class in proportion), "random" or "last".
+            Stratified needs one class for each row; regression and multilabel rows are held out at random.
         standardize: subtract the mean and divide by the standard deviation of the training part.
         missing: what happens to missing values: "error" (refused), "drop" (their rows are left out) or
             "impute" (replaced by the mean of the training part, also at prediction). A missing target is

@@ -32,7 +32,10 @@ class Loss(TwoForms):
     name: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]]
     takes_probabilities: ClassVar[bool] = False
-    """Whether the target of a classification may be probabilities ``(…, batch, classes)``."""
+    """Whether the target of a classification may be probabilities ``(…, batch, classes)``.
+
+    For a multilabel loss: whether the target may be any number from 0 to 1, as the transform mixup makes.
+    """
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         """The loss of every row, ``(batch,)``, and its derivative ∂l/∂output, ``(batch, n_outputs)``.
@@ -44,7 +47,8 @@ class Loss(TwoForms):
             output: ``(batch, n_outputs)``. Do not change ``output`` or ``target``.
             target: for a regression, values ``(batch, n_outputs)``. For a classification, class numbers
                 ``(batch,)``, or class probabilities ``(batch, n_outputs)`` if ``takes_probabilities``. If
-                every row has one class, the probabilities are one-hot rows.
+                every row has one class, the probabilities are one-hot rows. For multilabel, 0 or 1 for each
+                class ``(batch, n_outputs)``, or numbers from 0 to 1 if ``takes_probabilities``.
         """
         raise NotImplementedError(f"the loss {self.name!r} has no textbook form: define the method textbook")
 
@@ -65,7 +69,7 @@ class Loss(TwoForms):
         Args:
             output, d_output: ``(…, batch, n_outputs)``, contiguous.
             target: class numbers ``(…, batch)`` of type intp, or an array ``(…, batch, n_outputs)`` with the
-                values of a regression or with class probabilities.
+                values of a regression, with class probabilities, or with 0 or 1 for each class (multilabel).
             losses: ``(…, batch)``, contiguous.
         """
 

@@ -9,8 +9,12 @@ from math import nan
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .component import Array, Task
+
+THRESHOLD = 0.5
+"""The probability above which a class of a multilabel row is predicted."""
 
 
 class Metric(ABC):
@@ -35,7 +39,22 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self, prediction: Array, target: Array) -> Any:
-        """A float or an array, from predictions ``(n, n_outputs)`` of ``Loss.predict`` and the targets."""
+        """A float or an array, from predictions ``(n, n_outputs)`` of ``Loss.predict`` and the targets.
+
+        Args:
+            prediction: class probabilities, or the values of a regression.
+            target: for a classification, class numbers ``(n,)``. For multilabel, 0 or 1 for each class
+                ``(n, n_outputs)``. For a regression, values ``(n, n_outputs)``.
+        """
+
+
+def multi_hot(prediction: Array) -> NDArray[np.intp]:
+    """The classes that are predicted, if a row may have several: 1 where p > 0.5, else 0.
+
+    Args:
+        prediction: p, the probability of each class ``(…, classes)``.
+    """
+    return (prediction > THRESHOLD).astype(np.intp)
 
 
 def _nan_of_nan(compute: Callable[[Any, Array, Array], Any]) -> Callable[[Any, Array, Array], Any]:

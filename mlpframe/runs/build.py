@@ -125,13 +125,18 @@ def _build_network(
     if task not in loss.tasks:
         losses = registries["loss"]
         fitting = [name for name in losses.names() if task in losses[name].tasks]  # type: ignore[attr-defined]
+        noun = " task" if task == "multilabel" else ""
         raise UsageError(
-            f"loss={loss.name} is for {' and '.join(loss.tasks)}, but dataset={data.name} is a {task}; "
+            f"loss={loss.name} is for {' and '.join(loss.tasks)}, but dataset={data.name} is a {task}{noun}; "
             f"losses for that: {', '.join(fitting)}"
         )
     if mixed and not loss.takes_probabilities:
         losses = registries["loss"]
-        fitting = [name for name in losses.names() if losses[name].takes_probabilities]  # type: ignore[attr-defined]
+        fitting = [
+            name
+            for name in losses.names()
+            if losses[name].takes_probabilities and task in losses[name].tasks  # type: ignore[attr-defined]
+        ]
         raise UsageError(
             f"a transform mixes rows, so targets are probabilities, which loss={loss.name} does not take; "
             f"losses that do: {', '.join(fitting)}"

@@ -37,8 +37,12 @@ def fit(x: Any, y: Any, *overrides: str, test: tuple[Any, Any] | None = None, we
 
     Args:
         x: inputs ``(rows, features)``, or images ``(rows, height, width)``; NaN is a missing value.
-        y: targets. Classes ``(rows,)`` are integers, booleans or strings. Floating-point values
-            ``(rows,)`` or ``(rows, outputs)`` need a regression loss, such as ``loss=mse``.
+        y: targets. Classes ``(rows,)`` are integers, booleans or strings. If a row may have several classes
+            (multilabel), integers or booleans ``(rows, classes)``: 1 for each class that the row has, else 0;
+            this needs a multilabel loss, such as ``loss=binary_cross_entropy``. Floating-point values
+            ``(rows,)`` or ``(rows, outputs)`` need a regression loss, such as ``loss=mse``. So type and shape
+            decide; ``dataset.task=`` ``classification``, ``multilabel`` or ``regression`` decides instead,
+            for example if floating-point zeros and ones are classes.
         overrides: settings as on the command line, including the options of the dataset ``arrays``.
         test: inputs and targets of the test part, which ``final=true`` evaluates.
         weights: the weight of each row in the loss, ``(rows,)``, at least 0; ``None``: equal weights.

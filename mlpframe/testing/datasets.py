@@ -75,7 +75,7 @@ def one_seed_gives_one_data_set(subject: Subject) -> None:
 
 @check("dataset")
 def its_parts_are_tables(subject: Subject) -> None:
-    """x is (n, features), y has a class number or values for each row, and names and image shape fit."""
+    """x is (n, features), y is of its task in every row, and names and image shape fit."""
     splits = load(subject)
     features, classes = splits.train.x.shape[-1], len(splits.class_names)
     for name, table in parts(splits).items():
@@ -83,7 +83,11 @@ def its_parts_are_tables(subject: Subject) -> None:
         require(x.ndim == 2 and len(x) > 0, f"{name} x is {x.shape}, expected (n, features) with rows")
         require(x.shape[1] == features, f"{name} x has {x.shape[1]} features, train x has {features}")
         require(len(y) == len(x), f"{name} has {len(x)} rows of x and {len(y)} of y")
-        if classes:
+        if splits.task == "multilabel":
+            words = f"{name} y is {y.dtype} of shape {y.shape}"
+            require(y.shape == (len(x), classes), f"{words}; expected (n, {classes}), as many as class_names")
+            require(np.isin(y, (0, 1)).all(), f"{words}; several classes a row are only 0 and 1")
+        elif classes:
             require(y.ndim == 1, f"{name} y is {y.shape}; with class_names it is (n,) class numbers")
             require(y.dtype.kind in "iu", f"{name} y is {y.dtype}; class numbers are whole")
         else:
@@ -113,7 +117,7 @@ def its_classes_are_numbered_from_0(subject: Subject) -> None:
     """Class numbers count from 0 and are below the number of class names."""
     splits = load(subject)
     classes = len(splits.class_names)
-    if not classes:
+    if splits.task != "classification":
         return
     for name, table in parts(splits).items():
         low, high = int(table.y.min()), int(table.y.max())
@@ -130,6 +134,6 @@ def it_can_be_prepared_for_a_run(subject: Subject) -> None:
     with no_downloads():
         data = load_data(subject.create(), data_folder(None), dtype, Streams(0), final=False)
     require(data.train.x.dtype == dtype, f"train x is {data.train.x.dtype} in a run of {dtype}")
-    kind = np.dtype(np.intp if splits.class_names else dtype)
+    kind = np.dtype(np.intp if splits.task == "classification" else dtype)
     require(data.train.y.dtype == kind, f"train y is {data.train.y.dtype}, expected {kind}")
     require(data.validation is not None or not subject.create().shared.validation, "no rows are held out")

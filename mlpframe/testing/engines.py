@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..api import Array, Block, Losses, Table, UsageError
+from ..api.component import Task
 from ..registry import registries
 from ..training.network import Network, build_layers
 from ..training.optim import Updater
@@ -50,7 +51,10 @@ NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
         "cross_entropy",
     ),
     ("a regression", ({"name": "linear", "units": 5}, "tanh", "linear"), "mse"),
+    ("a multilabel network", ({"name": "linear", "units": 5}, "tanh", "linear"), "binary_cross_entropy"),
 )
+TASKS: dict[str, Task] = {"mse": "regression", "binary_cross_entropy": "multilabel"}
+"""The tasks of the losses in ``NETWORKS``; the other losses have classifications."""
 OPTIMIZERS: tuple[Any, ...] = (
     "sgd",
     "momentum",
@@ -75,7 +79,7 @@ class Setup(NamedTuple):
 
 def build(setup: Setup, numbers: Sequence[int]) -> tuple[list[Network], list[Updater], Table]:
     """Build one network and one updater for each seed in ``numbers``, unstacked, and the rows to train on."""
-    table = draw_data("regression" if setup.loss == "mse" else "classification").train
+    table = draw_data(TASKS.get(setup.loss, "classification")).train
     if setup.weighted:
         weights = np.random.default_rng(2).uniform(0.1, 2, len(table))
         table = Table(table.x, table.y, weights / weights.mean())

@@ -25,9 +25,12 @@ from .kit import (
 
 SHAPES = ((7, 4), (1, 4), (7, 1), (1, 1), (2, 2))
 """(batch, outputs), including unusual shapes. A loss may refuse some shapes."""
-EXTREME = {"classification": 1e4, "regression": 60.0}
+EXTREME = {"classification": 1e4, "multilabel": 1e4, "regression": 60.0}
 """The loss must be finite for outputs of this size. For regression the size is smaller, because a loss may
 take the exponential of the outputs, which overflows."""
+
+KINDS = {"classification": "classes", "multilabel": "multilabel", "regression": "values"}
+"""The kind of targets of each task, as ``draw_problem`` names it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ def _kinds(subject: Subject) -> Iterator[tuple[str, tuple[int, int], str]]:
             yield f"{words}, classes", (batch, outputs), "classes"
         if "classification" in cls.tasks and cls.takes_probabilities:
             yield f"{words}, probabilities", (batch, outputs), "probabilities"
+        if "multilabel" in cls.tasks:
+            yield f"{words}, several classes a row", (batch, outputs), "multilabel"
         if "regression" in cls.tasks:
             yield f"{words}, values", (batch, outputs), "values"
 
@@ -89,6 +94,8 @@ def draw_problem(words: str, shape: tuple[int, int], kind: str, stack: tuple[int
     output = rng.uniform(0.05, 0.95, whole)
     if kind == "classes":
         return Problem(words, output, rng.integers(0, shape[1], whole[:-1]))
+    if kind == "multilabel":
+        return Problem(words, output, rng.integers(0, 2, whole).astype(output.dtype))
     target = rng.uniform(0.1, 0.9, whole)
     if kind == "probabilities":
         target /= target.sum(-1, keepdims=True)
@@ -226,9 +233,15 @@ def extreme_outputs_stay_finite(subject: Subject) -> None:
         far = EXTREME[task]
         rows = np.array([[far, -far, 0.0], [far, -far, 0.0], [-far, -far, -far], [far, far, far], [0, 0, 0]])
         target = np.array([0, 1, 2, 1, 0])
+        several = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 1], [0, 0, 0], [1, 0, 1]])
         for dtype in ("float32", "float64"):
             output = rows.astype(dtype)
-            wanted = target if task == "classification" else np.full((5, 3), 0.5, dtype)
+            targets = {
+                "classification": target,
+                "multilabel": several.astype(dtype),
+                "regression": np.full((5, 3), 0.5, dtype),
+            }
+            wanted = targets[task]
             if refuses(subject, Problem("", output, wanted)):
                 continue
             bound = BoundLoss(subject.create(), output, wanted)
@@ -257,8 +270,7 @@ def a_step_allocates_no_arrays(subject: Subject) -> None:
     """A step allocates less than one byte for each output, because it writes into existing arrays."""
     require_fast_form(subject)
     for task in subject.cls.tasks:
-        kind = "classes" if task == "classification" else "values"
-        problem = draw_problem("", (4096, 64), kind, ())
+        problem = draw_problem("", (4096, 64), KINDS[task], ())
         if refuses(subject, problem):
             continue
         bound = problem.bind(subject.create())

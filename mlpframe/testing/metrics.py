@@ -28,6 +28,10 @@ def problems(
         if "regression" in subject.cls.tasks:
             values = rng.uniform(0.5, 2.0, (ROWS, k))
             yield f"{k} values", values * rng.uniform(0.5, 1.5, values.shape), values, values.copy()
+        if "multilabel" in subject.cls.tasks:
+            several = rng.integers(0, 2, (ROWS, k)).astype(np.float64)
+            several[:2] = [[0.0], [1.0]]  # every class occurs, and no class occurs in every row
+            yield f"{k} classes, several a row", rng.uniform(0, 1, (ROWS, k)), several, several.copy()
 
 
 def probabilities(rng: np.random.Generator, k: int) -> Array:
@@ -100,6 +104,8 @@ def nothing_is_better_than_perfect(subject: Subject) -> None:
 def _random(rng: np.random.Generator, perfect: Array, target: Any) -> Array:
     if target.ndim == 1:
         return probabilities(rng, perfect.shape[1])
+    if np.isin(target, (0, 1)).all():
+        return rng.uniform(0, 1, perfect.shape)
     return perfect * rng.uniform(0.3, 1.7, perfect.shape)
 
 

@@ -20,7 +20,9 @@ SHAPES = (
     Shapes(1, 1, "regression"),
     Shapes(5, 2, "regression", codes={1: 6}),
     Shapes(64, 10, "classification", image=(8, 8)),
+    Shapes(6, 4, "multilabel"),
 )
+LOSSES = {"classification": "cross_entropy", "multilabel": "binary_cross_entropy", "regression": "mse"}
 ROWS = 6
 
 
@@ -45,6 +47,8 @@ def draw_table(shapes: Shapes) -> Table:
         x[:, position] = rng.integers(0, count, ROWS)
     if shapes.task == "classification":
         return Table(x, rng.integers(0, shapes.outputs, ROWS))
+    if shapes.task == "multilabel":
+        return Table(x, rng.integers(0, 2, (ROWS, shapes.outputs)).astype(np.float64))
     return Table(x, rng.standard_normal((ROWS, shapes.outputs)))
 
 
@@ -58,7 +62,7 @@ def its_layers_lead_from_the_inputs_to_the_outputs(subject: Subject) -> None:
     """The layers can be built and have the right number of outputs, and a training step has a finite loss."""
     for shapes, specs in layers_for_all(subject.create()):
         table = draw_table(shapes)
-        loss = registries["loss"].create("cross_entropy" if shapes.task == "classification" else "mse")
+        loss = registries["loss"].create(LOSSES[shapes.task])
         layers = build_layers(specs, shapes.outputs)
         network = Network(layers, loss, shapes.inputs, table.y, "float64", Streams(0))
         outputs = network.widths[-1]

@@ -47,17 +47,22 @@ class Saving(Callback):
 
 
 def draw_data(task: Task = "classification") -> Data:
-    """Data that can be learned: four features, and three classes or three values between 0 and 1."""
+    """Data that can be learned: four features, and three classes or three values between 0 and 1.
+
+    For multilabel, a row has each of the three classes, or does not have it.
+    """
     rng = np.random.default_rng(0)
     direction = rng.standard_normal((N_IN, N_OUT))
 
     def table(n: int) -> Table:
         x = rng.standard_normal((n, N_IN))
         scores = x @ direction
+        if task == "multilabel":
+            return Table(x, (scores > 0).astype(np.float64))
         return Table(x, scores.argmax(1) if task == "classification" else 1 / (1 + np.exp(-scores)))
 
     train, held = table(ROWS), table(40)
-    names = ("a", "b", "c") if task == "classification" else ()
+    names = () if task == "regression" else ("a", "b", "c")
     return Data("drawn", Splits(train, held, class_names=names), train, held, None, None, None)
 
 
@@ -74,6 +79,8 @@ def layers_for(loss: Loss, task: Task, middle: Layer | None = None) -> list[Laye
     ]
     if task == "regression":
         return [*layers, default("layer", "sigmoid")]
+    if task == "multilabel":
+        return layers if takes_any_output(loss) else [*layers, default("layer", "sigmoid")]
     return layers if takes_logits(loss) else [*layers, default("layer", "softmax")]
 
 
@@ -81,6 +88,12 @@ def takes_logits(loss: Loss) -> bool:
     """Whether the loss accepts logits, which it turns into probabilities itself."""
     read: Array = loss.predict(np.array([[2.0, -3.0, 0.5]]))
     return bool(np.isclose(read.sum(), 1) and (read >= 0).all())
+
+
+def takes_any_output(loss: Loss) -> bool:
+    """Whether the loss turns each output into a probability of its own."""
+    read: Array = loss.predict(np.array([[2.0, -3.0, 0.5]]))
+    return bool(((read >= 0) & (read <= 1)).all())
 
 
 def make_run(
@@ -92,10 +105,14 @@ def make_run(
     schedule: Schedule | None = None,
     callbacks: Mapping[str, Callback] | None = None,
     dtype: str = "float32",
+    task: Task | None = None,
 ) -> Trainer:
-    """A run of three epochs, with defaults for all components that are not given."""
+    """A run of three epochs, with defaults for all components that are not given.
+
+    Without a ``task``, it is a classification if the loss takes classes, else the first task of the loss.
+    """
     loss = loss or default("loss", "cross_entropy")
-    task: Task = "classification" if "classification" in loss.tasks else "regression"
+    task = task or ("classification" if "classification" in loss.tasks else loss.tasks[0])
     data, streams = draw_data(task), Streams(0)
     train, validation = _cast(data.train, dtype), _cast(data.validation, dtype)
     data = Data("drawn", data.splits, train, validation, None, None, None)

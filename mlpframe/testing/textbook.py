@@ -20,6 +20,7 @@ from ..training.trainer import Trainer
 from .gradients import BoundLayer, Context, away_from_zero, draw_parameters
 from .kit import Skipped, Subject, check, require, require_close, subjects
 from .layers import accepts, in_words, make, shapes
+from .losses import KINDS as LOSS_TARGETS
 from .losses import draw_problem, problems, refuses
 from .optimizers import Driven, shape
 from .running import fit
@@ -287,7 +288,8 @@ def step_of_layer(subject: Subject, layer: Layer) -> Step:
 
 
 def step_of_loss(subject: Subject, loss: Loss) -> Step:
-    kind = "classes" if "classification" in loss.tasks else "values"
+    task = "classification" if "classification" in loss.tasks else loss.tasks[0]
+    kind = LOSS_TARGETS[task]
     problem = draw_problem("", (TIMED_ROWS, TIMED_WIDTH), kind, ())
     if refuses(subject, problem):
         raise Skipped("it refuses the number of outputs")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..api import Array, UsageError
+from ..api.component import Task
 from ..training import checkpoint
 from ..training.trainer import Trainer
 from .components import exercise
@@ -38,12 +39,17 @@ def ended(run: Trainer) -> tuple[dict[str, Array], list[tuple[str, list[int], li
 @check("layer", "loss", "optimizer", "schedule")
 def a_run_continues_to_the_same_bits(subject: Subject) -> None:
     """A run that is saved within an epoch and continued by new objects ends with the same bits."""
+    for task in subject.cls.tasks if subject.kind == "loss" else (None,):
+        continue_to_the_same_bits(subject, task)
+
+
+def continue_to_the_same_bits(subject: Subject, task: Task | None) -> None:
     with TemporaryDirectory() as folder:
-        whole = start(subject, Path(folder) / "whole")
+        whole = start(subject, Path(folder) / "whole", task=task)
         fit(whole)
         arrays, meta = checkpoint.load(Path(folder) / "whole" / "checkpoints" / "middle.npz")
         require(meta["progress"]["step"] == Saving.step, "the run was not saved where it should be")
-        continued = start(subject, Path(folder) / "continued")
+        continued = start(subject, Path(folder) / "continued", task=task)
         continued.restore(arrays, meta)
         fit(continued)
     expected, history = ended(whole)

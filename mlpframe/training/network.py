@@ -148,12 +148,13 @@ class Network:
         layers: the layers, first to last.
         loss: what is minimized.
         n_in: number of input features.
-        target: an array like the targets: class numbers ``(n,)`` or values ``(n, n_outputs)``.
+        target: an array like the targets: class numbers ``(n,)``, or ``(n, n_outputs)`` with values or with 0
+            or 1 for each class.
         dtype: of parameters and arithmetic, float32 or float64.
         streams: the stream ``init`` fills the parameters; each layer that draws random numbers has its own
             stream.
         weighted: whether rows have weights in the loss.
-        mixed: whether the targets of a classification are probabilities in training, because rows are mixed.
+        mixed: whether the targets are class probabilities in training, because rows are mixed.
     """
 
     def __init__(

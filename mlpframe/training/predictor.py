@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..api import Array, Shapes, UsageError
+from ..api import Array, Shapes, UsageError, multi_hot
 from ..discovery import load_plugins
 from ..registry import registries
 from . import checkpoint
@@ -61,7 +61,11 @@ class Predictor:
         self._shift, self._scale = arrays.get("shift"), arrays.get("scale")
 
     def predict(self, x: Array) -> Array:
-        """Class probabilities ``(n, classes)`` or values ``(n, outputs)`` for raw ``x`` ``(n, features)``."""
+        """Class probabilities ``(n, classes)`` or values ``(n, outputs)`` for raw ``x`` ``(n, features)``.
+
+        If a row may have several classes (multilabel), each class has a probability of its own; the
+        probabilities of a row need not sum to 1.
+        """
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != self._network.n_in:
             raise UsageError(f"the model expects inputs of shape (rows, {self._network.n_in}), not {x.shape}")
@@ -69,6 +73,21 @@ class Predictor:
         if self._shift is not None:
             x = (x - self._shift) / self._scale
         return self._network.loss.predict(self._network.outputs(x))
+
+    def predict_classes(self, x: Array) -> Array:
+        """The predicted classes for raw ``x`` ``(n, features)``.
+
+        Returns:
+            For a classification, the number of each row's most probable class ``(n,)``. For multilabel, 1 for
+            each class whose probability is above 0.5 and else 0, ``(n, classes)``.
+
+        Raises:
+            UsageError: the model predicts the values of a regression.
+        """
+        if self.shapes.task == "regression":
+            raise UsageError("the model predicts the values of a regression, which are no classes")
+        prediction = self.predict(x)
+        return multi_hot(prediction) if self.shapes.task == "multilabel" else prediction.argmax(-1)
 
 
 def _read_shapes(about: Mapping[str, Any]) -> Shapes:

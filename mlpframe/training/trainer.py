@@ -178,7 +178,7 @@ class Trainer:
 
     def gradients(self, rows: int) -> dict[str, Array]:
         table = self.data.train.part(slice(rows))
-        if self.pipeline.mixes:
+        if self.pipeline.mixes and table.y.ndim == 1:
             table = Table(table.x, one_hot(table.y, self.data.splits.n_outputs), table.weights)
         network = self.network
         plan = network.plan(len(table), training=True)

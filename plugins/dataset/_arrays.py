@@ -8,32 +8,53 @@ import numpy as np
 
 from mlpframe.api import Array, Splits, Table, UsageError
 
+TASKS = ("auto", "classification", "multilabel", "regression")
+"""The values of the option ``task``."""
+TARGETS = {
+    "classification": ("biuU", (1,), "classes (rows,)"),
+    "multilabel": ("biuf", (2,), "0 or 1 for each class (rows, classes)"),
+    "regression": ("biuf", (1, 2), "values (rows,) or (rows, outputs)"),
+}
+"""For each task: the types of its targets, their numbers of axes, and both in words."""
+
 
 def as_splits(
     train: tuple[Any, Any],
     test: tuple[Any, Any] | None = None,
     weights: Any = None,
     feature_names: tuple[str, ...] = (),
+    class_names: tuple[str, ...] = (),
+    task: str = "auto",
 ) -> Splits:
     """Build the parts of a data set from inputs and targets.
 
     Args:
         train: inputs ``(rows, features)``, or images ``(rows, height, width)``, and targets. Targets
             ``(rows,)`` of whole numbers, truth values or texts are classes, named by their sorted values.
-            Floating-point targets ``(rows,)`` or ``(rows, outputs)`` are the values of a regression.
+            Whole numbers or truth values ``(rows, classes)``, at least 2 classes, are multilabel: 1 for each
+            class that the row has, else 0. Floating-point targets ``(rows,)`` or ``(rows, outputs)`` are the
+            values of a regression.
         test: inputs and targets of a test part.
         weights: the weights of the training rows ``(rows,)``; ``None``: all rows count the same.
         feature_names: the names of the input columns.
+        class_names: the names of the columns of multilabel targets; none: 0, 1, …
+        task: what the targets are: one of ``TASKS``. "auto" decides by type and shape, as above.
 
     Raises:
         UsageError: the inputs or the targets have another type or shape.
     """
     pairs = [train] if test is None else [train, test]
     inputs = [_inputs(x) for x, _ in pairs]
-    targets = [_targets(y) for _, y in pairs]
+    targets = [np.asarray(y) for _, y in pairs]
+    if task == "auto":
+        task = _task(targets[0])
+    targets = [_targets(y, task) for y in targets]
     shape = inputs[0].shape[1:]
-    class_names: tuple[str, ...] = ()
-    if targets[0].ndim == 1:
+    if task == "regression":
+        class_names = ()
+    elif task == "multilabel":
+        class_names = class_names or tuple(map(str, range(targets[0].shape[1])))
+    else:
         values, numbers = np.unique(np.concatenate(targets), return_inverse=True)
         class_names = tuple(map(str, values.tolist()))
         targets = np.split(numbers.astype(np.intp), [len(targets[0])])
@@ -62,14 +83,24 @@ def _inputs(x: Any) -> Array:
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
 
-def _targets(y: Any) -> Array:
-    array = np.asarray(y)
+def check_task(task: str) -> None:
+    """Check the option ``task``. Raises ``ValueError``."""
+    if task not in TASKS:
+        raise ValueError(f"task must be {', '.join(TASKS[:-1])} or {TASKS[-1]}, not {task!r}")
+
+
+def _task(targets: Array) -> str:
+    """The task of ``auto``. A single column is no multilabel target: more likely it should be ``(rows,)``."""
+    if targets.dtype.kind == "f":
+        return "regression"
+    several = targets.dtype.kind in "biu" and targets.ndim == 2 and targets.shape[1] > 1
+    return "multilabel" if several else "classification"
+
+
+def _targets(array: Array, task: str) -> Array:
     if array.dtype.kind == "O":
         array = array.astype(str)
-    is_float = array.dtype.kind == "f"
-    if array.dtype.kind not in "biufU" or array.ndim not in ((1, 2) if is_float else (1,)):
-        raise UsageError(
-            "targets must be classes (rows,), or floating values (rows,) or (rows, outputs), "
-            f"not {array.dtype} of shape {array.shape}"
-        )
-    return array[:, None] if is_float and array.ndim == 1 else array
+    types, axes, words = TARGETS[task]
+    if array.dtype.kind not in types or array.ndim not in axes:
+        raise UsageError(f"targets must be {words}, not {array.dtype} of shape {array.shape}")
+    return array[:, None] if task == "regression" and array.ndim == 1 else array

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpframe.api import DataContext, Dataset, Preparation, Splits, UsageError, nearest, register
 
-from ._arrays import as_splits
+from ._arrays import as_splits, check_task
 from ._files import find_file, open_numpy
 
 
@@ -17,9 +17,10 @@ class Npz(Dataset):
     """Your own arrays in one .npz file, which is read into memory.
 
     Inputs are (rows, features), or images (rows, height, width). Targets (rows,) of whole numbers, truth
-    values or texts are classes, named by their sorted values. Floating-point targets, (rows,) or (rows,
-    outputs), are the values of a regression. NaN in an input is a missing value. For inputs larger than
-    memory, use the dataset npy.
+    values or texts are classes, named by their sorted values. Targets (rows, classes) of whole numbers or
+    truth values, with at least 2 classes, are multilabel: 1 for each class that the row has, else 0.
+    Floating-point targets, (rows,) or (rows, outputs), are the values of a regression. NaN in an input is a
+    missing value. For inputs larger than memory, use the dataset npy.
 
     Options:
         file: path of the file, absolute or relative to the working directory; a file that is not there is
@@ -29,6 +30,7 @@ class Npz(Dataset):
         weights: name of the training rows' weights (rows,), at least 0; null: all count the same.
         test_x: name of the inputs of a test part; null: none.
         test_y: name of the targets of the test part.
+        task: classification, multilabel or regression; auto: the type and shape of the targets decide.
     """
 
     shared = Preparation(validation=0.2, test=0, split="stratified")
@@ -42,7 +44,10 @@ class Npz(Dataset):
         weights: str | None = None,
         test_x: str | None = None,
         test_y: str | None = None,
+        task: str = "auto",
     ) -> None:
+        check_task(task)
+        self.task = task
         if (test_x is None) != (test_y is None):
             raise ValueError("test_x and test_y belong together")
         self.file, self.x, self.y, self.weights, self.test_x, self.test_y = (
@@ -76,4 +81,5 @@ class Npz(Dataset):
                 (read("x"), read("y")),
                 (read("test_x"), read("test_y")) if self.test_x is not None else None,
                 read("weights") if self.weights is not None else None,
+                task=self.task,
             )

@@ -8,7 +8,7 @@ from math import exp, prod
 
 import numpy as np
 
-from mlpframe.api import Array, Context
+from mlpframe.api import Array, Context, Loss, UsageError
 
 FEW = 32
 """The most logits of a single row for which Python floats are faster than NumPy calls."""
@@ -25,6 +25,15 @@ def softmax(logits: Array) -> Array:
     powers = np.exp(logits - np.maximum.reduce(logits, -1, keepdims=True))
     probabilities: Array = powers / np.add.reduce(powers, -1, keepdims=True)
     return probabilities
+
+
+def require_weights(loss: Loss, class_weights: list[float] | None, classes: int) -> None:
+    """Raise ``UsageError`` if there are class weights, but not one for each class."""
+    if class_weights is not None and len(class_weights) != classes:
+        raise UsageError(
+            f"loss={loss.name}: class_weights has {len(class_weights)} numbers, "
+            f"but there are {classes} classes"
+        )
 
 
 def true_elements(output: Array, target: Array) -> tuple[Array, Callable[[], object]]:

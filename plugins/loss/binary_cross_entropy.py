@@ -8,47 +8,53 @@ import numpy as np
 
 from mlpframe.api import Array, Context, Loss, check_range, register
 
-from ._shared import distributions
+from ._shared import distributions, require_weights
 
 
 @register("binary_cross_entropy")
 class BinaryCrossEntropy(Loss):
     """Cross-entropy of each output on its own, from logits o, averaged over the outputs.
 
-    l = −Σ_i (v t_i log σ(o_i) + (1 − t_i) log(1 − σ(o_i))) / outputs,  σ(o) = 1 / (1 + exp(−o)),
-    ∂l/∂o_i = (σ(o_i) (1 − t_i + v t_i) − v t_i) / outputs
+    l = −Σ_i w_i (v t_i log σ(o_i) + (1 − t_i) log(1 − σ(o_i))) / outputs,  σ(o) = 1 / (1 + exp(−o)),
+    ∂l/∂o_i = w_i (σ(o_i) (1 − t_i + v t_i) − v t_i) / outputs
 
-    Every output answers yes or no independently, so a row may belong to several classes or to none. The
-    target t is the probability of each output, (batch, outputs), or class numbers (batch,), which stand for
-    one-hot rows. Predictions are σ(o); the predictions of a row need not sum to 1. Like PyTorch's
-    BCEWithLogitsLoss, the loss is averaged over the outputs. Only exp(−|o|) is computed, so nothing overflows
-    or is lost by rounding. o is (batch, outputs).
+    Every output answers yes or no independently, so a row may belong to several classes or to none: this is
+    the loss of multilabel data, whose targets are 0 or 1 for each class. The target t is the probability of
+    each output, (batch, outputs), or class numbers (batch,), which stand for one-hot rows. Predictions are
+    σ(o); the predictions of a row need not sum to 1. Like PyTorch's BCEWithLogitsLoss, the loss is averaged
+    over the outputs. Only exp(−|o|) is computed, so nothing overflows or is lost by rounding. o is (batch,
+    outputs).
 
     Options:
         positive_weight: v, the weight of a yes relative to a no, more than 0. About the ratio of noes to
             yeses balances both.
+        class_weights: w, how much each class counts, at least 0; null: all 1.
 
     Source: Cox 1958, "The regression analysis of binary sequences".
     """
 
-    tasks = ("classification",)
+    tasks = ("classification", "multilabel")
     takes_probabilities = True
     examples = ({"positive_weight": 3.0},)
 
-    def __init__(self, *, positive_weight: float = 1.0) -> None:
+    def __init__(self, *, positive_weight: float = 1.0, class_weights: list[float] | None = None) -> None:
         check_range("positive_weight", positive_weight, above=0)
-        self.positive_weight = positive_weight
+        for weight in class_weights or ():
+            check_range("class_weights", weight, minimum=0)
+        self.positive_weight, self.class_weights = positive_weight, class_weights
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         o, t, v = output, target, self.positive_weight
         log_yes, log_no = -np.logaddexp(0, -o), -np.logaddexp(0, o)  # log σ(o) and log(1 − σ(o))
+        w = 1.0 if self.class_weights is None else np.array(self.class_weights, o.dtype)
         sigmoid = np.exp(log_yes)
-        losses = -(v * t * log_yes + (1 - t) * log_no).mean(-1)
-        return losses, (sigmoid * (1 - t + v * t) - v * t) / o.shape[-1]
+        losses = -(w * (v * t * log_yes + (1 - t) * log_no)).mean(-1)
+        return losses, w * (sigmoid * (1 - t + v * t) - v * t) / o.shape[-1]
 
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
+        require_weights(self, self.class_weights, output.shape[-1])
         t, update = distributions(output, target, ctx)
         power, yes, room = (ctx.array(*output.shape) for _ in range(3))
         products = ctx.array(*losses.shape)
@@ -56,9 +62,11 @@ class BinaryCrossEntropy(Loss):
         numbers = (0, 1, 1 / output.shape[-1], v, v - 1)
         zero, one, share, weight, excess = (np.array(number, output.dtype) for number in numbers)
         weighted = ctx.array(*output.shape) if v != 1 else t
+        w = None if self.class_weights is None else np.array(self.class_weights, output.dtype)
 
         def run() -> None:
-            # with c = 1 − t + v t and h = 1 where o > 0, else 0: l = c log(1 + exp(−|o|)) + (c h − v t) o
+            # with c = 1 − t + v t and h = 1 where o > 0, else 0: l = c log(1 + exp(−|o|)) + (c h − v t) o,
+            # the mean over the outputs, each times its w
             update()
             np.abs(output, power)
             np.negative(power, power)
@@ -76,11 +84,14 @@ class BinaryCrossEntropy(Loss):
                 np.multiply(d_output, room, d_output)
                 np.multiply(t, weight, weighted)
             np.subtract(yes, weighted, yes)
+            np.subtract(d_output, weighted, d_output)
+            if w is not None:
+                for array in (power, yes, d_output):
+                    np.multiply(array, w, array)
             np.vecdot(yes, output, products)
             np.add.reduce(power, -1, out=losses)
             np.add(losses, products, losses)
             np.multiply(losses, share, losses)
-            np.subtract(d_output, weighted, d_output)
             np.multiply(d_output, share, d_output)
 
         return run

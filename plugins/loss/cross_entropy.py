@@ -7,9 +7,9 @@ from math import exp, log
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, Means, UsageError, check_range, register
+from mlpframe.api import Array, Context, Loss, Means, check_range, register
 
-from ._shared import softmax, true_elements
+from ._shared import require_weights, softmax, true_elements
 
 
 @register("cross_entropy")
@@ -65,10 +65,7 @@ class CrossEntropy(Loss):
     ) -> Callable[[], object]:
         classes = output.shape[-1]
         weights = self.class_weights
-        if weights is not None and len(weights) != classes:
-            raise UsageError(
-                f"loss={self.name}: class_weights has {len(weights)} numbers, but there are {classes} classes"
-            )
+        require_weights(self, weights, classes)
         logits, gradient = output.reshape(-1, classes), d_output.reshape(-1, classes)  # views: contiguous
         rows = len(logits)
         index, locate = true_elements(output, target)

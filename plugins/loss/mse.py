@@ -18,13 +18,13 @@ class MeanSquaredError(Loss):
     l = Σ (o − t)² / (batch · outputs),  ∂l/∂o = 2 (o − t) / (batch · outputs)
 
     The mean over both is what mean_squared_error of scikit-learn and MSELoss of PyTorch compute; the
-    paper has ½ Σ (o − t)². o and the target t are (batch, outputs); class numbers (batch,) as the
-    target stand for one-hot rows.
+    paper has ½ Σ (o − t)². o and the target t are (batch, outputs): values, or 0 or 1 for each class; class
+    numbers (batch,) as the target stand for one-hot rows.
 
     Source: Rumelhart, Hinton, Williams 1986, "Learning representations by back-propagating errors".
     """
 
-    tasks = ("classification", "regression")
+    tasks = ("classification", "multilabel", "regression")
     takes_probabilities = True
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:

@@ -6,6 +6,8 @@ import numpy as np
 
 from mlpframe.api import Array, Metric, register
 
+from ._averages import scores_of_each
+
 
 @register("per_class")
 class PerClass(Metric):
@@ -17,13 +19,19 @@ class PerClass(Metric):
     another, FP the rows of other classes predicted as the class. The table is (classes, 3), with all classes;
     0 / 0 counts as 0. p is (n, classes), the target (n,) class numbers. Each row is predicted as its most
     probable class, or the first of several equally probable classes.
+
+    If a row may have several classes (multilabel), the target is (n, classes), 1 for each class that the row
+    has and else 0, and each class with p > 0.5 is predicted.
     """
 
-    tasks = ("classification",)
+    tasks = ("classification", "multilabel")
     scalar = False
     columns = ("precision", "recall", "F₁")
 
     def compute(self, prediction: Array, target: Array) -> Array:
+        if target.ndim == 2:
+            return scores_of_each(prediction, target).T
+
         from sklearn.metrics import precision_recall_fscore_support
 
         classes = range(prediction.shape[1])

@@ -19,6 +19,10 @@ class Recall(Averaged):
     numbers. Each row is predicted as its most probable class, or the first of several equally probable
     classes.
 
+    If a row may have several classes (multilabel), the target is (n, classes), 1 for each class that the row
+    has and else 0, and each class with p > 0.5 is predicted. Then every class counts in the average, 0 / 0 as
+    0, and the micro average is not the accuracy.
+
     Options:
         average: macro (every class counts the same) or micro (every row does).
     """

@@ -20,24 +20,27 @@ class RocAuc(Metric):
     p counts half. With two classes the metric is the area for the second class. With more classes it is the
     unweighted mean over the classes with n₁ > 0 and n₀ > 0. If there is no such class, as with one row, the
     metric is NaN. p is (n, classes), the target (n,) class numbers; only the order of a class's p matters, so
-    scores work as well.
+    scores work as well. If a row may have several classes (multilabel), the target is (n, classes), 1 for
+    each class that the row has and else 0; with two classes the metric is then the mean over both.
 
     Source: Hanley, McNeil 1982, "The meaning and use of the area under a receiver operating characteristic
     (ROC) curve"; Provost, Domingos 2000, "Well-trained PETs: improving probability estimation trees".
     """
 
-    tasks = ("classification",)
+    tasks = ("classification", "multilabel")
 
     def compute(self, prediction: Array, target: Array) -> float:
         from scipy.stats import rankdata
 
         n, classes = prediction.shape
-        target = target.astype(np.intp)
-        ranks = np.take_along_axis(rankdata(prediction, axis=0), target[:, None], 1)[:, 0]
-        sums = np.bincount(target, ranks, classes)
-        inside = np.bincount(target, minlength=classes)
+        target, ranks = target.astype(np.intp), rankdata(prediction, axis=0)
+        if target.ndim == 2:
+            sums, inside = (ranks * target).sum(0), target.sum(0)
+        else:
+            sums = np.bincount(target, np.take_along_axis(ranks, target[:, None], 1)[:, 0], classes)
+            inside = np.bincount(target, minlength=classes)
         pairs = inside * (n - inside)
-        if classes == 2:
+        if classes == 2 and target.ndim == 1:
             pairs[0] = 0
         counted = pairs > 0
         if not counted.any():

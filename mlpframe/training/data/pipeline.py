@@ -35,7 +35,7 @@ class Pipeline:
                 raise UsageError(
                     f"transforms.{name} needs images, but the rows of this data set are not images"
                 )
-        self.mixes = splits.task == "classification" and any(t.mixes for t in transforms.values())
+        self.mixes = splits.task != "regression" and any(t.mixes for t in transforms.values())
         self._pool = ThreadPoolExecutor(1, "transforms")
         self._ahead: tuple[int, Future[Table]] | None = None
 
@@ -57,7 +57,7 @@ class Pipeline:
         block = table.part(rows)  # a copy
         shape = self._splits.image_shape or (1, table.x.shape[1])
         x, y = block.x.reshape(-1, *shape), block.y
-        if self.mixes:
+        if self.mixes and y.ndim == 1:
             y = one_hot(y, self._splits.n_outputs)
         for name, transform in self._transforms.items():
             x, y = transform.apply(x, y, self._streams.at(f"transform {name}", step))

@@ -51,7 +51,7 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
     Args:
         dataset: the data set, with its ``Preparation`` in ``shared``.
         folder: the folder of data files.
-        dtype: the type of the inputs, and of the targets of a regression.
+        dtype: the type of the inputs, and of targets that are not class numbers.
         streams: the stream ``dataset`` draws data, and ``split`` draws the rows to hold out.
         final: train on training and validation data together and keep the test part.
     """
@@ -69,12 +69,10 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
         return round(amount * len(splits.train)) if amount < 1 else int(amount)
 
     if test is None and rules.test:
-        train, test = _hold_out(train, rows(rules.test), rules.split, rng, splits.class_names, "test")
+        train, test = _hold_out(train, rows(rules.test), rules.split, rng, "test")
     if validation is None and rules.validation:
         with_validation = train
-        train, validation = _hold_out(
-            train, rows(rules.validation), rules.split, rng, splits.class_names, "validation"
-        )
+        train, validation = _hold_out(train, rows(rules.validation), rules.split, rng, "validation")
         if final:
             train = with_validation  # keeps the order of its rows
     elif final and validation is not None:
@@ -131,14 +129,15 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
 
 def _check(splits: Splits, name: str) -> None:
     """Refuse data that would index beyond an array, or broadcast, in a loss."""
-    classes = len(splits.class_names)
+    classes, multilabel = len(splits.class_names), splits.task == "multilabel"
+    target_axes = 1 if splits.task == "classification" else 2
     for part in (splits.train, splits.validation, splits.test):
         if part is None:
             continue
-        if part.x.ndim != 2 or len(part.x) != len(part.y) or part.y.ndim != (1 if classes else 2):
+        if part.x.ndim != 2 or len(part.x) != len(part.y) or part.y.ndim != target_axes:
             raise UsageError(
                 f"dataset={name}: x has shape {part.x.shape} and y has shape {part.y.shape}; "
-                f"expected x (rows, features) and y {'(rows,)' if classes else '(rows, outputs)'}"
+                f"expected x (rows, features) and y {'(rows,)' if target_axes == 1 else '(rows, outputs)'}"
             )
         weights = part.weights
         if weights is not None and not (
@@ -147,16 +146,30 @@ def _check(splits: Splits, name: str) -> None:
             raise UsageError(
                 f"dataset={name}: expected one weight per row, at least 0, and not all weights 0"
             )
-        if classes and len(part.y) and not 0 <= part.y.min() <= part.y.max() < classes:
+        if multilabel:
+            _check_multilabel(part.y, classes, name)
+        elif classes and len(part.y) and not 0 <= part.y.min() <= part.y.max() < classes:
             raise UsageError(
                 f"dataset={name}: class numbers go from {part.y.min()} to {part.y.max()}; "
                 f"expected 0 to {classes - 1} for {classes} classes"
             )
 
 
-def _hold_out(
-    table: Table, held: int, how: str, rng: np.random.Generator, class_names: tuple[str, ...], part: str
-) -> tuple[Table, Table]:
+def _check_multilabel(y: Array, classes: int, name: str) -> None:
+    if y.shape[1] != classes or y.dtype.kind not in "biuf":
+        raise UsageError(
+            f"dataset={name}: the targets of {classes} classes are 0 or 1 for each class, "
+            f"not {y.dtype} of shape {y.shape}"
+        )
+    strange = y[(y != 0) & (y != 1) & ~np.isnan(y)]  # NaN is a missing target
+    if strange.size:
+        raise UsageError(
+            f"dataset={name}: the targets of several classes a row are 0 or 1, not {strange[0]}; "
+            "the values of a regression are floating-point numbers"
+        )
+
+
+def _hold_out(table: Table, held: int, how: str, rng: np.random.Generator, part: str) -> tuple[Table, Table]:
     n = len(table)
     if not 0 < held < n:
         raise UsageError(f"dataset.{part} would hold out {held} of {n} rows; expected 1 to {n - 1}")
@@ -164,7 +177,7 @@ def _hold_out(
         return table.part(slice(None, -held)), table.part(slice(-held, None))
     if table.mapping is not None:
         raise UsageError(f"dataset.split={how} would copy a mapped file into memory; use dataset.split=last")
-    if how == "stratified" and class_names:
+    if how == "stratified" and table.y.ndim == 1:  # class numbers
         held_rows = _stratified(table.y, held, rng)
     else:
         held_rows = rng.permutation(n)[:held]
