@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import json
 import re
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpframe import api
+from mlpframe import api, registries
 from tests.running import ROOT, run_python
 
 ORDER = (
@@ -234,6 +236,56 @@ def test_what_no_plugin_needs_is_imported_from_its_own_file() -> None:
     for file in FILES:
         names = {name.split(".")[2] for name in imports_of(file) if name.startswith("mlpframe.api.")}
         assert names <= public | files, file
+
+
+def classes() -> set[type]:
+    """Every class that a module of mlpframe or a built-in plugin defines."""
+    parts = [file.relative_to(ROOT).with_suffix("").parts for file in FILES if file not in TEMPLATES]
+    for names in parts:
+        if names[-1] != "__main__":
+            importlib.import_module(".".join(names).removesuffix(".__init__"))
+    registries["layer"].names()  # loads the plugins
+    modules = [(name, module) for name, module in sys.modules.items() if name.startswith("mlpframe.")]
+    return {
+        member
+        for name, module in modules
+        for member in vars(module).values()
+        if inspect.isclass(member) and member.__module__ == name
+    }
+
+
+def may_be_extended(base: type) -> bool:
+    """Whether ``docs/architecture.md`` allows a class of mlpframe or of a plugin to extend ``base``."""
+    package, _, module = base.__module__.rpartition(".")
+    if base.__module__.partition(".")[0] != "mlpframe" or issubclass(base, Exception):
+        return True
+    return package == "mlpframe.api" or module.startswith("_") or inspect.isabstract(base)
+
+
+@pytest.mark.filterwarnings("ignore:.*Type hint used in the model:UserWarning")  # MLflow, of any model
+def test_only_base_classes_are_extended() -> None:
+    extended = {(cls, base) for cls in classes() for base in cls.__bases__}
+    assert len(extended) > 200
+    assert {(cls, base) for cls, base in extended if not may_be_extended(base)} == set()
+
+
+def test_the_architecture_page_names_the_methods_that_a_component_may_override() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page[page.index("| base class |") :].partition("\n\n")[0]
+    shown = {}
+    for line in table.splitlines()[2:]:
+        base, *methods = re.findall(r"`(\w+)`", line)
+        shown[base] = set(methods)
+    bases = [member for name in api.__all__ if inspect.isclass(member := getattr(api, name))]
+    assert shown == {
+        base.__name__: {
+            name
+            for name, member in vars(base).items()
+            if inspect.isfunction(member) and not name.startswith("_")
+        }
+        for base in bases
+        if hasattr(base, "kind")
+    }
 
 
 LOADED = """

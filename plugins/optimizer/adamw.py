@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from mlpframe.api import UpdateRules, register
+from collections.abc import Mapping
 
-from .adam import Adam
+import numpy as np
+
+from mlpframe.api import Array, UpdateRules, register
+
+from ._moments import Moments, descend
 
 
 @register("adamw")
-class AdamW(Adam):
+class AdamW(Moments):
     """Adam with decoupled weight decay.
 
     w ← w − η λ w − η m̂ / (√v̂ + ε)  with  m̂, v̂ as in Adam
@@ -26,3 +30,15 @@ class AdamW(Adam):
     """
 
     shared = UpdateRules(weight_decay=0.01, decoupled=True)
+
+    def textbook(self, w: Array, g: Array, lr: float, t: int, m: Array, v: Array) -> tuple[Array, ...]:
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g**2
+        m_hat, v_hat = m / (1 - self.beta1**t), v / (1 - self.beta2**t)
+        return w - lr * m_hat / (np.sqrt(v_hat) + self.epsilon), m, v
+
+    def update(
+        self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
+    ) -> None:
+        m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
+        descend(w, m_sum, v_sum, self.epsilon * root_d, lr * root_d / c, scratch)

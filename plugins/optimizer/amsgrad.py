@@ -8,11 +8,11 @@ import numpy as np
 
 from mlpframe.api import Array, register
 
-from .adam import Adam
+from ._moments import Moments, descend
 
 
 @register("amsgrad")
-class AMSGrad(Adam):
+class AMSGrad(Moments):
     """AMSGrad: Adam with the largest second moment so far, so that no step is scaled up again.
 
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  u ← max(u, v),
@@ -31,7 +31,7 @@ class AMSGrad(Adam):
 
     slots = ("m_sum", "v_sum", "u_sum")
 
-    def textbook(  # type: ignore[override]  # one slot more than Adam
+    def textbook(
         self, w: Array, g: Array, lr: float, t: int, m: Array, v: Array, u: Array
     ) -> tuple[Array, ...]:
         m = self.beta1 * m + (1 - self.beta1) * g
@@ -46,8 +46,4 @@ class AMSGrad(Adam):
         m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
         u_sum = slots["u_sum"]
         np.maximum(u_sum, v_sum, out=u_sum)
-        np.sqrt(u_sum, scratch)
-        np.add(scratch, self.epsilon * root_d, scratch)
-        np.divide(m_sum, scratch, scratch)
-        np.multiply(scratch, lr * root_d / c, scratch)
-        np.subtract(w, scratch, w)
+        descend(w, m_sum, u_sum, self.epsilon * root_d, lr * root_d / c, scratch)

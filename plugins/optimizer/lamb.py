@@ -8,12 +8,12 @@ import numpy as np
 
 from mlpframe.api import Array, register
 
+from ._moments import Moments
 from ._trust import trust_ratio
-from .adam import Adam
 
 
 @register("lamb")
-class LAMB(Adam):
+class LAMB(Moments):
     """LAMB: Adam's direction for each layer, with a length in proportion to the norm of its weights.
 
     w ← w − η ‖w‖ / ‖r‖ r  with  r = m̂ / (√v̂ + ε)  and  m̂, v̂ as in Adam

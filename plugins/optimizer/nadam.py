@@ -9,11 +9,11 @@ import numpy as np
 
 from mlpframe.api import Array, check_range, register
 
-from .adam import Adam
+from ._moments import Moments, descend
 
 
 @register("nadam")
-class NAdam(Adam):
+class NAdam(Moments):
     """NAdam: Adam with a Nesterov momentum μ that grows with the updates.
 
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  μₜ = β₁ (1 − 0.96^(ψ t) / 2),
@@ -82,8 +82,4 @@ class NAdam(Adam):
             (g, (1 - mu) / (1 - product)),
         )
         for part, share in shares:
-            np.sqrt(v_sum, scratch)
-            np.add(scratch, self.epsilon * root_d, scratch)
-            np.divide(part, scratch, scratch)
-            np.multiply(scratch, lr * root_d * share, scratch)
-            np.subtract(w, scratch, w)
+            descend(w, part, v_sum, self.epsilon * root_d, lr * root_d * share, scratch)

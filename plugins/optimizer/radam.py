@@ -9,11 +9,11 @@ import numpy as np
 
 from mlpframe.api import Array, register
 
-from .adam import Adam
+from ._moments import Moments, descend
 
 
 @register("radam")
-class RAdam(Adam):
+class RAdam(Moments):
     """Rectified Adam: no adaptive steps until the second moment is known well enough, then larger and larger.
 
     w ← w − η r m̂ √(1 − β₂ᵗ) / (√v + ε) where ρ > 5, else w ← w − η m̂, with m̂, v as in Adam,
@@ -51,10 +51,7 @@ class RAdam(Adam):
         length = longest - 2 * step * power / (1 - power)
         if length > 5:
             r = sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
-            np.sqrt(v_sum, scratch)
-            np.add(scratch, self.epsilon / sqrt(1 - self.beta2), scratch)
-            np.divide(m_sum, scratch, scratch)
-            np.multiply(scratch, lr * r * root_d / c, scratch)
+            descend(w, m_sum, v_sum, self.epsilon / sqrt(1 - self.beta2), lr * r * root_d / c, scratch)
         else:
             np.multiply(m_sum, lr / c, scratch)
-        np.subtract(w, scratch, w)
+            np.subtract(w, scratch, w)

@@ -9,7 +9,7 @@ engine is for one thread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,19 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from ...api import (
     Array,
+    Block,
     Bound,
     Context,
+    Engine,
     EngineNetwork,
     EnginePlan,
     EngineUpdater,
     Layer,
+    Losses,
     Means,
     register,
 )
-from .numpy import NumpyEngine
+from .numpy import step_by_step
 
 SMALL = 16_384
 """Number of weights below which passes over memory cost less than BLAS's work for α and β."""
@@ -91,7 +94,7 @@ class Descending(Layer):
 
 
 @register("fused")
-class FusedEngine(NumpyEngine):
+class FusedEngine(Engine):
     """Plain SGD, gradient and update of a weight matrix in one product; for one BLAS thread."""
 
     priority = 20
@@ -117,15 +120,15 @@ class FusedEngine(NumpyEngine):
         import scipy.linalg  # noqa: F401 - loads the BLAS of SciPy before its threads are limited
 
         threadpool_limits(1, user_api="blas")
-        self._rate = Rate()
+        self._updater, self._rate = updater, Rate()
         decay = updater.rules.weight_decay
-        super().bind(
-            network.with_layers(
-                Descending(layer, self._rate, decay) if layer.name == "linear" else layer
-                for layer in network.layers
-            ),
-            updater,
+        self._network = network.with_layers(
+            Descending(layer, self._rate, decay) if layer.name == "linear" else layer
+            for layer in network.layers
         )
+
+    def advance(self, blocks: Sequence[Block]) -> list[Losses]:
+        return step_by_step(self._network, blocks, self._train)
 
     def _train(self, plan: EnginePlan, lr: float) -> Means:
         self._rate.lr = lr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...api import (
@@ -17,6 +17,25 @@ from ...api import (
     register,
     split_losses,
 )
+
+
+def step_by_step(
+    network: EngineNetwork, blocks: Sequence[Block], train: Callable[[EnginePlan, Any], Means]
+) -> list[Losses]:
+    """Gather the rows of every batch into a plan, and call ``train(plan, lr)``, which takes one step."""
+    size, classes, stacked = blocks[0].batch_size, network.classifies, network.w.ndim > 1
+    values, correct = [], 0
+    start = 0
+    for lr in rates(blocks, network.dtype):
+        batch = slice(start, start + size)
+        start += size
+        plan = network.plan(len(blocks[0].rows[batch]), training=True)
+        for i, block in enumerate(blocks):
+            plan.fill(block.table, block.rows[batch], i if stacked else None)
+        values.append(train(plan, lr))
+        if classes:
+            correct += plan.correct()
+    return split_losses(values, correct, len(blocks))
 
 
 @register("numpy")
@@ -36,21 +55,7 @@ class NumpyEngine(Engine):
         self._searches = updater.optimizer.scope == "search"
 
     def advance(self, blocks: Sequence[Block]) -> list[Losses]:
-        size, train = blocks[0].batch_size, self._train
-        classes = self._network.classifies
-        stacked = self._network.w.ndim > 1
-        values, correct = [], 0
-        start = 0
-        for lr in rates(blocks, self._network.dtype):
-            batch = slice(start, start + size)
-            start += size
-            plan = self._network.plan(len(blocks[0].rows[batch]), training=True)
-            for i, block in enumerate(blocks):
-                plan.fill(block.table, block.rows[batch], i if stacked else None)
-            values.append(train(plan, lr))
-            if classes:
-                correct += plan.correct()
-        return split_losses(values, correct, len(blocks))
+        return step_by_step(self._network, blocks, self._train)
 
     def _train(self, plan: EnginePlan, lr: Any) -> Means:
         """One step on the rows that ``plan`` holds."""

@@ -8,6 +8,7 @@ network are rounded after every block.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from math import exp, log, tanh
 from operator import mul
@@ -22,15 +23,16 @@ FEW_PRODUCTS = 40
 """Largest parameters × batch rows for which plain Python is the fastest (``benchmarks engines``)."""
 
 
-class Unit:
+class Unit(ABC):
     """A layer for one example: ``forward`` maps x to y, and ``backward`` maps ∂l/∂y to ∂l/∂x."""
 
+    @abstractmethod
     def forward(self, x: Vector) -> Vector:
-        raise NotImplementedError
+        """y of one example."""
 
+    @abstractmethod
     def backward(self, dy: Vector) -> Vector:
         """∂l/∂x from ∂l/∂y of the same example."""
-        raise NotImplementedError
 
 
 class Linear(Unit):
