@@ -42,8 +42,8 @@ def _words(error: Exception) -> str | None:
         return str(error)
     from .runs.compose import usage_error  # imports Hydra
 
-    found = usage_error(error)
-    return None if found is None else str(found)
+    mistake = usage_error(error)
+    return None if mistake is None else str(mistake)
 
 
 def run(arguments: Sequence[str]) -> int:

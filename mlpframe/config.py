@@ -136,7 +136,7 @@ def read_root(config: DictConfig) -> Root:
     """Check the configuration and fill in the options of the components in its dictionaries.
 
     Raises:
-        UsageError: an unknown component, an option of the wrong type, a knob out of range.
+        UsageError: an unknown component, an option of the wrong type, a setting out of range.
     """
     from omegaconf import OmegaConf
 
@@ -151,13 +151,13 @@ def read_root(config: DictConfig) -> Root:
     for key, names in known_names.items():
         value = getattr(root, key)
         if not isinstance(value, dict) or value.get("name") not in names:
-            given = value.get("name") if isinstance(value, dict) else value
-            raise UsageError(f"{key}={given}: expected one of {', '.join(names)}")
+            name = value.get("name") if isinstance(value, dict) else value
+            raise UsageError(f"{key}={name}: expected one of {', '.join(names)}")
     for key, kind in DICTS.items():
         for name in getattr(root, key):
             registries[kind][name]
-        chosen = {name: options for name, options in getattr(root, key).items() if options is not None}
-        setattr(root, key, {name: typed(key, kind, name, options) for name, options in chosen.items()})
+        enabled = {name: options for name, options in getattr(root, key).items() if options is not None}
+        setattr(root, key, {name: typed(key, kind, name, options) for name, options in enabled.items()})
     try:
         check_range("seed", root.seed, minimum=0)
         check_range("epochs", root.epochs, minimum=1)
@@ -166,7 +166,7 @@ def read_root(config: DictConfig) -> Root:
         if root.lr is not None:
             check_range("lr", root.lr, above=0)
         if isinstance(root.threads, str) and root.threads != "auto":
-            raise ValueError(f"threads must be auto or a number, not {root.threads!r}")
+            raise ValueError(f"threads must be auto or a whole number, not {root.threads!r}")
         if isinstance(root.threads, int):
             check_range("threads", root.threads, minimum=1)
     except ValueError as error:
@@ -186,7 +186,8 @@ def typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
     cls = registries[kind][name]
     if not isinstance(options, dict):
         raise UsageError(
-            f"{key}.{name} is a mapping of options, {{}} for the defaults or null for none, not {options!r}"
+            f"{key}.{name} must be a mapping of options, {{}} for the defaults, or null to leave out {name}, "
+            f"not {options!r}"
         )
     known = [option.name for option in options_of(cls)]
     for option in map(str, options):

@@ -47,7 +47,9 @@ def load_plugins() -> Registries:
     for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         path = Path(folder).expanduser().resolve()
         if not path.is_dir():
-            raise UsageError(f"{VARIABLE} names {folder!r}, which is not a folder")
+            raise UsageError(
+                f"{VARIABLE} names {folder!r}, which is not a folder; expected folders separated by {os.pathsep!r}"
+            )
         _load_folder(path, _package(path), folder)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         _load_entry(entry)
@@ -64,41 +66,41 @@ def load_path(path: Path) -> list[tuple[str, str]]:
         UsageError: the path does not exist, cannot be loaded, or provides no component.
     """
     load_plugins()
-    whole = path.expanduser().resolve()
-    if not whole.exists():
+    resolved = path.expanduser().resolve()
+    if not resolved.exists():
         raise UsageError(f"there is no plugin file {path}")
-    found = _provided(whole)
-    if not found and not _broken(whole):
+    components = _provided(resolved)
+    if not components and not _broken(resolved):
         importlib.invalidate_caches()  # the file may have been written just now
-        if whole.is_dir():
-            _load_folder(whole, _package(whole), str(path))
+        if resolved.is_dir():
+            _load_folder(resolved, _package(resolved), str(path))
         else:
-            package = _package(whole.parent)
+            package = _package(resolved.parent)
             if package not in sys.modules:
-                _make_package(package, whole.parent)
-            _load_module(f"{package}.{whole.stem}", str(whole), str(path))
-        found = _provided(whole)
-    for broken in _broken(whole):
+                _make_package(package, resolved.parent)
+            _load_module(f"{package}.{resolved.stem}", str(resolved), str(path))
+        components = _provided(resolved)
+    for broken in _broken(resolved):
         registries.broken.remove(broken)  # the error below reports the plugin
         raise UsageError(f"plugin {broken.file} could not be loaded: {broken.error}")
-    if not found:
-        raise UsageError(f"plugin {path} registers no component")
-    return found
+    if not components:
+        raise UsageError(f"plugin {path} registers no component; decorate a class with @register(name)")
+    return components
 
 
 def _provided(path: Path) -> list[tuple[str, str]]:
     """Kind and name of every component whose class is defined in a file, or in the files of a folder."""
-    found = []
+    components = []
     for kind in KINDS:
         for name in registries[kind].names():
             file = Path(inspect.getsourcefile(registries[kind][name]) or "?").resolve()
             if path in (file, *file.parents):
-                found.append((kind, name))
-    return found
+                components.append((kind, name))
+    return components
 
 
 def _broken(path: Path) -> list[Broken]:
-    return [one for one in registries.broken if path in (Path(one.file), *Path(one.file).parents)]
+    return [broken for broken in registries.broken if path in (Path(broken.file), *Path(broken.file).parents)]
 
 
 def _package(folder: Path) -> str:

@@ -46,14 +46,14 @@ class UnknownName(UsageError, KeyError):
         return str(self.args[0])
 
 
-def nearest(given: str, known: Iterable[str]) -> str:
-    """The end of an error message: the names in ``known`` that are closest to ``given``.
+def nearest(misspelled: str, known: Iterable[str]) -> str:
+    """The end of an error message: the names in ``known`` that are closest to ``misspelled``.
 
     If no name is close, the message lists all names, but at most 20.
     """
     names = sorted(known)
     lower = {name.lower(): name for name in names}
-    close = [lower[match] for match in difflib.get_close_matches(given.lower(), lower, n=3, cutoff=0.6)]
+    close = [lower[match] for match in difflib.get_close_matches(misspelled.lower(), lower, n=3, cutoff=0.6)]
     if close:
         return f"nearest: {', '.join(close)}"
     if not names:
@@ -137,16 +137,16 @@ def _fits(value: Any, kind: Any) -> bool:
 def docstring_parts(text: str) -> tuple[str, str, dict[str, str], str]:
     """Split a component's docstring into summary, formula, option texts and source."""
     text = inspect.cleandoc(text)
-    summary, _, rest = text.partition("\n")
-    body, _, source = rest.partition("Source:")
+    summary, _, after_summary = text.partition("\n")
+    body, _, source = after_summary.partition("Source:")
     formula, _, block = body.partition("Options:")
     options: dict[str, str] = {}
     name = ""
     for line in block.splitlines():
-        started = re.match(r"    (\w+): (.*)", line)
-        if started:
-            name = started[1]
-            options[name] = started[2].strip()
+        option_start = re.match(r"    (\w+): (.*)", line)
+        if option_start:
+            name = option_start[1]
+            options[name] = option_start[2].strip()
         elif name and line.startswith("      "):
             options[name] += " " + line.strip()
         else:
@@ -170,7 +170,7 @@ def _read_options(cls: type) -> tuple[Option, ...]:
     texts = {}
     for base in reversed(cls.__mro__):  # a base class may explain the options that its subclasses share
         texts.update(docstring_parts(base.__doc__ or "")[2])
-    own = []
+    own_options = []
     for name, argument in list(inspect.signature(cls).parameters.items()):
         if argument.kind is not inspect.Parameter.KEYWORD_ONLY or name not in hints:
             raise TypeError(f"{cls.__name__}.__init__: option {name!r} must be keyword-only and typed")
@@ -179,13 +179,13 @@ def _read_options(cls: type) -> tuple[Option, ...]:
                 f"{cls.__name__}: option {name!r} of type {type_name(hints[name])} cannot be configured; "
                 f"expected bool, int, float, str, list, dict, an Enum, or a Spec"
             )
-        own.append(Option(name, hints[name], argument.default, texts.get(name, "")))
+        own_options.append(Option(name, hints[name], argument.default, texts.get(name, "")))
     shared = getattr(cls, "shared", None)
     if shared is None:
-        return tuple(own)
+        return tuple(own_options)
     hints = get_type_hints(type(shared))
     _, _, texts, _ = docstring_parts(type(shared).__doc__ or "")
-    return tuple(own) + tuple(
+    return tuple(own_options) + tuple(
         Option(field.name, hints[field.name], getattr(shared, field.name), texts.get(field.name, ""))
         for field in fields(shared)
     )
@@ -245,9 +245,9 @@ class Registry:
         """
         if not isinstance(spec, str):
             if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
-                raise UsageError(f"the {self.kind} is a name or a mapping with 'name', not {spec!r}")
-            given = dict(spec)
-            return self.create(given.pop("name"), **given, **options)
+                raise UsageError(f"{self.kind} must be a name or a mapping with the key 'name', not {spec!r}")
+            remaining = dict(spec)
+            return self.create(remaining.pop("name"), **remaining, **options)
         cls = self[spec]
         known = {option.name: option for option in options_of(cls)}
         for name in options:
@@ -264,13 +264,15 @@ class Registry:
         common = {field.name for field in fields(shared)} if shared is not None else set()
         own = {name: value for name, value in options.items() if name not in common}
         try:
-            made: Any = object.__new__(cls)
+            component: Any = object.__new__(cls)
             if shared is not None:  # before __init__, so that __init__ can refuse a combination of options
-                made.shared = replace(shared, **{name: options[name] for name in options if name in common})
-            made.__init__(**own)
+                component.shared = replace(
+                    shared, **{name: options[name] for name in options if name in common}
+                )
+            component.__init__(**own)
         except (ValueError, TypeError) as error:
             raise UsageError(f"{self.kind} {spec!r}: {error}") from error
-        return made
+        return component
 
     def summary(self, name: str) -> str:
         """The first line of a component's help. Faster than ``info``, which also reads the source code."""

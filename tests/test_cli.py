@@ -65,7 +65,7 @@ WRONG: list[tuple[Request, tuple[str, ...]]] = [  # and what the answer has to m
     ((NONE, *SMALL, "model.activation=rellu"), ("no layer 'rellu'", "nearest: relu")),
     ((NONE, *SMALL, "model.init=norml"), ("no initializer 'norml'", "nearest: normal")),
     ((NONE, *SMALL, "callbacks.early_stopping.monitor=val/acuracy"), ("val/acuracy", "val/accuracy")),
-    (("optimizer.beta1=.9",), ("'optimizer.beta1' with optimizer=sgd", "optimizers with beta1: ", "adam")),
+    (("optimizer.beta1=.9",), ("'optimizer.beta1' with optimizer=sgd", "optimizer with beta1: ", "adam")),
     (
         ("optimizer=adam,sgd",),
         ("expected one experiment, not several", "-m optimizer=adam,sgd"),

@@ -250,7 +250,7 @@ def test_the_ratio_of_losses_works_with_any_optimizer(optimizer: str) -> None:
         ("lr=-0.1", "lr must be more than 0, not -0.1"),
         ("lr=nan", "lr must be more than 0, not nan"),
         ("threads=0", "threads must be at least 1, not 0"),
-        ("threads=all", "threads must be auto or a number, not 'all'"),
+        ("threads=all", "threads must be auto or a whole number, not 'all'"),
     ],
 )
 def test_a_knob_out_of_range(override: str, message: str) -> None:
@@ -294,8 +294,8 @@ def test_null_takes_an_entry_out() -> None:
         ("callbacks.progress.styl=bar", "callbacks.progress has no option 'styl'; nearest: style"),
         ("callbacks.progress.every_seconds=soon", "callbacks.progress.every_seconds: .*'soon'"),
         ("callbacks.early_stopping.patience=1.5", "callbacks.early_stopping.patience: .*1.5"),
-        ("callbacks.progress=5", "callbacks.progress is a mapping of options, .*, not 5"),
-        ("metrics.accuracy=best", "metrics.accuracy is a mapping of options, .*, not 'best'"),
+        ("callbacks.progress=5", "callbacks.progress must be a mapping of options, .*, not 5"),
+        ("metrics.accuracy=best", "metrics.accuracy must be a mapping of options, .*, not 'best'"),
     ],
 )
 def test_entries_that_are_refused(override: str, message: str) -> None:

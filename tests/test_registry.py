@@ -145,7 +145,7 @@ def test_options_that_a_component_refuses(registry: Registry, options: dict[str,
     "spec", [{}, {"rate": 1.0}, {"name": None}, {"name": 5}, 5, None, ["sketch"]], ids=str
 )
 def test_what_is_neither_a_name_nor_a_mapping_with_one(registry: Registry, spec: Any) -> None:
-    with pytest.raises(UsageError, match="is a name or a mapping with 'name', not "):
+    with pytest.raises(UsageError, match="must be a name or a mapping with the key 'name', not "):
         registry.create(spec)
 
 

@@ -124,22 +124,22 @@ def _build_network(
     task, outputs = data.splits.task, data.splits.n_outputs
     if task not in loss.tasks:
         losses = registries["loss"]
-        fitting = [name for name in losses.names() if task in losses[name].tasks]  # type: ignore[attr-defined]
+        allowed_losses = [name for name in losses.names() if task in losses[name].tasks]  # type: ignore[attr-defined]
         noun = " task" if task == "multilabel" else ""
         raise UsageError(
             f"loss={loss.name} is for {' and '.join(loss.tasks)}, but dataset={data.name} is a {task}{noun}; "
-            f"losses for that: {', '.join(fitting)}"
+            f"losses for {task}: {', '.join(allowed_losses)}"
         )
     if mixed and not loss.takes_probabilities:
         losses = registries["loss"]
-        fitting = [
+        allowed_losses = [
             name
             for name in losses.names()
             if losses[name].takes_probabilities and task in losses[name].tasks  # type: ignore[attr-defined]
         ]
         raise UsageError(
-            f"a transform mixes rows, so targets are probabilities, which loss={loss.name} does not take; "
-            f"losses that do: {', '.join(fitting)}"
+            f"a transform mixes rows, so targets are probabilities, which loss={loss.name} does not accept; "
+            f"losses that accept probabilities: {', '.join(allowed_losses)}"
         )
     layers = create_layers(root.model, data.splits.shapes)
     weighted = data.train.weights is not None
@@ -165,6 +165,6 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for key in {**old, **new}:
         if old.get(key) != new.get(key):
             raise UsageError(
-                f"a continued run keeps its configuration, but {key} was {old.get(key)} and is "
-                f"{new.get(key)}; what may change: {', '.join(FREE)}"
+                f"a continued run keeps its configuration, but {key} was {old.get(key)} and is now "
+                f"{new.get(key)}; settings that may change: {', '.join(FREE)}"
             )

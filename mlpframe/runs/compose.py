@@ -50,11 +50,11 @@ def as_yaml(config: DictConfig) -> str:
     return OmegaConf.to_yaml(config)
 
 
-def prepare_hydra(chosen: Mapping[str, str] | None = None) -> None:
+def prepare_hydra(by_group: Mapping[str, str] | None = None) -> None:
     """Register with Hydra the components that it needs, and the presets of plugin folders and packages.
 
     Args:
-        chosen: the component of each group; ``None``: register every component, because a sweep may need
+        by_group: the component of each group; ``None``: register every component, because a sweep may need
             any of them.
     """
     load_plugins()
@@ -62,7 +62,7 @@ def prepare_hydra(chosen: Mapping[str, str] | None = None) -> None:
     store_root()
     for group in GROUPS:
         names = registries[group].names()
-        for name in names if chosen is None else [chosen[group]] if group in chosen else names:
+        for name in names if by_group is None else [by_group[group]] if group in by_group else names:
             store_component(group, name)
 
 
@@ -90,7 +90,7 @@ def usage_error(error: Exception) -> UsageError | None:
     if isinstance(error, UsageError):
         return error
     if isinstance(error, MemoryError):
-        return UsageError(f"this does not fit into the memory: {error}")
+        return UsageError(f"the request needs more memory than there is: {error}")
     if isinstance(error, OSError) and error.filename is not None:
         return UsageError(f"{error.filename} cannot be used: {error.strerror}")
     if isinstance(error, HydraException | OmegaConfBaseException):
@@ -110,8 +110,8 @@ def _words(error: Exception) -> str:
     if isinstance(error, ConfigCompositionException):
         text = str(error).splitlines()[0]
         if cause is not None and text.startswith("Error merging override"):
-            given = text.removeprefix("Error merging override ").removeprefix("++")
-            return f"{given}: {str(cause).splitlines()[0]}"
+            override = text.removeprefix("Error merging override ").removeprefix("++")
+            return f"{override}: {str(cause).splitlines()[0]}"
         if text.startswith("Could not override"):
             return f"there is no key {text.split(chr(39))[1]!r}"
     if isinstance(error, OverrideParseException):

@@ -38,11 +38,14 @@ def find_folder(resume: str, overrides: Sequence[str]) -> RunFolder | None:
     path = Path(resume)
     if path.suffix == ".npz":
         path = path.parent.parent
-    found = [RunFolder(path)] if path.is_dir() else []
-    found = found or [folder for folder in folders if (folder.mlflow_run() or "").startswith(resume)]
-    if len(found) != 1:
-        what = "no run" if not found else f"{len(found)} runs"
-        raise UsageError(f"resume={resume}: {what} of that id or folder under {OUTPUTS}/")
-    if not found[0].checkpoint.exists():
-        raise UsageError(f"resume={resume}: {found[0].path} has no checkpoint to continue from")
-    return found[0]
+    matches = [RunFolder(path)] if path.is_dir() else []
+    matches = matches or [folder for folder in folders if (folder.mlflow_run() or "").startswith(resume)]
+    if len(matches) != 1:
+        number = f"{len(matches)} runs have" if matches else "no run has"
+        raise UsageError(
+            f"resume={resume}: {number} this id or folder under {OUTPUTS}/; "
+            "expected a run's folder, its MLflow run id, or auto"
+        )
+    if not matches[0].checkpoint.exists():
+        raise UsageError(f"resume={resume}: {matches[0].path} has no checkpoint to continue from")
+    return matches[0]

@@ -51,19 +51,21 @@ def fit(x: Any, y: Any, *overrides: str, test: tuple[Any, Any] | None = None, we
         UsageError: arrays or settings are wrong; nothing was started.
         RuntimeError: the run diverged, failed or was interrupted. The message says what its folder holds.
     """
-    given = [f"dataset={DATASET}", *overrides]
-    config = compose(given)
+    all_overrides = [f"dataset={DATASET}", *overrides]
+    config = compose(all_overrides)
     options = read_root(config).dataset
     if options["name"] != DATASET:
-        raise UsageError(f"fit trains on the arrays it is given, not on dataset={options['name']}")
+        raise UsageError(
+            f"fit trains on its arguments x and y, not on dataset={options['name']}; leave out dataset="
+        )
     dataset = registries["dataset"].create(options)
     dataset.hand_over(x, y, test, weights)
     folder = RunFolder(OUTPUTS / "runs" / f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}")
     try:
-        (outcome,) = train([Request(config, given, folder, dataset)])
+        (outcome,) = train([Request(config, all_overrides, folder, dataset)])
     except Exception:
         folder.remove_if_unused([folder.path])
         raise
     if outcome.status != "finished":
-        raise RuntimeError(f"the run in {folder.path} {outcome.status}: {outcome.error}")
+        raise RuntimeError(f"the run in {folder.path} has the status {outcome.status}: {outcome.error}")
     return Fitted(Predictor(folder.path / "model" / "model.npz"), outcome.metrics, folder.path)

@@ -38,7 +38,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
-            raise UsageError(f"the run in {self.path} is still going on") from None
+            raise UsageError(f"the run in {self.path} is still running in another process") from None
         except OSError as error:
             raise UsageError(f"the run's folder {self.path} cannot be written: {error.strerror}") from error
 

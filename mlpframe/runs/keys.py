@@ -23,7 +23,7 @@ from .overrides import Override
 NAME = re.compile(r"[A-Za-z_][\w/-]*")
 CHOSEN = (*GROUPS, "tracking", "experiment")
 """The groups that ``group=name`` chooses from."""
-OWN = ("replicas",)
+COMMAND_LINE_KEYS = ("replicas",)
 """Keys of the command line that are not keys of the configuration."""
 
 
@@ -40,16 +40,16 @@ def choices(group: str) -> list[str]:
 
 def components(overrides: Sequence[Override]) -> dict[str, str]:
     """The component that these overrides choose in each group, directly, by a preset or by default."""
-    given = {o.key: o.value for o in overrides if o.key in CHOSEN and o.value}
-    chosen: dict[str, str] = {}
+    named_choices = {o.key: o.value for o in overrides if o.key in CHOSEN and o.value}
+    by_group: dict[str, str] = {}
     for group, name in _defaults(beside_or_inside("conf") / "config.yaml", ""):
-        chosen |= _followed(group, name)
+        by_group |= _selected(group, name)
     for group in ("experiment", *GROUPS, "tracking"):
-        chosen |= _followed(group, given.get(group) or "")
-    for group, name in given.items():  # takes precedence over a preset of another group
-        followed = _followed(group, name or "")
-        chosen |= {group: followed[group]} if group in followed else {}
-    return chosen
+        by_group |= _selected(group, named_choices.get(group) or "")
+    for group, name in named_choices.items():  # takes precedence over a preset of another group
+        selected = _selected(group, name or "")
+        by_group |= {group: selected[group]} if group in selected else {}
+    return by_group
 
 
 def check(overrides: Sequence[Override], *, sweep: bool = False) -> None:
@@ -71,9 +71,9 @@ def check(overrides: Sequence[Override], *, sweep: bool = False) -> None:
             for name in _names(override.value or "") if sweep else [override.value or ""]:
                 _check_name(override.key, name)
     if not sweep or not any(o.key in CHOSEN for o in overrides):
-        chosen = components(overrides)
+        by_group = components(overrides)
         for override in overrides:
-            _check_key(override, chosen)
+            _check_key(override, by_group)
 
 
 def _names(value: str) -> list[str]:
@@ -92,13 +92,13 @@ def _refuse_choices(override: Override) -> None:
     except OverrideParseException:
         return  # Hydra reports the mistake
     if parsed.is_sweep_override():
-        raise UsageError(f"{override}: expected one experiment, not several; a sweep is -m {override}")
+        raise UsageError(f"{override}: expected one experiment, not several; for a sweep use -m {override}")
 
 
 def _check_name(group: str, name: str) -> None:
     known = choices(group)
     if group == "experiment" and name in ("", "null"):
-        raise UsageError(f"{group}={name}: expected the name of one; leave it out for none")
+        raise UsageError(f"{group}={name}: expected an experiment's name; leave out {group}= for none")
     if not NAME.fullmatch(name) or name == "null":
         raise UsageError(f"{group}={name}: expected a name; {nearest(name, known)}")
     if name in known:
@@ -108,30 +108,30 @@ def _check_name(group: str, name: str) -> None:
     raise UsageError(f"{group}={name}: there is no {group} {name!r}; {nearest(name, known)}")
 
 
-def _check_key(override: Override, chosen: Mapping[str, str]) -> None:
+def _check_key(override: Override, by_group: Mapping[str, str]) -> None:
     key, root = override.key, override.root
-    if root.partition("/")[0] == "hydra" or "@" in key or key in OWN:
+    if root.partition("/")[0] == "hydra" or "@" in key or key in COMMAND_LINE_KEYS:
         return
     roots = [field.name for field in fields(Root)]
     if root not in roots:
-        raise UsageError(f"there is no key {key!r}; {_nearest_key(key, chosen)}")
+        raise UsageError(f"there is no key {key!r}; {_nearest_key(key, by_group)}")
     if root in DICTS and key == root and not (override.value or "").startswith(("{", "null")):
-        added = f"{root}.{override.value}={{}}"
-        raise UsageError(f"{override}: {root} is a dictionary keyed by name; {added} adds {override.value}")
+        entry = f"{root}.{override.value}={{}}"
+        raise UsageError(f"{override}: {root} is a dictionary keyed by name; {entry} adds {override.value}")
     option = key.removeprefix(f"{root}.").partition(".")[0]
-    if root in chosen and key != root and option not in _options(root, chosen[root]):
-        having = [name for name in _names_of(root) if option in _options(root, name)]
-        hint = f"{root}s with {option}: {', '.join(having[:5])}" if having else _nearest_key(key, chosen)
-        raise UsageError(f"there is no key {key!r} with {root}={chosen[root]}; {hint}")
+    if root in by_group and key != root and option not in _options(root, by_group[root]):
+        owners = [name for name in _names_of(root) if option in _options(root, name)]
+        hint = f"{root} with {option}: {', '.join(owners[:5])}" if owners else _nearest_key(key, by_group)
+        raise UsageError(f"there is no key {key!r} with {root}={by_group[root]}; {hint}")
 
 
-def _nearest_key(key: str, chosen: Mapping[str, str]) -> str:
+def _nearest_key(key: str, by_group: Mapping[str, str]) -> str:
     """The end of an error message: the keys with the same last part, otherwise the most similar keys."""
     keys = [field.name for field in fields(Root)]
-    keys += [f"{group}.{option}" for group, name in chosen.items() for option in _options(group, name)]
+    keys += [f"{group}.{option}" for group, name in by_group.items() for option in _options(group, name)]
     leaf = key.rpartition(".")[2]
-    same = sorted(name for name in keys if name.rpartition(".")[2] == leaf)
-    return f"nearest: {', '.join(same)}" if same else nearest(key, keys)
+    same_leaf = sorted(name for name in keys if name.rpartition(".")[2] == leaf)
+    return f"nearest: {', '.join(same_leaf)}" if same_leaf else nearest(key, keys)
 
 
 def _names_of(group: str) -> Iterable[str]:
@@ -148,17 +148,17 @@ def _conf_folders() -> list[Path]:
     return [beside_or_inside("conf"), *preset_folders()]
 
 
-def _followed(group: str, name: str) -> dict[str, str]:
+def _selected(group: str, name: str) -> dict[str, str]:
     """The components that choosing ``name`` in ``group`` selects, by group."""
     if name in (_names_of(group) if group in (*GROUPS, "tracking") else ()):
         return {group: name}
     for folder in _conf_folders():
         file = folder / group / f"{name}.yaml"
         if name and file.is_file():
-            chosen: dict[str, str] = {}
-            for other, choice in _defaults(file, group):
-                chosen |= _followed(other, choice)
-            return chosen
+            by_group: dict[str, str] = {}
+            for other_group, choice in _defaults(file, group):
+                by_group |= _selected(other_group, choice)
+            return by_group
     return {}
 
 
@@ -175,6 +175,6 @@ def _entries(content: Mapping[str, Any], group: str) -> Iterator[tuple[str, str]
             yield at or group, name
         else:
             for key, name in entry.items():
-                other = str(key).removeprefix("override ").strip().removeprefix("/")
-                if name is not None and not other.startswith("hydra"):
-                    yield other, str(name)
+                other_group = str(key).removeprefix("override ").strip().removeprefix("/")
+                if name is not None and not other_group.startswith("hydra"):
+                    yield other_group, str(name)

@@ -35,12 +35,15 @@ def _continued(line: CommandLine) -> CommandLine:
     resume = line.last("resume")
     if resume in (None, "", "null"):
         return line
-    given = line.without("resume")
-    folder = find_folder(str(resume), [str(override) for override in given])
+    new_overrides = line.without("resume")
+    folder = find_folder(str(resume), [str(override) for override in new_overrides])
     if folder is None:
         return line
-    keys = {override.key for override in given}
-    before = [Override.parse(text) for text in folder.read()["overrides"]]
-    overrides = [*(override for override in before if override.key not in keys), *given]
-    where = [Override("", "resume", str(folder.path)), Override("", "hydra.run.dir", str(folder.path))]
-    return replace(line, overrides=[*overrides, *where])
+    keys = {override.key for override in new_overrides}
+    old_overrides = [Override.parse(text) for text in folder.read()["overrides"]]
+    overrides = [*(override for override in old_overrides if override.key not in keys), *new_overrides]
+    folder_overrides = [
+        Override("", "resume", str(folder.path)),
+        Override("", "hydra.run.dir", str(folder.path)),
+    ]
+    return replace(line, overrides=[*overrides, *folder_overrides])

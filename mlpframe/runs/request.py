@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 KEY = "replicas"
-OWN = ("seed", "lr", "run_name", "tags")
+MAY_DIFFER = ("seed", "lr", "run_name", "tags")
 """The settings that may differ between runs that are trained together."""
 
 
@@ -47,31 +47,33 @@ def take_replicas(line: CommandLine) -> tuple[int, CommandLine]:
         UsageError: ``replicas`` is not a number, or it is combined with a launcher or with ``resume``.
     """
     value = line.last(KEY)
-    others = line.without(KEY)
+    other_overrides = line.without(KEY)
     if value is None or line.only_shows:
-        return 1, replace(line, overrides=others)
+        return 1, replace(line, overrides=other_overrides)
     if not value.isdecimal() or int(value) < 1:
         raise UsageError(f"replicas={value}: expected a number of runs to train together, at least 1")
-    for other in ("hydra/launcher", "resume"):
-        if line.last(other) is not None:
-            raise UsageError(f"replicas={value} trains new runs in one process; it cannot go with {other}=")
+    for conflicting_key in ("hydra/launcher", "resume"):
+        if line.last(conflicting_key) is not None:
+            raise UsageError(
+                f"replicas={value} trains new runs in one process, so {conflicting_key}= cannot be set"
+            )
     seed = line.last("seed") or "0"
     if seed.isdecimal():
         seeds = Override("", "seed", f"range({seed},{int(seed) + int(value)})")
-        others = [*(override for override in others if override.key != "seed"), seeds]
+        other_overrides = [*(override for override in other_overrides if override.key != "seed"), seeds]
     elif not set(seed) & set(",("):
-        raise UsageError(f"seed={seed}: expected a whole number, at least 0, or several")
+        raise UsageError(f"seed={seed}: expected a whole number, at least 0, or a list of seeds")
     flags = line.flags if line.is_sweep else [MULTIRUN[0], *line.flags]
-    return int(value), CommandLine(flags, others)
+    return int(value), CommandLine(flags, other_overrides)
 
 
 def in_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:
-    """Group the requests that differ only in the settings of ``OWN``, at most ``most`` to a group."""
+    """Group the requests that differ only in the settings in ``MAY_DIFFER``, at most ``most`` to a group."""
     from omegaconf import OmegaConf
 
-    alike: dict[str, list[Request]] = {}
+    groups: dict[str, list[Request]] = {}
     for request in requests:
         config: Any = OmegaConf.to_container(request.config)
-        key = json.dumps({name: config[name] for name in config if name not in OWN}, default=str)
-        alike.setdefault(key, []).append(request)
-    return [group[start : start + most] for group in alike.values() for start in range(0, len(group), most)]
+        key = json.dumps({name: config[name] for name in config if name not in MAY_DIFFER}, default=str)
+        groups.setdefault(key, []).append(request)
+    return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]

@@ -69,21 +69,21 @@ class Sweep:
 
     def end(self, *, interrupted: bool = False) -> int:
         """Print the table, name the jobs that failed, and end the MLflow run. Returns the exit status."""
-        say = new_console(soft_wrap=True).print
+        print_line = new_console(soft_wrap=True).print
         jobs = read_jobs(self.folder)
         finished = [job for job in jobs if job.status == "finished"]
         groups = group_by_seed(finished)
         columns = metric_columns(finished)
         rows = summary_rows(groups, columns)
         if rows:
-            say(summary_table(rows, columns))
+            print_line(summary_table(rows, columns))
         failed = [job for job in jobs if job.status != "finished" or job.error]
         for job in failed:
             reason = f": {job.error}" if job.error else ""
-            say(f"job {job.number} ({' '.join(job.overrides)}) {job.status}{reason}")
+            print_line(f"job {job.number} ({' '.join(job.overrides)}) {job.status}{reason}")
         if failed:
-            say(f"{len(failed)} of {len(jobs)} jobs did not finish")
-        say(f"files   {os.path.relpath(self.folder)}")
+            print_line(f"{len(failed)} of {len(jobs)} jobs did not finish")
+        print_line(f"files   {os.path.relpath(self.folder)}")
         status = "interrupted" if interrupted else "failed" if failed else "finished"
         code = 1 if failed else 0
         if self.tracker is None:
@@ -97,9 +97,9 @@ class Sweep:
             tags = {"mlpframe.status": status}
             recorded = self.tracker.end(End(STATUS[status], tags, ["sweep", "figures"]))
         except TrackingError as error:
-            say(f"MLflow did not record the sweep: {error}")
+            print_line(f"MLflow did not record the sweep: {error}")
             return 1
-        say(f"MLflow run {recorded['run_id']}; to look at it: python -m mlpframe ui")
+        print_line(f"MLflow run {recorded['run_id']}; open it with: python -m mlpframe ui")
         return code
 
 

@@ -15,7 +15,7 @@ def new_console(*, quiet: bool = False, soft_wrap: bool = False) -> Console:
         quiet: print nothing.
         soft_wrap: let the terminal wrap long lines.
     """
-    made = Console(highlight=False, markup=False, emoji=False, quiet=quiet, soft_wrap=soft_wrap)
-    if not made.is_terminal:
-        made.width = WIDTH
-    return made
+    console = Console(highlight=False, markup=False, emoji=False, quiet=quiet, soft_wrap=soft_wrap)
+    if not console.is_terminal:
+        console.width = WIDTH
+    return console

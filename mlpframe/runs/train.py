@@ -165,8 +165,8 @@ class _Run:
         if error is None:
             try:
                 arrays = self._finish()
-            except Exception as late:
-                error = late
+            except Exception as finish_error:
+                error = finish_error
         seconds = now - self._began
         outcome = self._outcome(error)
         self.trainer.history.write_csv(self._folder.path / "history" / "history.csv")
@@ -221,14 +221,14 @@ class _Run:
         tags = {"mlpframe.status": outcome.status}
         try:
             recorded = self._tracker.end(End(STATUS[outcome.status], tags, files, model))
-        except TrackingError as refused:
+        except TrackingError as tracking_error:
             outcome.exit_code = outcome.exit_code or 1
             outcome.error = outcome.error or (
-                f"MLflow did not record the run: {refused}; all of it is in {self._folder.path}"
+                f"MLflow did not record the run: {tracking_error}; all results are in {self._folder.path}"
             )
             return
         if recorded:
-            self._say(f"MLflow run {recorded['run_id']}; to look at it: python -m mlpframe ui")
+            self._say(f"MLflow run {recorded['run_id']}; open it with: python -m mlpframe ui")
 
     def _outcome(self, error: BaseException | None) -> Outcome:
         metrics = {name: value for name, value in self.trainer.latest.items() if isfinite(value)}
@@ -241,7 +241,7 @@ class _Run:
                 return Outcome("interrupted", metrics, str(error), 128 + error.signum)
         file = self._folder.path / "error.txt"
         file.write_text("".join(traceback.format_exception(error)))
-        return Outcome("failed", metrics, f"{type(error).__name__}: {error} (more in {file})", 1)
+        return Outcome("failed", metrics, f"{type(error).__name__}: {error} (the traceback is in {file})", 1)
 
 
 def _headline(trainer: Trainer, threads: int, together: int) -> str:

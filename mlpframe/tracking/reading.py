@@ -51,8 +51,8 @@ class RunStore:
         if uri.startswith(PREFIX):
             _check_database(uri)
         self._client = self._ask(lambda: client(uri))
-        found: Sequence[Any] = self._ask(self._client.search_experiments)
-        ids = {one.name: one.experiment_id for one in found}
+        experiments: Sequence[Any] = self._ask(self._client.search_experiments)
+        ids = {stored.name: stored.experiment_id for stored in experiments}
         if experiment is not None and experiment not in ids:
             raise UsageError(f"there is no experiment {experiment!r} in {uri}; {nearest(experiment, ids)}")
         self._experiments = [ids[name] for name in ids if experiment in (None, name)]
@@ -80,15 +80,17 @@ class RunStore:
 
     def starting_with(self, beginning: str) -> StoredRun:
         """The only run whose id starts with ``beginning``."""
-        found = self.search(f"run_id LIKE '{beginning}%'")
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(run.id for run in found[:3]) + ", …" * (len(found) > 3)
-            raise UsageError(f"{beginning}: {len(found)} runs have an id that begins so: {ids}")
+        runs = self.search(f"run_id LIKE '{beginning}%'")
+        if len(runs) == 1:
+            return runs[0]
+        if runs:
+            ids = ", ".join(run.id for run in runs[:3]) + ", …" * (len(runs) > 3)
+            raise UsageError(
+                f"{beginning}: the ids of {len(runs)} runs begin with this: {ids}; give more characters"
+            )
         length = max(8, len(beginning))
         known = nearest(beginning, {run.id[:length] for run in self.search()})
-        raise UsageError(f"{beginning}: no run in {self.uri} has an id that begins so; {known}")
+        raise UsageError(f"{beginning}: no run in {self.uri} has an id that begins with this; {known}")
 
     def children(self, run: StoredRun) -> list[StoredRun]:
         """The runs of a sweep. The list is empty if ``run`` is not a sweep."""
@@ -110,8 +112,8 @@ def _check_database(uri: str) -> None:
     file = Path(uri.removeprefix(PREFIX))
     if not file.is_file():
         raise UsageError(
-            f"there is no store {uri}; expected one with recorded runs: train first, or give --uri"
+            f"there is no store {uri}; expected a store with recorded runs: train first, or give --uri"
         )
     with file.open("rb") as opened:
         if opened.read(len(SQLITE)) != SQLITE:
-            raise UsageError(f"{uri} is no SQLite database; expected one with recorded runs")
+            raise UsageError(f"{uri} is not an SQLite database; expected a store with recorded runs")

@@ -65,17 +65,17 @@ def experiment_id(store: MlflowClient, uri: str, name: str) -> str:
 
     A SQLite store keeps the experiment's artifacts in the folder beside it.
     """
-    found = store.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    where: dict[str, Any] = {}
+    experiment = store.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    location: dict[str, Any] = {}
     if uri.startswith(PREFIX):
         folder = Path(uri.removeprefix(PREFIX)).parent / "mlartifacts"
-        where = {"artifact_location": folder.resolve().as_uri()}
+        location = {"artifact_location": folder.resolve().as_uri()}
     try:
-        return str(store.create_experiment(name, **where))
+        return str(store.create_experiment(name, **location))
     except MlflowException:  # another process created it first
-        found = store.get_experiment_by_name(name)
-        if found is None:
+        experiment = store.get_experiment_by_name(name)
+        if experiment is None:
             raise
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)

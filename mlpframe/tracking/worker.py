@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .environment import set_defaults
 from .messages import AskId, DataPart, Discard, End, Message, Metrics, ModelInterface, Start, decode
 from .retry import persistently
 
@@ -66,8 +67,8 @@ class RecordedRun:
         if start.parent is not None:
             tags["mlflow.parentRunId"] = start.parent
         self.experiment = persistently(lambda: store.experiment_id(self.client, self.uri, start.experiment))
-        made = persistently(lambda: self.client.create_run(self.experiment, run_name=start.name, tags=tags))
-        self.id = str(made.info.run_id)
+        run = persistently(lambda: self.client.create_run(self.experiment, run_name=start.name, tags=tags))
+        self.id = str(run.info.run_id)
         (self.folder / "mlflow.json").write_text(
             json.dumps({"run_id": self.id, "uri": self.uri, "experiment_id": self.experiment})
         )
@@ -242,8 +243,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if hasattr(os, "nice"):
         os.nice(10)  # training has priority
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default, 7, takes four minutes
+    set_defaults()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps the output of libraries out of the answers
     messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()

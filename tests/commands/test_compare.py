@@ -287,7 +287,7 @@ def test_brackets_and_bars_in_a_label_are_kept(log: Log, compare_here: Compare) 
         ),
         (
             ["params.seed = '0'", "--uri", f"sqlite:///{ROOT / 'README.md'}"],
-            "README.md is no SQLite database",
+            "README.md is not an SQLite database",
         ),
         (["params.seed = '0'", "--uri", "ftp://x"], "ftp"),
         ([], "Missing argument"),
@@ -307,7 +307,7 @@ def test_a_wrong_request(swept: Swept, compare: Compare, arguments: list[str], w
 def test_a_beginning_that_several_runs_have(log: Log, compare_here: Compare) -> None:
     letters = [log({}, {})[0] for _ in range(17)]  # of which there are sixteen
     several = max(letters, key=letters.count)
-    with pytest.raises(UsageError, match=rf"{several}: \d+ runs have an id that begins so"):
+    with pytest.raises(UsageError, match=rf"{several}: the ids of \d+ runs begin with this"):
         compare_here(several)
 
 

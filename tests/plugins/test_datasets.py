@@ -912,7 +912,7 @@ def test_fit_with_a_test_part_weights_and_names(quiet: list[str]) -> None:
 def test_fit_refuses_what_is_wrong_and_leaves_nothing(tmp_path: Path, quiet: list[str]) -> None:
     x, y = np.zeros((10, 2)), np.arange(10) % 2
     for arrays, settings, message in (
-        ((x, y), ["dataset=iris"], "fit trains on the arrays it is given, not on dataset=iris"),
+        ((x, y), ["dataset=iris"], "fit trains on its arguments x and y, not on dataset=iris"),
         ((x, y[:9]), [], "expected x .rows, features. and y .rows,."),
         (
             (x, y.astype(float)),

@@ -6,31 +6,32 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ...outputs import OUTPUTS, store_uri
-
-if TYPE_CHECKING:
-    pass
+from ...tracking.environment import set_defaults
 from .render import markdown, picture, print_comparisons, write_csv
 from .selection import read_groups, read_values, usual_metric
 
 
 @click.command("compare")
 @click.argument("groups", nargs=-1, required=True, metavar="GROUP...")
-@click.option("--metric", "metrics", multiple=True, help="What to compare; may be given several times.")
+@click.option("--metric", "metrics", multiple=True, help="A metric to compare; may be given several times.")
 @click.option(
     "--level",
     default=0.95,
     show_default=True,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Of confidence.",
+    help="Confidence level of the intervals.",
 )
-@click.option("--experiment", default=None, help="Look in this one only.")
-@click.option("--uri", default=None, help="The store; otherwise MLFLOW_TRACKING_URI, else outputs/mlflow.db.")
-@click.option("--out", default=None, type=Path, help="Where to write; otherwise outputs/comparisons/<time>.")
+@click.option("--experiment", default=None, help="Name of the only MLflow experiment to search.")
+@click.option(
+    "--uri", default=None, help="MLflow store; default: MLFLOW_TRACKING_URI, else outputs/mlflow.db."
+)
+@click.option(
+    "--out", default=None, type=Path, help="Folder to write to; default: outputs/comparisons/<time>."
+)
 def compare(
     groups: Sequence[str],
     metrics: Sequence[str],
@@ -51,8 +52,7 @@ def compare(
     Without --metric, the command compares the first of test/accuracy, val/accuracy, val/r2 and val/loss that
     all runs have.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default, 7, takes four minutes
+    set_defaults()
     from ...analysis.comparison import compare as compare_groups
     from ...figures.comparison import draw_comparison
     from ...tracking.reading import RunStore
@@ -65,8 +65,8 @@ def compare(
     ]
     folder = out or OUTPUTS / "comparisons" / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / "groups.csv", [row for one in comparisons for row in one.group_rows()])
-    write_csv(folder / "pairs.csv", [row for one in comparisons for row in one.pair_rows()])
+    write_csv(folder / "groups.csv", [row for result in comparisons for row in result.group_rows()])
+    write_csv(folder / "pairs.csv", [row for result in comparisons for row in result.pair_rows()])
     for comparison in comparisons:
         draw_comparison(comparison, folder / picture(comparison))
     (folder / "comparison.md").write_text(markdown(comparisons, runs, notes))
