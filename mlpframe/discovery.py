@@ -47,9 +47,7 @@ def load_plugins() -> Registries:
     for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         path = Path(folder).expanduser().resolve()
         if not path.is_dir():
-            raise UsageError(
-                f"{VARIABLE} names {folder!r}, which is not a folder; expected folders separated by {os.pathsep!r}"
-            )
+            raise UsageError(f"{VARIABLE} names {folder!r}, which is not a folder")
         _load_folder(path, _package(path), folder)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         _load_entry(entry)

@@ -92,16 +92,17 @@ class Example:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise UsageError(
-                f"trace has no activation {self.activation!r}; {nearest(self.activation, ACTIVATIONS)}"
+                f"trace does not support activation {self.activation!r}; "
+                f"{nearest(self.activation, ACTIVATIONS)}"
             )
         if self.loss not in LOSSES:
-            raise UsageError(f"trace has no loss {self.loss!r}; {nearest(self.loss, LOSSES)}")
+            raise UsageError(f"trace does not support the loss {self.loss!r}; {nearest(self.loss, LOSSES)}")
         if not all(units >= 1 for units in self.widths):
-            raise UsageError(f"every layer has at least 1 unit; {self.shape} has one without")
+            raise UsageError(f"every layer needs at least 1 unit; {self.shape} has a layer without units")
         if self.loss != "mse" and self.outputs < 2:
-            raise UsageError(f"{self.loss} needs at least 2 outputs, not {self.outputs}")
+            raise UsageError(f"the loss {self.loss} needs at least 2 outputs, not {self.outputs}")
         if not 0 <= self.lr < inf:
-            raise UsageError(f"lr must be a number from 0 on, not {self.lr}")
+            raise UsageError(f"lr must be a finite number, at least 0, not {self.lr}")
         size = sum((n_in + 1) * n_out for n_in, n_out in zip(self.widths, self.widths[1:], strict=False))
         if size > MOST_PARAMETERS:
             raise UsageError(
@@ -109,11 +110,11 @@ class Example:
                 f"expected at most {MOST_PARAMETERS}"
             )
         if self.weights is not None and self.seed is not None:
-            raise UsageError("weights are given or drawn with a seed, not both")
+            raise UsageError("weights and seed cannot both be set: give the weights, or a seed to draw them")
         if self.weights is not None and len(self.weights) != size:
             raise UsageError(
                 f"{self.shape} has {size} weights and biases, not {len(self.weights)}: "
-                "for each layer W row by row (a row for each input), then b"
+                "expected for each layer W by rows (a row per input), then b"
             )
         _ = self.goal  # raises if the target does not fit
 
@@ -132,9 +133,11 @@ class Example:
         if self.loss == "mse" and len(self.target) == self.outputs:
             return self.target
         if len(self.target) != 1 or self.target[0] not in range(self.outputs):
-            given = ",".join(f"{value:g}" for value in self.target)
-            also = f" or {self.outputs} values" if self.loss == "mse" else ""
-            raise UsageError(f"target must be a class from 0 to {self.outputs - 1}{also}, not {given}")
+            target_text = ",".join(f"{value:g}" for value in self.target)
+            alternative = f" or {self.outputs} values" if self.loss == "mse" else ""
+            raise UsageError(
+                f"target must be a class from 0 to {self.outputs - 1}{alternative}, not {target_text}"
+            )
         true = int(self.target[0])
         return [float(i == true) for i in range(self.outputs)] if self.loss == "mse" else true
 
@@ -198,9 +201,9 @@ class Trace:
     @property
     def deviations(self) -> tuple[float, float]:
         """The largest |by hand − network| and |by hand − finite difference| of a gradient."""
-        mine = self.by_hand.gradient
-        others = self.by_network, self.by_differences
-        network, differences = (max(abs(a - b) for a, b in zip(mine, o, strict=True)) for o in others)
+        own = self.by_hand.gradient
+        references = self.by_network, self.by_differences
+        network, differences = (max(abs(a - b) for a, b in zip(own, o, strict=True)) for o in references)
         return network, differences
 
 
@@ -217,9 +220,7 @@ def trace(example: Example) -> Trace:
     except ArithmeticError:  # exp overflows, or a probability of 0 is a divisor
         worked = None
     if worked is None or not all(map(isfinite, (worked.loss, *worked.gradient))):
-        raise UsageError(
-            "the numbers grow too large for a trace; expected inputs and weights of the order of 1"
-        )
+        raise UsageError("the numbers become too large for a trace; expected inputs and weights of about 1")
     plan = network.plan(1, training=True)
     plan.x[...], plan.target[...] = example.x, example.goal
     loss = _number(plan.step())

@@ -159,7 +159,7 @@ class Pair:
         if self.decided:
             return f"{a} reaches a {self._direction()} {metric} than {b}: {test}."
         needed = self.runs_needed
-        unit = "seeds" if self.partners else "runs of each"
+        unit = "seeds" if self.partners else "runs per group"
         if needed is None:
             more = f"more than {MOST_RUNS:,} {unit} would be needed"
         else:
@@ -168,7 +168,7 @@ class Pair:
             more = f"about {number:,} more {unit} would be needed"
         return (
             f"not decided: {metric} of {a} against {b}: {test}. "
-            f"For a power of {POWER} at the observed difference {more}."
+            f"For a power of {POWER} at the observed difference, {more}."
         )
 
     def _untested(self) -> str:
@@ -177,15 +177,15 @@ class Pair:
         difference = number(self.difference, None, "+")
         if single:
             return (
-                f"nothing can be said about {metric} of {a} against {b} ({difference}): a single run of "
-                f"{' and of '.join(single)} does not tell a difference from chance."
+                f"nothing can be said about {metric} of {a} against {b} ({difference}): with a single run of "
+                f"{' and of '.join(single)}, the difference may be chance."
             )
         where = f"each of {len(self.partners)} pairs" if self.partners else "all runs"
         if self.difference == 0:
             return f"{a} and {b} reach the same {metric} in {where}."
         return (
             f"{a} reaches a {self._direction()} {metric} than {b} by the same {difference} in {where}; "
-            "without spread there is nothing to test."
+            "a test needs runs that differ."
         )
 
     def _direction(self) -> str:

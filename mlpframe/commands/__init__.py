@@ -29,10 +29,14 @@ def command(name: str) -> click.Command:
         UsageError: there is no such command.
     """
     if name not in COMMANDS:
-        raise UsageError(f"{name!r} is neither a command nor key=value; {nearest(name, COMMANDS)}")
+        raise UsageError(f"{name!r} is neither a command nor a setting key=value; {nearest(name, COMMANDS)}")
     module = import_module(f".{COMMANDS[name]}", __name__)
-    (found,) = (one for one in vars(module).values() if isinstance(one, click.Command) and one.name == name)
-    return found
+    (click_command,) = (
+        member
+        for member in vars(module).values()
+        if isinstance(member, click.Command) and member.name == name
+    )
+    return click_command
 
 
 def dispatch(arguments: Sequence[str]) -> int:
@@ -41,8 +45,8 @@ def dispatch(arguments: Sequence[str]) -> int:
     Raises:
         UsageError: the command does not exist, or its arguments are wrong.
     """
-    name, *others = arguments
+    name, *command_arguments = arguments
     try:
-        return int(command(name).main(others, f"mlpframe {name}", standalone_mode=False) or 0)
+        return int(command(name).main(command_arguments, f"mlpframe {name}", standalone_mode=False) or 0)
     except click.ClickException as error:
         raise UsageError(f"{name}: {error.format_message()}") from error

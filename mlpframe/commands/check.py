@@ -16,7 +16,7 @@ STYLES = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 
 @click.command("check")
 @click.argument("requests", nargs=-1, required=True, metavar="PLUGIN...")
-@click.option("--failed", "only_failed", is_flag=True, help="Show what is not ok only.")
+@click.option("--failed", "only_failed", is_flag=True, help="Show only checks that failed or were skipped.")
 def check(requests: Sequence[str], only_failed: bool) -> int:
     """Check components with the conformance kit: the facts that hold for every component of a kind.
 
@@ -27,7 +27,7 @@ def check(requests: Sequence[str], only_failed: bool) -> int:
     from ..testing import cases, find_components
     from ..testing.textbook import slowdown
 
-    components = dict.fromkeys(one for request in requests for one in find_components(request))
+    components = dict.fromkeys(component for request in requests for component in find_components(request))
     console = new_console()
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("component", "check", "", "reason"):
@@ -39,20 +39,20 @@ def check(requests: Sequence[str], only_failed: bool) -> int:
         counts[outcome.status] += 1
         if only_failed and outcome.status == "ok":
             continue
-        component = f"{case.kind} {case.name}"
+        case_name = f"{case.kind} {case.name}"
         status = Text(outcome.status, style=STYLES[outcome.status])
         table.add_row(
-            "" if component == shown else component, case.check.title, status, Text(_in_lines(outcome.reason))
+            "" if case_name == shown else case_name, case.check.title, status, Text(_in_lines(outcome.reason))
         )
-        shown = component
+        shown = case_name
     if table.row_count:
         console.print(table)
     for kind, name in components if not only_failed else ():
         if factor := slowdown(kind, name):
             console.print(Text(f"{kind} {name}: {factor}"))
     total = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
-    what = "1 component" if len(components) == 1 else f"{len(components)} components"
-    console.print(Text(f"{what}: {total}"))
+    number = "1 component" if len(components) == 1 else f"{len(components)} components"
+    console.print(Text(f"{number}: {total}"))
     return 1 if counts["failed"] else 0
 
 

@@ -40,15 +40,15 @@ def show_help(arguments: Sequence[str]) -> int:
     overrides = [argument for argument in arguments if argument not in HELP]
     flags = [argument for argument in overrides if argument.startswith("-")]
     if flags:
-        raise UsageError(f"--help goes with key=value only, not with {flags[0]}")
+        raise UsageError(f"--help can be combined with key=value only, not with {flags[0]}")
     config = compose(overrides)
     console = new_console()
-    say = console.print
-    say(Text(INTRODUCTION))
-    say("\n== Groups: choose with group=name ==\n")
+    print_block = console.print
+    print_block(Text(INTRODUCTION))
+    print_block("\n== Groups: choose with group=name ==\n")
     for group in sorted(CHOSEN):
         names = Text(f"{group}: {', '.join(choices(group))}")
-        say(names, soft_wrap=not console.is_terminal)  # wrap lines between words on a terminal only
-    say("\n== Configuration: set with key=value, e.g. model.hidden=[300] ==\n")
-    say(Text(as_yaml(config)), soft_wrap=True)
+        print_block(names, soft_wrap=not console.is_terminal)  # wrap lines between words on a terminal only
+    print_block("\n== Configuration: set with key=value, e.g. model.hidden=[300] ==\n")
+    print_block(Text(as_yaml(config)), soft_wrap=True)
     return 0

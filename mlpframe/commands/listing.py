@@ -22,8 +22,8 @@ def list_components(kind: str | None, name: str | None) -> None:
         _show(registries[kind].info(name))
         return
     width = get_terminal_size().columns if sys.stdout.isatty() else None
-    for one in [kind] if kind is not None else KINDS:
-        click.echo("\n".join([one, *_rows(registries[one], width)]))
+    for shown_kind in [kind] if kind is not None else KINDS:
+        click.echo("\n".join([shown_kind, *_rows(registries[shown_kind], width)]))
     for broken in registries.broken:
         click.secho(f"broken: {broken.name}  {broken.file}: {broken.error}", fg="red")
 

@@ -27,24 +27,24 @@ LOOK_EVERY = 10
 
 @click.command("lr-range")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--from", "start", default=1e-5, show_default=True, help="The first rate.")
-@click.option("--to", "end", default=10.0, show_default=True, help="The last rate.")
-@click.option("--steps", type=click.IntRange(2), default=400, show_default=True, help="Updates in between.")
+@click.option("--from", "start", default=1e-5, show_default=True, help="The first learning rate.")
+@click.option("--to", "end", default=10.0, show_default=True, help="The last learning rate.")
+@click.option("--steps", type=click.IntRange(2), default=400, show_default=True, help="Number of updates.")
 @click.option(
     "--smoothing",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.95,
     show_default=True,
-    help="What the mean of the losses keeps of itself at each update.",
+    help="Factor β of the smoothed loss: β · smoothed loss + (1 − β) · loss.",
 )
 @click.option(
     "--stop",
     type=click.FloatRange(1, min_open=True),
     default=4.0,
     show_default=True,
-    help="Stop where the mean is more than so many times its lowest.",
+    help="Stop when the smoothed loss exceeds its lowest value times this factor.",
 )
-@click.option("--out", type=Path, default=None, help="Where to write; otherwise outputs/lr_range/<time>.")
+@click.option("--out", type=Path, default=None, help="Folder to write to; default: outputs/lr_range/<time>.")
 def lr_range(
     overrides: Sequence[str],
     start: float,
@@ -67,7 +67,7 @@ def lr_range(
     Source: Smith 2017, "Cyclical learning rates for training neural networks".
     """
     if not 0 < start < end < inf:
-        raise UsageError(f"--from {start:g} --to {end:g}: expected 0 < from < to")
+        raise UsageError(f"--from {start:g} --to {end:g}: expected 0 < --from < --to < infinity")
     from ..figures.lr_range import draw_lr_range
 
     folder = out or OUTPUTS / "lr_range" / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
@@ -136,7 +136,9 @@ class Curve:
         self.means.append(mean)
         self._lowest = min(self._lowest, mean)
         if mean - self._lowest > (self.stop - 1) * abs(self._lowest):  # a loss may be negative
-            self.stopped = f"the loss was more than {self.stop:g} times its lowest at lr {rate:.3g}"
+            self.stopped = (
+                f"the smoothed loss was more than {self.stop:g} times its lowest value at lr {rate:.3g}"
+            )
 
     @property
     def lowest(self) -> int:
@@ -157,10 +159,10 @@ class Curve:
         steepest = max(falls, key=falls.__getitem__, default=0)  # the rates' logarithms are equally spaced
         if not falls or falls[steepest] <= 0:
             return {}
-        suggested = {"where the loss falls most steeply": self.rates[steepest]}
+        suggested = {"where the smoothed loss falls most steeply": self.rates[steepest]}
         tenth = self.rates[self.lowest] / 10
         if tenth >= self.rates[0]:
-            suggested["a tenth of where it is lowest"] = tenth
+            suggested["a tenth of the rate with the lowest smoothed loss"] = tenth
         return suggested
 
     def notes(self, suggested: dict[str, float]) -> list[str]:
@@ -168,10 +170,10 @@ class Curve:
         notes = [f"stopped: {self.stopped}"] if self.stopped else []
         if not suggested:
             notes.append(
-                "no rate is suggested, as the loss has not fallen: try a smaller --from or more --steps"
+                "no rate is suggested because the loss has not fallen: try a smaller --from or more --steps"
             )
         elif self.lowest == len(self.means) - 1:
-            notes.append("the loss was lowest at the end: try a larger --to")
+            notes.append("the smoothed loss was lowest at the end: try a larger --to")
         return notes
 
     def write_csv(self, file: Path) -> None:
@@ -197,7 +199,7 @@ def _measure(overrides: Sequence[str], growth: Growth, curve: Curve, folder: Pat
     config = compose(overrides)
     root = read_root(config)
     if root.resume:
-        raise UsageError(f"resume={root.resume}: the range test begins with new weights")
+        raise UsageError(f"resume={root.resume}: the range test starts from new weights; leave out resume=")
     root = replace(
         root,
         lr=1.0,

@@ -22,9 +22,9 @@ PLUGIN_PATH = 'Path(__file__).parent / "template.py"'
 @click.argument("kind")
 @click.argument("name")
 @click.option(
-    "--folder", type=Path, default=Path("my_plugins"), show_default=True, help="Where the plugin goes."
+    "--folder", type=Path, default=Path("my_plugins"), show_default=True, help="Folder of the plugin."
 )
-@click.option("--tests", type=Path, default=None, help="Where its test goes; otherwise beside it.")
+@click.option("--tests", type=Path, default=None, help="Folder of its test; default: the plugin's folder.")
 def new(kind: str, name: str, folder: Path, tests: Path | None) -> None:
     """Write a plugin of a KIND, registered as NAME, and its test. The plugin passes the test unchanged.
 
@@ -35,10 +35,12 @@ def new(kind: str, name: str, folder: Path, tests: Path | None) -> None:
     for file in (plugin, test):
         if file.exists():
             raise UsageError(f"{file} exists already; choose another name or folder")
-    way = Path(os.path.relpath(plugin.parent.resolve(), test.parent.resolve()), plugin.name).as_posix()
+    plugin_path = Path(
+        os.path.relpath(plugin.parent.resolve(), test.parent.resolve()), plugin.name
+    ).as_posix()
     for template, file in ((f"{kind}.py", plugin), (f"test_{kind}.py", test)):
         text = (TEMPLATES / template).read_text("utf-8")
-        text = text.replace(PLUGIN_PATH, f'Path(__file__).parent / "{way}"')
+        text = text.replace(PLUGIN_PATH, f'Path(__file__).parent / "{plugin_path}"')
         text = re.sub(r"\btemplate\b", name, text)
         text = re.sub(r"\bTemplate\b", _class_name(name), text)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -55,14 +57,14 @@ def _check_names(kind: str, name: str) -> None:
         raise UsageError(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
     if not name.isidentifier() or iskeyword(name) or not name.islower():
         raise UsageError(
-            f"{name!r} is no name for a component; expected is a lower-case word such as my_{kind}"
+            f"{name!r} is not a component's name; expected a lower-case Python name such as my_{kind}"
         )
     if name.startswith(("_", "test_")) or name == "conf":
-        raise UsageError(f"a plugin file named {name!r} would not be loaded; choose another name")
+        raise UsageError(f"a plugin file named {name}.py would not be loaded; choose another name")
     if name in registries[kind]:
         file = registries[kind].info(name).file
         raise UsageError(
-            f"there is a {kind} {name!r} already, in {os.path.relpath(file)}; choose another name"
+            f"the {kind} {name!r} exists already, in {os.path.relpath(file)}; choose another name"
         )
 
 

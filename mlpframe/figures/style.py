@@ -35,7 +35,7 @@ def picture(file: Path, size: tuple[float, float] = WIDE) -> Iterator[Figure]:
             figure.savefig(file, dpi=DPI)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        print(f"the picture {file.name} could not be drawn: {reason}", file=sys.stderr)
+        print(f"the figure {file.name} could not be drawn: {reason}", file=sys.stderr)
 
 
 def curves(figure: Figure, title: str, x: str, y: str) -> Axes:

@@ -248,7 +248,7 @@ def test_what_is_open_in_words() -> None:
     assert pair.runs_needed == 26  # g = 0.797
     assert pair.sentence() == (
         "not decided: sleep of drug 1 against drug 2: -1.58 [-3.37, 0.21], unpaired, 10 against 10 runs, "
-        "p = 0.079. For a power of 0.8 at the observed difference about 16 more runs of each would be needed."
+        "p = 0.079. For a power of 0.8 at the observed difference, about 16 more runs per group would be needed."
     )
 
 
@@ -275,8 +275,8 @@ def test_a_correction_in_words() -> None:
         ((0.9, 0.7, 0.4), (0.8, 0.6, 0.3), True, "a higher m than b by the same +0.1 in each of 3 pairs"),
         ((0.1, 0.1), (0.3, 0.3), False, "a reaches a lower m than b by the same -0.2 in all runs"),
         ((0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), True, "a and b reach the same m"),  # 0.1 + 0.2 rounds
-        ((0.5,), (0.4, 0.3), False, "a single run of a does not tell a difference from chance"),
-        ((0.5,), (0.4,), True, "a single run of a and of b does not tell"),
+        ((0.5,), (0.4, 0.3), False, "with a single run of a, the difference may be chance"),
+        ((0.5,), (0.4,), True, "with a single run of a and of b, the difference may be chance"),
         ((0.5, 0.5, 0.5), (0.1, 0.2, 0.4), False, "not decided: m of a against b: +0.27 [-0.11, 0.65]"),
         ((0.0, 0.0), (0.0, 0.0), True, "the same m"),
         ((1e-9, 2e-9), (1e9, 3e9), False, "not decided"),

@@ -197,8 +197,8 @@ def test_the_test_may_lie_elsewhere(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("optimzer", "mine"), "there is no kind 'optimzer'; nearest: optimizer"),
-        (("layer", "relu"), "there is a layer 'relu' already, in "),
-        (("layer", "my-layer"), "'my-layer' is no name for a component; expected is a lower-case word"),
+        (("layer", "relu"), "the layer 'relu' exists already, in "),
+        (("layer", "my-layer"), "'my-layer' is not a component's name; expected a lower-case Python name"),
         (("layer", "class"), "'class' is no name"),
         (("layer", "MyLayer"), "'MyLayer' is no name"),
         (("layer", "_mine"), "a plugin file named '_mine' would not be loaded"),

@@ -139,7 +139,7 @@ def test_every_form_means_the_same_runs(swept: Swept, compare: Compare, tmp_path
 
 def test_single_runs_say_what_cannot_be_said(swept: Swept, compare: Compare) -> None:
     shown = compare(ids(swept, "adam")[0], ids(swept, "sgd")[0])
-    assert "a single run of adam and of sgd does not tell a difference from chance" in shown
+    assert "with a single run of adam and of sgd, the difference may be chance" in shown
     assert "nan" not in shown
 
 
@@ -211,9 +211,9 @@ def test_what_did_not_finish_or_repeats_another_is_left_out(log: Log, compare_he
     log({"lr": "0.1", "seed": 3}, {"val/loss": 100.0}, "FAILED")
     log({"lr": "0.2", "seed": 3}, {"train/loss": 0.1})
     shown = compare_here("params.lr LIKE '%'", "--metric", "val/loss")
-    assert "note: lr=0.1: left out what did not finish: 1 FAILED" in shown
+    assert "note: lr=0.1: left out runs that did not finish: 1 FAILED" in shown
     assert "note: lr=0.2: val/loss is missing in 1 of 7 runs" in shown
-    assert shown.count("left out what repeats a newer run's settings and seed: 3") == 2
+    assert shown.count("left out runs that a newer run repeats: 3") == 2
     assert "lr=0.1 against lr=0.2: -0.27 [-0.78, 0.25], paired over 3 seeds" in shown
     groups = {row["group"]: row["runs"] for row in rows(Path("out/groups.csv"))}
     assert groups == {"lr=0.1": "3", "lr=0.2": "3"}
@@ -235,7 +235,7 @@ def test_runs_that_differ_in_more_than_the_seed_are_not_paired(log: Log, compare
                 log({"model.name": name, "width": width, "seed": seed}, metrics)
     shown = compare_here("params.`model.name` = 'a'", "params.`model.name` = 'b'")
     assert "val/loss of a against b: -0.5 [-10.5, 9.5], unpaired, 4 against 4 runs" in shown
-    assert "note: a: its runs differ in more than the seed: width" in shown
+    assert "note: a: the runs of this group differ in more than the seed: width" in shown
 
 
 def test_runs_without_seeds_or_settings_are_compared(log: Log, compare_here: Compare) -> None:
@@ -250,7 +250,9 @@ def test_runs_without_seeds_or_settings_are_compared(log: Log, compare_here: Com
 def test_a_group_without_finished_runs_cannot_be_compared(log: Log, compare_here: Compare) -> None:
     log({"lr": "1", "seed": 0}, {"val/loss": 1.0})
     log({"lr": "2", "seed": 0}, {"val/loss": 1.0}, "KILLED")
-    with pytest.raises(UsageError, match=r"only runs that have finished are compared; there is none of lr=2"):
+    with pytest.raises(
+        UsageError, match=r"only finished runs are compared, and there is no finished run of lr=2"
+    ):
         compare_here("params.lr = '1'", "params.lr = '2'")
     assert not Path("out").exists()
 
@@ -270,13 +272,13 @@ def test_brackets_and_bars_in_a_label_are_kept(log: Log, compare_here: Compare) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["zzz"], "'zzz' is no run's id, folder or filter"),
+        (["zzz"], "'zzz' is not a run's id, a run's folder or a filter"),
         (["outputs/sweep"], "outputs/sweep"),
         (["outputs"], "outputs has no MLflow run; expected the folder of a recorded run or sweep"),
         (["0000000000"], "0000000000: no run in sqlite:///"),
         (["params.optimizer.nam = 'adam'"], "no run has 'optimizer.nam' among its params, nearest: opti"),
         (["params.lr ~ '3' = "], "Invalid"),
-        (["params.seed = '99'"], "fits the filter params.seed = '99'"),
+        (["params.seed = '99'"], "matches the filter params.seed = '99'"),
         (["params.seed = '0'", "params.lr LIKE '%'"], "is in two groups"),
         (["params.seed = '0'", "--metric", "val/acuracy"], "nearest: val/accuracy"),
         (["params.seed = '0'", "--level", "95"], "95.0 is not in the range 0<x<1"),

@@ -96,7 +96,7 @@ def test_stops_where_the_loss_is_four_times_its_lowest(folder: Path, done: dict[
     lowest = np.minimum.accumulate(means)
     assert (means[:-1] <= 4 * lowest[:-1]).all()
     assert means[-1] > 4 * lowest[-1]
-    assert "stopped: the loss was more than 4 times its lowest at lr " in done["first"].stdout
+    assert "stopped: the smoothed loss was more than 4 times its lowest value at lr " in done["first"].stdout
 
 
 def test_suggests_rates_that_train(folder: Path, done: dict[str, Done]) -> None:
@@ -199,7 +199,7 @@ def test_a_loss_that_still_falls_at_the_end() -> None:
     curve = curve_of(lambda x: -x)
     suggested = curve.suggest()
     assert curve.stopped is None
-    assert curve.notes(suggested) == ["the loss was lowest at the end: try a larger --to"]
+    assert curve.notes(suggested) == ["the smoothed loss was lowest at the end: try a larger --to"]
 
 
 @pytest.mark.parametrize("bad", [nan, inf, -inf])

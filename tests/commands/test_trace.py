@@ -253,7 +253,7 @@ def test_a_page_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (("--outputs", "1"), ("cross_entropy", "at least 2 outputs")),
         (("--weights", "1,2"), ("2-3-2 has 17", "not 2")),
         (("--weights", "1,2", "--seed", "1"), ("weights", "seed", "not both")),
-        (("--lr", "-1"), ("lr", "from 0 on", "not -1")),
+        (("--lr", "-1"), ("lr", "at least 0", "not -1")),
         (("--lr", "fast"), ("--lr", "'fast'")),
         (("--digits", "0"), ("--digits", "1<=x<=15")),
         (("--seed", "-1"), ("--seed", "x>=0")),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 METRICS = ("test/accuracy", "val/accuracy", "val/r2", "val/loss")
 """Without ``--metric``, the first of these metrics that all runs have is compared."""
 
-LABELLED = re.compile(r"""(?P<label>[^=<>!'"`]*[^=<>!'"`\s])=(?P<argument>[^\s'"=].*)""")
+LABELED = re.compile(r"""(?P<label>[^=<>!'"`]*[^=<>!'"`\s])=(?P<argument>[^\s'"=].*)""")
 
 FIELD = re.compile(r"(params?|parameters?|metrics?|tags?|attributes?|attr|run|datasets?)\.")
 """The beginning of a field in MLflow's filters: ``params.lr`` in ``params.lr=…`` is not a label."""
@@ -39,38 +39,40 @@ def read_groups(store: RunStore, arguments: Sequence[str], notes: list[str]) -> 
     Raises:
         UsageError: an argument selects no run, a run is in two groups, or too few groups have finished runs.
     """
-    found: dict[str, list[StoredRun]] = {}
+    selected: dict[str, list[StoredRun]] = {}
     named = set()
-    for given in arguments:
-        label, argument = _split_label(given)
+    for word in arguments:
+        label, argument = _split_label(word)
         if label:
             named.add(label)
-        found.setdefault(label or given, []).extend(_find(store, argument))
-    groups = {label: list({run.id: run for run in runs}.values()) for label, runs in found.items()}
+        selected.setdefault(label or word, []).extend(_find(store, argument))
+    groups = {label: list({run.id: run for run in runs}.values()) for label, runs in selected.items()}
     if len(groups) == 1 and not named:
         (runs,) = groups.values()
         parts = _by_settings(runs)
         groups = {label or "all": part for label, part in zip(_labels(parts), parts, strict=True)}
     else:
         _refuse_shared(groups)
-        made = zip(groups, _labels(list(groups.values())), strict=True)
-        labels = [given if given in named else label for given, label in made]
+        group_labels = zip(groups, _labels(list(groups.values())), strict=True)
+        labels = [word if word in named else label for word, label in group_labels]
         if all(labels) and len(set(labels)) == len(labels) and max(map(len, labels)) <= LONGEST:
             groups = dict(zip(labels, groups.values(), strict=True))
         for label, runs in groups.items():
             if varying := _varying(runs):
-                notes.append(f"{label}: its runs differ in more than the seed: {', '.join(varying)}")
+                notes.append(
+                    f"{label}: the runs of this group differ in more than the seed: {', '.join(varying)}"
+                )
     finished = {}
     for label, runs in groups.items():
-        others = Counter(run.status for run in runs if run.status != STATUS["finished"])
-        if others:
-            words = ", ".join(f"{number} {status}" for status, number in others.items())
-            notes.append(f"{label}: left out what did not finish: {words}")
-        if good := [run for run in runs if run.status == STATUS["finished"]]:
-            finished[label] = good
+        unfinished = Counter(run.status for run in runs if run.status != STATUS["finished"])
+        if unfinished:
+            counts = ", ".join(f"{number} {status}" for status, number in unfinished.items())
+            notes.append(f"{label}: left out runs that did not finish: {counts}")
+        if finished_runs := [run for run in runs if run.status == STATUS["finished"]]:
+            finished[label] = finished_runs
     if len(finished) < min(2, len(groups)):
         without = ", ".join(label for label in groups if label not in finished)
-        raise UsageError(f"only runs that have finished are compared; there is none of {without}")
+        raise UsageError(f"only finished runs are compared, and there is no finished run of {without}")
     return finished
 
 
@@ -85,34 +87,36 @@ def read_values(groups: Mapping[str, Sequence[StoredRun]], metric: str, notes: l
     """
     from ...analysis.comparison import Group
 
-    made = []
+    value_groups = []
     for label, runs in groups.items():
-        having = [run for run in runs if isfinite(run.metrics.get(metric, nan))]
-        if not having:
-            known = {name for members in groups.values() for run in members for name in run.metrics}
-            raise UsageError(f"--metric {metric}: no run of {label} has it; {nearest(metric, known)}")
-        if len(having) < len(runs):
-            notes.append(f"{label}: {metric} is missing in {len(runs) - len(having)} of {len(runs)} runs")
-        once = having
-        if not metric.startswith("time/"):
-            once = list({_identity(run): run for run in having}.values())
-        if len(once) < len(having):
-            notes.append(
-                f"{label}: left out what repeats a newer run's settings and seed: {len(having) - len(once)}"
+        with_metric = [run for run in runs if isfinite(run.metrics.get(metric, nan))]
+        if not with_metric:
+            metric_names = {name for members in groups.values() for run in members for name in run.metrics}
+            raise UsageError(
+                f"--metric {metric}: no run of {label} has this metric; {nearest(metric, metric_names)}"
             )
-        seeds = [run.params.get("seed") for run in once]
+        if len(with_metric) < len(runs):
+            notes.append(
+                f"{label}: {metric} is missing in {len(runs) - len(with_metric)} of {len(runs)} runs"
+            )
+        newest = with_metric
+        if not metric.startswith("time/"):
+            newest = list({_identity(run): run for run in with_metric}.values())
+        if len(newest) < len(with_metric):
+            notes.append(f"{label}: left out runs that a newer run repeats: {len(with_metric) - len(newest)}")
+        seeds = [run.params.get("seed") for run in newest]
         unique = None not in seeds and len(set(seeds)) == len(seeds)
-        made.append(
-            Group(label, {run.params["seed"] if unique else run.id: run.metrics[metric] for run in once})
+        value_groups.append(
+            Group(label, {run.params["seed"] if unique else run.id: run.metrics[metric] for run in newest})
         )
-    return made
+    return value_groups
 
 
-def _split_label(given: str) -> tuple[str | None, str]:
+def _split_label(word: str) -> tuple[str | None, str]:
     """Split ``label=argument``. The label is optional, and a folder or filter may contain ``=`` itself."""
-    match = LABELLED.fullmatch(given)
-    if match is None or FIELD.match(given) or Path(given).exists():
-        return None, given
+    match = LABELED.fullmatch(word)
+    if match is None or FIELD.match(word) or Path(word).exists():
+        return None, word
     return match["label"], match["argument"]
 
 
@@ -125,11 +129,13 @@ def _find(store: RunStore, argument: str) -> list[StoredRun]:
     if OPERATOR.search(argument):
         runs = [run for run in store.search(argument) if not run.is_sweep]
         if not runs:
-            raise UsageError(f"no run in {store.uri} fits the filter {argument}{_misspelt(store, argument)}")
+            raise UsageError(
+                f"no run in {store.uri} matches the filter {argument}{_misspelled(store, argument)}"
+            )
         return runs
     known = [str(path) for part in ("runs", "sweeps") for path in OUTPUTS.glob(f"{part}/*/*")]
     raise UsageError(
-        f"{argument!r} is no run's id, folder or filter, such as \"params.lr = '0.1'\"; "
+        f"{argument!r} is not a run's id, a run's folder or a filter such as \"params.lr = '0.1'\"; "
         f"folders: {nearest(argument, known)}"
     )
 
@@ -150,11 +156,11 @@ def _recorded_id(store: RunStore, folder: Path) -> str:
         )
     recorded: dict[str, str] = json.loads(file.read_text())
     if recorded["uri"] != store.uri:
-        raise UsageError(f"{folder} was recorded in another store: --uri {recorded['uri']}")
+        raise UsageError(f"{folder} was recorded in another store; give --uri {recorded['uri']}")
     return recorded["run_id"]
 
 
-def _misspelt(store: RunStore, argument: str) -> str:
+def _misspelled(store: RunStore, argument: str) -> str:
     """The end of an error message about a filter that finds no run: the names in it that no run has."""
     runs = store.search()
     for kind in ("params", "metrics", "tags"):
@@ -162,7 +168,7 @@ def _misspelt(store: RunStore, argument: str) -> str:
         for quoted, plain in re.findall(rf"\b{kind}\.(?:[`\"]([^`\"]+)[`\"]|([^\s=<>!`\"]+))", argument):
             name = quoted or plain
             if name not in known:
-                return f"; no run has {name!r} among its {kind}, {nearest(name, known)}"
+                return f"; no run has {name!r} in its {kind}; {nearest(name, known)}"
     return ""
 
 
@@ -172,7 +178,7 @@ def _refuse_shared(groups: Mapping[str, Sequence[StoredRun]]) -> None:
         for run in runs:
             if run.id in owner:
                 raise UsageError(
-                    f"run {run.id} is in two groups, {owner[run.id]} and {label}; expected it in one"
+                    f"run {run.id} is in two groups, {owner[run.id]} and {label}; expected it in one group"
                 )
             owner[run.id] = label
 
@@ -210,8 +216,10 @@ def _labels(groups: Sequence[Sequence[StoredRun]]) -> list[str]:
         labels = []
         for group in groups:
             values = {name: {run.params.get(name) for run in group} for name in names}
-            own = {name: value for name, (value, *more) in values.items() if value is not None and not more}
-            text = [v if name.endswith(".name") else f"{name}={v}" for name, v in own.items()]
+            shared_values = {
+                name: value for name, (value, *more) in values.items() if value is not None and not more
+            }
+            text = [v if name.endswith(".name") else f"{name}={v}" for name, v in shared_values.items()]
             labels.append(" ".join(text))
         if len(set(labels)) == len(labels):
             break
@@ -224,6 +232,6 @@ def usual_metric(groups: Mapping[str, Sequence[StoredRun]]) -> str:
         if metric in shared:
             return metric
     raise UsageError(
-        f"the runs share none of {', '.join(METRICS)}: give --metric; "
-        f"all have: {', '.join(sorted(shared)) or 'none'}"
+        f"the runs share none of the metrics {', '.join(METRICS)}: give --metric; "
+        f"metrics that all runs have: {', '.join(sorted(shared)) or 'none'}"
     )

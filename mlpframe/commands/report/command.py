@@ -36,18 +36,22 @@ QUIET = "callbacks.progress=null"
 
 
 @click.command("report")
-@click.option("--quick", is_flag=True, help="A small version on bundled data, in less than a minute.")
-@click.option("--out", type=Path, default=None, help="Its folder; otherwise outputs/report/full, or quick.")
+@click.option("--quick", is_flag=True, help="Run a small version on bundled data, in less than a minute.")
+@click.option(
+    "--out", type=Path, default=None, help="The report's folder; default: outputs/report/full, or quick."
+)
 @click.option(
     "--jobs",
     "at_once",
     type=click.IntRange(1),
     default=processors(),
-    show_default="the processors",
-    help="Runs side by side.",
+    show_default="number of processors",
+    help="Number of runs at the same time.",
 )
-@click.option("--data-dir", default=None, help="Where the files of MNIST are; otherwise MLPFRAME_DATA.")
-@click.option("--uri", default=None, help="The store; otherwise MLFLOW_TRACKING_URI, else outputs/mlflow.db.")
+@click.option("--data-dir", default=None, help="Folder of the MNIST files; default: MLPFRAME_DATA.")
+@click.option(
+    "--uri", default=None, help="MLflow store; default: MLFLOW_TRACKING_URI, else outputs/mlflow.db."
+)
 def report(quick: bool, out: Path | None, at_once: int, data_dir: str | None, uri: str | None) -> int:
     """Run all experiments of the report, and write one page with the printed and the measured numbers.
 
@@ -75,7 +79,7 @@ def report(quick: bool, out: Path | None, at_once: int, data_dir: str | None, ur
     if status == "finished":
         console.print(f"page    {os.path.relpath(folder / 'page' / 'report.html')}")
     if recorded:
-        console.print(f"MLflow run {recorded['run_id']}; to look at it: python -m mlpframe ui")
+        console.print(f"MLflow run {recorded['run_id']}; open it with: python -m mlpframe ui")
     return code
 
 
@@ -130,7 +134,7 @@ def _run_all(
 ) -> int:
     """Run the tasks in parallel. Returns the exit status."""
     if len(tasks) < len(planned):
-        console.print(f"{len(planned) - len(tasks)} of {len(planned)} runs are there already")
+        console.print(f"{len(planned) - len(tasks)} of {len(planned)} runs have finished already")
     failed: list[tuple[Task, str, str | None, int]] = []
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(at_once, spawn, _attach, (os.getpid(),))
@@ -150,7 +154,7 @@ def _run_all(
                         break
                 progress(task.job.name)
     except (SystemExit, BrokenProcessPool) as stopped:
-        console.print("interrupted; the same command goes on from here")
+        console.print("interrupted; the same command continues from here")
         return int(stopped.code or 0) if isinstance(stopped, SystemExit) else 1
     finally:
         pool.shutdown(cancel_futures=True)

@@ -52,7 +52,7 @@ def questions_1_and_2() -> list[Derivation]:
             r"l = -\log y_c: \quad \frac{\partial l}{\partial y_c} = -\frac{1}{y_c}, \quad"
             r"\frac{\partial l}{\partial y_i} = 0 \;\;(i \neq c)",
             "the loss of the true class c",
-            [("finite difference", _apart(dy, _slopes(lambda v: -log(v[TRUE]), y)))],
+            [("finite difference", _largest_difference(dy, _slopes(lambda v: -log(v[TRUE]), y)))],
         ),
         Derivation(
             r"y_i = \frac{e^{o_i}}{\sum_j e^{o_j}}: \quad"
@@ -61,7 +61,7 @@ def questions_1_and_2() -> list[Derivation]:
             [
                 (
                     "finite difference",
-                    max(_apart(jacobian[i], _slopes(_softmax_at(i), OUTPUTS)) for i in n),
+                    max(_largest_difference(jacobian[i], _slopes(_softmax_at(i), OUTPUTS)) for i in n),
                 ),
             ],
         ),
@@ -71,10 +71,13 @@ def questions_1_and_2() -> list[Derivation]:
             "the product of the two; question 2 remarks that writing out the short form is not strictly "
             "needed",
             [
-                ("the product of the local derivatives", _apart(at_once, product)),
-                ("layers softmax and nll", _apart(at_once, layered)),
-                ("loss cross_entropy", _apart(at_once, _output_gradient([], "cross_entropy"))),
-                ("finite difference", _apart(at_once, _slopes(lambda v: -log(softmax(v)[TRUE]), OUTPUTS))),
+                ("the product of the local derivatives", _largest_difference(at_once, product)),
+                ("layers softmax and nll", _largest_difference(at_once, layered)),
+                ("loss cross_entropy", _largest_difference(at_once, _output_gradient([], "cross_entropy"))),
+                (
+                    "finite difference",
+                    _largest_difference(at_once, _slopes(lambda v: -log(softmax(v)[TRUE]), OUTPUTS)),
+                ),
             ],
         ),
     ]
@@ -101,7 +104,7 @@ def question_6() -> list[Derivation]:
         example = Example(x=row, hidden=[WIDTHS[1]], outputs=WIDTHS[2], target=[float(true)])
         first, last = by_hand(example, weights).stages
         single.append({"W": first.dW, "b": first.dk, "V": last.dW, "c": last.dk})
-    loops = {name: np.mean([np.array(one[name]) for one in single], 0) for name in "WbVc"}
+    loops = {name: np.mean([np.array(gradients[name]) for gradients in single], 0) for name in "WbVc"}
 
     H = 1 / (1 + np.exp(-(x @ W + b)))
     powers = np.exp(H @ V + c)
@@ -111,8 +114,8 @@ def question_6() -> list[Derivation]:
 
     def checks(names: str) -> list[tuple[str, float]]:
         return [
-            ("mean over examples, by loops", max(_apart(products[n], loops[n]) for n in names)),
-            ("the layers of mlpframe", max(_apart(products[n], by_layers[n]) for n in names)),
+            ("mean over examples, by loops", max(_largest_difference(products[n], loops[n]) for n in names)),
+            ("the layers of mlpframe", max(_largest_difference(products[n], by_layers[n]) for n in names)),
         ]
 
     return [
@@ -133,10 +136,10 @@ def question_6() -> list[Derivation]:
 def _slopes(function: Callable[[Vector], float], at: Vector) -> Vector:
     """The central finite differences of a function of a list."""
 
-    def moved(i: int, by: float) -> float:
+    def shifted(i: int, by: float) -> float:
         return function([value + by * (k == i) for k, value in enumerate(at)])
 
-    return [(moved(i, STEP) - moved(i, -STEP)) / (2 * STEP) for i in range(len(at))]
+    return [(shifted(i, STEP) - shifted(i, -STEP)) / (2 * STEP) for i in range(len(at))]
 
 
 def _output_gradient(layers: Sequence[str], loss: str) -> Vector:
@@ -145,8 +148,8 @@ def _output_gradient(layers: Sequence[str], loss: str) -> Vector:
     The network's first layer produces the outputs as o = 0 · x + b, so the gradient of its bias is ∂l/∂o.
     """
     linear = {"name": "linear", "units": len(OUTPUTS), "init": "zeros"}
-    made = build_layers([linear, *layers], len(OUTPUTS))
-    network = Network(made, registries["loss"].create(loss), 1, np.zeros(1, np.intp), "float64", Streams(0))
+    built = build_layers([linear, *layers], len(OUTPUTS))
+    network = Network(built, registries["loss"].create(loss), 1, np.zeros(1, np.intp), "float64", Streams(0))
     network.views(network.w)["0.linear.b"][...] = OUTPUTS
     plan = network.plan(1, training=True)
     plan.x[...], plan.target[...] = 0, TRUE
@@ -155,6 +158,6 @@ def _output_gradient(layers: Sequence[str], loss: str) -> Vector:
     return gradient
 
 
-def _apart(one: ArrayLike, other: ArrayLike) -> float:
+def _largest_difference(first: ArrayLike, second: ArrayLike) -> float:
     """The largest absolute difference between two arrays."""
-    return float(np.abs(np.asarray(one) - np.asarray(other)).max())
+    return float(np.abs(np.asarray(first) - np.asarray(second)).max())

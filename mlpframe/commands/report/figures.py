@@ -82,9 +82,9 @@ def band(runs: Sequence[Run], window: int, label: str) -> str:
     return _svg(figure, label)
 
 
-def by_epoch(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], what: str, label: str) -> str:
+def by_epoch(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], measure: str, label: str) -> str:
     """Measured values by epoch as lines, and printed values as hollow markers of the same color."""
-    figure, axes = _figure("epoch", what)
+    figure, axes = _figure("epoch", measure)
     for color, (name, (measured, printed)) in zip((BLUE, ORANGE), curves.items(), strict=False):
         epochs = range(1, len(measured) + 1)
         axes.plot(epochs, measured, "o-", color=color, label=f"{name}, measured")

@@ -16,19 +16,28 @@ from .terminal import print_blocks
 
 
 @click.command("trace")
-@click.option("--input", "x", default="1,-1", show_default=True, help="The inputs.")
+@click.option("--input", "x", default="1,-1", show_default=True, help="The inputs, separated by commas.")
 @click.option("--hidden", default="3", show_default=True, help="Units of the hidden layers; '' for none.")
-@click.option("--outputs", type=int, default=None, help="Outputs; otherwise as many as targets, at least 2.")
-@click.option("--activation", default="sigmoid", show_default=True, help="sigmoid, tanh or relu.")
-@click.option("--loss", default="cross_entropy", show_default=True, help="cross_entropy, nll or mse.")
-@click.option("--target", default="0", show_default=True, help="The true class; for mse also the values.")
+@click.option(
+    "--outputs", type=int, default=None, help="Number of outputs; default: the number of targets, at least 2."
+)
+@click.option("--activation", default="sigmoid", show_default=True, help="Activation: sigmoid, tanh or relu.")
+@click.option("--loss", default="cross_entropy", show_default=True, help="Loss: cross_entropy, nll or mse.")
+@click.option(
+    "--target", default="0", show_default=True, help="The true class, or for mse the target values."
+)
 @click.option("--lr", default=0.1, show_default=True, help="Learning rate of the step.")
 @click.option(
-    "--weights", default=None, help="Layer after layer: W row by row (a row for each input), then b."
+    "--weights", default=None, help="All weights, layer by layer: W by rows (a row per input), then b."
 )
-@click.option("--seed", type=click.IntRange(0), default=None, help="Draw the weights from N(0, 1), biases 0.")
-@click.option("--digits", type=click.IntRange(1, 15), default=4, show_default=True, help="Decimals shown.")
-@click.option("--html", type=Path, default=None, help="Write a page to this file instead.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=None,
+    help="Seed to draw the weights from N(0, 1); the biases are 0.",
+)
+@click.option("--digits", type=click.IntRange(1, 15), default=4, show_default=True, help="Decimals to show.")
+@click.option("--html", type=Path, default=None, help="Write an HTML page to this file instead of printing.")
 def trace(
     x: str,
     hidden: str,

@@ -54,9 +54,9 @@ def page(parts: Iterable[Block]) -> str:
 
 
 def _row(headings: Sequence[str], row: Sequence[str]) -> str:
-    first, *others = row
+    first, *remaining = row
     cells = "".join(
         f'<td class="{justify(i, heading)}">{escape(cell)}</td>'
-        for i, (heading, cell) in enumerate(zip(headings[1:], others, strict=True), 1)
+        for i, (heading, cell) in enumerate(zip(headings[1:], remaining, strict=True), 1)
     )
     return f'<tr><th scope="row" class="left">{escape(first)}</th>{cells}</tr>'
