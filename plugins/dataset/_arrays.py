@@ -8,14 +8,16 @@ import numpy as np
 
 from mlpframe.api import Array, Splits, Table, UsageError
 
-TASKS = ("auto", "classification", "multilabel", "regression")
-"""The values of the option ``task``."""
-TARGETS = {
-    "classification": ("biuU", (1,), "classes (rows,)"),
-    "multilabel": ("biuf", (2,), "0 or 1 for each class (rows, classes)"),
-    "regression": ("biuf", (1, 2), "values (rows,) or (rows, outputs)"),
+TASKS = {
+    "auto": "classes (rows,), or floating values (rows,) or (rows, outputs), "
+    "or whole numbers (rows, classes), 0 or 1 for each of several classes",
+    "classification": "classes (rows,)",
+    "multilabel": "numbers (rows, classes), 0 or 1 for each class",
+    "regression": "numbers (rows,) or (rows, outputs)",
 }
-"""For each task: the types of its targets, their numbers of axes, and both in words."""
+"""The values of the option ``task``, and what the targets must then be."""
+FORMS = {"classification": ("biuU", (1,)), "multilabel": ("biuf", (2,)), "regression": ("biuf", (1, 2))}
+"""For each task, the types of its targets and their numbers of axes."""
 
 
 def as_splits(
@@ -46,9 +48,10 @@ def as_splits(
     pairs = [train] if test is None else [train, test]
     inputs = [_inputs(x) for x, _ in pairs]
     targets = [np.asarray(y) for _, y in pairs]
+    expected = TASKS[task]
     if task == "auto":
         task = _task(targets[0])
-    targets = [_targets(y, task) for y in targets]
+    targets = [_targets(y, task, expected) for y in targets]
     shape = inputs[0].shape[1:]
     if task == "regression":
         class_names = ()
@@ -86,7 +89,8 @@ def _inputs(x: Any) -> Array:
 def check_task(task: str) -> None:
     """Check the option ``task``. Raises ``ValueError``."""
     if task not in TASKS:
-        raise ValueError(f"task must be {', '.join(TASKS[:-1])} or {TASKS[-1]}, not {task!r}")
+        *others, last = TASKS
+        raise ValueError(f"task must be {', '.join(others)} or {last}, not {task!r}")
 
 
 def _task(targets: Array) -> str:
@@ -97,10 +101,10 @@ def _task(targets: Array) -> str:
     return "multilabel" if several else "classification"
 
 
-def _targets(array: Array, task: str) -> Array:
+def _targets(array: Array, task: str, expected: str) -> Array:
     if array.dtype.kind == "O":
         array = array.astype(str)
-    types, axes, words = TARGETS[task]
+    types, axes = FORMS[task]
     if array.dtype.kind not in types or array.ndim not in axes:
-        raise UsageError(f"targets must be {words}, not {array.dtype} of shape {array.shape}")
+        raise UsageError(f"targets must be {expected}, not {array.dtype} of shape {array.shape}")
     return array[:, None] if task == "regression" and array.ndim == 1 else array

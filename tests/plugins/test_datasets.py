@@ -24,7 +24,7 @@ import pandas as pd
 import pytest
 
 from mlpframe import fit, registries
-from mlpframe.api import DataContext, Splits, Table, UsageError
+from mlpframe.api import Array, DataContext, Splits, Table, UsageError
 from mlpframe.registry import REQUIRED
 from mlpframe.training.predictor import Predictor
 from tests.data import FILES, ROOT, data_dir, needs_fashion_mnist, needs_mnist
@@ -806,6 +806,9 @@ def test_npy_weights_and_files_beside_the_data_folder(
         ([True, False, False, True], ("False", "True"), [1, 0, 0, 1]),
         ([1.0, 2.0, 3.0, 4.0], (), [[1], [2], [3], [4]]),
         ([[1.0, 2.0]] * 4, (), [[1, 2]] * 4),
+        ([[0.0, 1.0]] * 4, (), [[0, 1]] * 4),
+        ([[0, 1, 1]] * 4, ("0", "1", "2"), [[0, 1, 1]] * 4),
+        ([[False, True]] * 4, ("0", "1"), [[0, 1]] * 4),
     ],
 )
 def test_npz_targets(tmp_path: Path, y: object, names: tuple[str, ...], expected: list[object]) -> None:
@@ -813,6 +816,47 @@ def test_npz_targets(tmp_path: Path, y: object, names: tuple[str, ...], expected
     np.testing.assert_array_equal(splits.train.x, X)
     assert splits.class_names == names
     assert splits.train.y.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "names", "expected"),
+    [
+        ([[0.0, 1.0]] * 4, "multilabel", ("0", "1"), [[0, 1]] * 4),
+        ([[1]] * 4, "multilabel", ("0",), [[1]] * 4),
+        ([[0, 1]] * 4, "regression", (), [[0, 1]] * 4),
+        ([3, 1, 3, 7], "regression", (), [[3], [1], [3], [7]]),
+        ([3, 1, 3, 7], "classification", ("1", "3", "7"), [1, 0, 1, 2]),
+    ],
+)
+def test_npz_targets_of_a_task_that_is_said(
+    tmp_path: Path, y: object, task: str, names: tuple[str, ...], expected: list[object]
+) -> None:
+    splits = load("npz", tmp_path, file=save(tmp_path, x=X, y=np.array(y)), task=task)
+    assert (splits.task, splits.class_names) == (task, names)
+    assert splits.train.y.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "message"),
+    [
+        (
+            [0, 1, 0, 1],
+            "multilabel",
+            r"must be numbers \(rows, classes\), 0 or 1 .*, not int64 of shape \(4,\)",
+        ),
+        ([0.0, 1.0, 0.0, 1.0], "classification", r"must be classes \(rows,\), not float64"),
+        ([[0, 1]] * 4, "classification", r"must be classes \(rows,\), not int64 of shape \(4, 2\)"),
+        (["a", "b", "a", "b"], "regression", r"must be numbers \(rows,\) or \(rows, outputs\), not <U1"),
+        (
+            [0, 1, 0, 1],
+            "ranking",
+            "task must be auto, classification, multilabel or regression, not 'ranking'",
+        ),
+    ],
+)
+def test_npz_targets_that_are_not_of_the_task(tmp_path: Path, y: object, task: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load("npz", tmp_path, file=save(tmp_path, x=X, y=np.array(y)), task=task)
 
 
 def test_npz_arrays_by_name(tmp_path: Path) -> None:
@@ -886,6 +930,73 @@ def test_fit_trains_on_arrays_as_the_command_line_does_on_files(tmp_path: Path, 
     assert losses[0] == losses[1] == losses[2]
 
 
+def several(rows: int) -> tuple[Array, Array]:
+    """Four features; a row has each of three classes where a linear function of the features is above 0."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((rows, 4))
+    return x, (x @ rng.standard_normal((4, 3)) > 0).astype(np.int64)
+
+
+MULTILABEL = ["loss=binary_cross_entropy", "optimizer=adam", "lr=0.02", "epochs=30", "+metrics.f1={}"]
+
+
+def test_fit_where_a_row_may_have_several_classes(quiet: list[str]) -> None:
+    x, y = several(400)
+    fitted = fit(x, pd.DataFrame(y, columns=["red", "round", "ripe"]), *quiet, *MULTILABEL, "seed=3")
+    assert fitted.metrics["val/subset_accuracy"] > 0.9
+    assert fitted.metrics["val/f1"] > 0.95
+    assert not {"val/accuracy", "train/accuracy", "val/r2"} & fitted.metrics.keys()
+    assert fitted.predictor.about["class_names"] == ["red", "round", "ripe"]
+    assert fitted.predictor.about["shapes"]["task"] == "multilabel"
+    probabilities, chosen = fitted.predictor.predict(x), fitted.predictor.predict_classes(x)
+    assert probabilities.shape == (400, 3)
+    assert np.ptp(probabilities.sum(1)) > 1  # they need not sum to 1
+    np.testing.assert_array_equal(chosen, probabilities > 0.5)
+    assert np.mean(chosen == y) > 0.97
+    for targets, settings in ((y.astype(bool), []), (y.astype(float), ["dataset.task=multilabel"])):
+        again = fit(x, targets, *quiet, *MULTILABEL, "seed=3", *settings)
+        np.testing.assert_array_equal(again.predictor.predict(x), probabilities)
+
+
+def test_the_probabilities_are_the_sigmoid_of_the_outputs(quiet: list[str]) -> None:
+    x, y = several(100)
+    fitted = fit(x, y, *quiet, *MULTILABEL, "model.hidden=[]", "dataset.standardize=false", "dtype=float64")
+    layer = fitted.predictor._network.views(fitted.predictor._network.w)
+    outputs = x @ layer["0.linear.W"] + layer["0.linear.b"]
+    np.testing.assert_allclose(fitted.predictor.predict(x), 1 / (1 + np.exp(-outputs)), rtol=1e-10)
+
+
+def test_classes_of_rows_with_one_class_and_none_of_a_regression(quiet: list[str]) -> None:
+    x, y = several(60)
+    predictor = fit(x, y[:, 0], *quiet, "epochs=1").predictor
+    np.testing.assert_array_equal(predictor.predict_classes(x), predictor.predict(x).argmax(1))
+    values = fit(x, x[:, 0], *quiet, "epochs=1", "loss=mse").predictor
+    with pytest.raises(UsageError, match="the model predicts the values of a regression"):
+        values.predict_classes(x)
+
+
+def test_rows_of_several_classes_from_a_file_in_replicas_and_with_weights(
+    tmp_path: Path, quiet: list[str]
+) -> None:
+    x, y = several(200)
+    file = save(tmp_path, x=x, y=y, w=np.linspace(0, 2, 200))
+    data = ["dataset=npz", f"dataset.file={file}", "dataset.weights=w", "engine=numpy"]
+    settings = [*data, *quiet, *MULTILABEL, "+metrics.per_class={}"]
+    together = mlpframe(tmp_path, *settings, "replicas=2")
+    assert together.returncode == 0, together.stderr
+    for seed in (0, 1):
+        assert mlpframe(tmp_path, *settings, f"seed={seed}").returncode == 0
+    found: dict[int, list[list[float]]] = {}
+    for run in (file.parent for file in (tmp_path / "outputs").rglob("run.json")):
+        losses = [value for _, name, value in history(run) if name == "val/loss"]
+        found.setdefault(record(run)["seed"], []).append(losses)
+    assert {seed: len(losses) for seed, losses in found.items()} == {0: 2, 1: 2}
+    for stacked, alone in found.values():
+        assert stacked == pytest.approx(alone, rel=1e-4)
+    mixed = mlpframe(tmp_path, *settings, "+transforms.mixup={}")
+    assert mixed.returncode == 0, mixed.stderr
+
+
 def test_fit_with_a_test_part_weights_and_names(quiet: list[str]) -> None:
     rng = np.random.default_rng(0)
     x = pd.DataFrame(rng.standard_normal((200, 2)), columns=["width", "height"])
@@ -919,6 +1030,18 @@ def test_fit_refuses_what_is_wrong_and_leaves_nothing(tmp_path: Path, quiet: lis
             [],
             "loss=cross_entropy is for classification, but dataset=arrays is a regression",
         ),
+        (
+            (x, np.eye(2, dtype=int)[y]),
+            [],
+            "loss=cross_entropy is for classification, but dataset=arrays is a multilabel task; "
+            "losses for multilabel: binary_cross_entropy, mse",
+        ),
+        (
+            (x, np.full((10, 2), 3)),
+            [],
+            "0 or 1, not 3; the values of a regression are floating-point numbers",
+        ),
+        ((x, y[:, None]), [], r"targets must be classes \(rows,\)"),
         ((x * np.nan, y), [], "missing values"),
         ((x, y), ["epochs=0"], "epochs must be at least 1"),
     ):

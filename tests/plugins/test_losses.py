@@ -60,6 +60,8 @@ def case(name, task, batch=7, outputs=3):
     rng = np.random.default_rng([batch, outputs])
     if task == "classification":
         output, target = rng.uniform(0.05, 0.95, (batch, outputs)), rng.integers(0, outputs, batch)
+    elif task == "multilabel":
+        output, target = rng.uniform(0.05, 0.95, (batch, outputs)), rng.integers(0, 2, (batch, outputs)) * 1.0
     else:
         target = rng.standard_normal((batch, outputs))
         output = target + away_from_zero(rng, batch, outputs)
@@ -254,11 +256,11 @@ def slow_cross_entropy(o, t, smoothing=0.0, weights=None):
     return -sum(v * a * b for v, a, b in zip(weights, t, log_softmax(o), strict=True))
 
 
-def slow_binary(o, t, weight=1.0):
+def slow_binary(o, t, weight=1.0, classes=None):
     total = 0.0
-    for value, yes in zip(o, t, strict=True):
+    for value, yes, w in zip(o, t, classes or [1] * len(o), strict=True):
         p = 1 / (1 + math.exp(-value))
-        total -= weight * yes * math.log(p) + (1 - yes) * math.log(1 - p)
+        total -= w * (weight * yes * math.log(p) + (1 - yes) * math.log(1 - p))
     return total / len(o)
 
 
@@ -299,6 +301,10 @@ CLASS_FORMULAS = {
     ),
     "binary_cross_entropy": ({}, slow_binary),
     "binary_cross_entropy, weighted": ({"positive_weight": 2.5}, lambda o, t: slow_binary(o, t, 2.5)),
+    "binary_cross_entropy, weighted classes": (
+        {"positive_weight": 0.4, "class_weights": [0.5, 2.0, 0.0, 1.5]},
+        lambda o, t: slow_binary(o, t, 0.4, [0.5, 2.0, 0.0, 1.5]),
+    ),
     "focal": ({}, lambda o, t: slow_focal(o, t, 2)),
     "focal, steeper": ({"gamma": 3.5}, lambda o, t: slow_focal(o, t, 3.5)),
     "hinge": ({}, lambda o, t: slow_hinge(o, t, STRONGEST, 1)),
@@ -330,6 +336,23 @@ def test_losses_of_classes_are_their_formulas(case):
     onehot = np.eye(4)[classes]
     expected = np.mean([slow(*pair) for pair in zip(o.tolist(), onehot.tolist(), strict=True)])
     assert run(case.partition(",")[0], o, classes, **options)[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("case", [case for case in CLASS_FORMULAS if case.startswith("binary_cross_entropy")])
+def test_losses_of_several_classes_a_row_are_their_formulas(case):
+    options, slow = CLASS_FORMULAS[case]
+    o, _ = logits(30, 4)
+    t = np.random.default_rng(3).integers(0, 2, (30, 4)).astype(float)
+    t[0], t[1] = 0, 1  # no class, every class
+    expected = np.mean([slow(*pair) for pair in zip(o.tolist(), t.tolist(), strict=True)])
+    bound = BoundLoss(create("binary_cross_entropy", **options), o, t)
+    assert bound.run() == pytest.approx(expected, rel=1e-12)
+    bound.run()
+    assert_gradient(bound.d_output.copy(), central_difference(bound.run, bound.output))
+    losses, slopes = create("binary_cross_entropy", **options).textbook(o, t)
+    bound.run()
+    assert losses.mean() == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(bound.d_output, slopes / 30, rtol=1e-9, atol=1e-12)
 
 
 TAKE_PROBABILITIES = [
@@ -531,6 +554,7 @@ def test_what_other_predictions_are():
         ("hinge", {"margin": 0.0}, "margin must be more than 0"),
         ("quantile", {"quantile": 1.0}, "quantile must be more than 0 and less than 1"),
         ("cross_entropy", {"class_weights": [1.0, -1.0]}, "class_weights must be at least 0"),
+        ("binary_cross_entropy", {"class_weights": [-1.0]}, "class_weights must be at least 0"),
     ],
 )
 def test_options_out_of_range_are_named(name, options, mentioned):
@@ -538,9 +562,10 @@ def test_options_out_of_range_are_named(name, options, mentioned):
         create(name, **options)
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_class_weights_of_the_wrong_number_are_refused(batch):
-    loss = create("cross_entropy", class_weights=[1.0, 2.0])
+def test_class_weights_of_the_wrong_number_are_refused(name, batch):
+    loss = create(name, class_weights=[1.0, 2.0])
     with pytest.raises(UsageError, match="class_weights has 2 numbers, but there are 3 classes"):
         BoundLoss(loss, np.zeros((batch, 3)), np.zeros(batch, int))
 

@@ -41,6 +41,16 @@ def regression(n: int, outputs: int) -> tuple[Array, Array]:
     return target + 0.5 * rng.standard_normal((n, outputs)), target
 
 
+def multilabel(n: int, classes: int) -> tuple[Array, Array]:
+    """Probabilities of each class that are right more often than not, and 0 or 1 for each class."""
+    rng = np.random.default_rng([n, classes])
+    target = rng.integers(0, 2, (n, classes)).astype(float)
+    return 0.7 * rng.random((n, classes)) + 0.3 * target, target
+
+
+DRAWN = {"classification": classification, "multilabel": multilabel, "regression": regression}
+
+
 # --- classification ----------------------------------------------------------------------------------
 
 
@@ -318,7 +328,7 @@ def test_no_warning_whatever_is_missing(name: str) -> None:
 def test_a_network_that_diverged_is_no_error(name: str) -> None:
     metric = create(name)
     for task in metric.tasks:
-        prediction, target = classification(20, 4) if task == "classification" else regression(20, 4)
+        prediction, target = DRAWN[task](20, 4)
         for value in (np.nan, np.inf, -np.inf):
             with np.errstate(all="ignore"):  # as in a run
                 metric.compute(np.full_like(prediction, value), target)
@@ -328,7 +338,7 @@ def test_a_network_that_diverged_is_no_error(name: str) -> None:
 def test_one_nan_and_nothing_is_known(name: str) -> None:
     metric = create(name)
     for task in metric.tasks:
-        prediction, target = classification(20, 3) if task == "classification" else regression(20, 3)
+        prediction, target = DRAWN[task](20, 3)
         usual = np.shape(metric.compute(prediction, target))
         prediction[7, 1] = np.nan
         value = metric.compute(prediction, target)
@@ -386,6 +396,73 @@ def test_a_run_records_the_table(tmp_path: Path) -> None:
     assert "val/roc_auc" in done.stdout
     figures = the_run(tmp_path) / "figures"
     assert {"confusion_matrix.png", "per_class.png"} <= {file.name for file in figures.iterdir()}
+
+
+# --- several classes a row -----------------------------------------------------------------------------
+
+
+def thinned(n: int, classes: int) -> tuple[Array, Array]:
+    """As ``multilabel``, with a class that no row has, one that is never predicted, and one that is both."""
+    prediction, target = multilabel(n, classes)
+    target[:, 0] = target[:, 2] = 0
+    prediction[:, 1] = prediction[:, 2] = 0.5  # not above 0.5
+    return prediction, target
+
+
+@pytest.mark.parametrize("draw", [multilabel, thinned])
+@pytest.mark.parametrize("shape", [(2, 3), (50, 3), (300, 10)])
+@pytest.mark.parametrize("average", ["macro", "micro"])
+def test_multilabel_averages_are_scikit_learns(draw: Any, shape: tuple[int, int], average: str) -> None:
+    prediction, target = draw(*shape)
+    chosen = prediction > 0.5
+    expected = sk.precision_recall_fscore_support(target, chosen, average=average, zero_division=0)
+    for name, value in zip(("precision", "recall", "f1"), expected[:3], strict=True):
+        found = create(name, average=average).compute(prediction, target.astype(np.float32))
+        assert found == pytest.approx(value, rel=1e-13)
+    table = sk.precision_recall_fscore_support(target, chosen, average=None, zero_division=0)[:3]
+    np.testing.assert_allclose(
+        create("per_class").compute(prediction, target), np.stack(table, 1), rtol=1e-13
+    )
+
+
+@pytest.mark.parametrize("draw", [multilabel, thinned])
+@pytest.mark.parametrize("shape", [(2, 3), (50, 3), (300, 10)])
+def test_subset_accuracy_and_hamming_loss_are_scikit_learns(draw: Any, shape: tuple[int, int]) -> None:
+    prediction, target = draw(*shape)
+    prediction[0] = target[0]
+    chosen = prediction > 0.5
+    accuracy, hamming = create("subset_accuracy"), create("hamming_loss")
+    assert accuracy.compute(prediction, target) == pytest.approx(sk.accuracy_score(target, chosen), rel=1e-15)
+    assert hamming.compute(prediction, target) == pytest.approx(sk.hamming_loss(target, chosen), rel=1e-13)
+
+
+def test_subset_accuracy_and_hamming_loss_by_hand() -> None:
+    target = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]])
+    prediction = np.array([[0.9, 0.1, 0.6], [0.5, 0.2, 0.3], [0.9, 0.4, 0.8], [0.7, 0.2, 0.1]])
+    assert create("subset_accuracy").compute(prediction, target) == 0.5  # the first two rows
+    assert create("hamming_loss").compute(prediction, target) == 3 / 12
+    assert create("precision", average="micro").compute(prediction, target) == 4 / 5
+    assert create("recall", average="micro").compute(prediction, target) == 4 / 6
+
+
+def test_one_class_that_a_row_has_or_not() -> None:
+    prediction, target = np.array([[0.9], [0.8], [0.1], [0.2]]), np.array([[1], [0], [1], [0]])
+    for name in ("precision", "recall", "f1", "subset_accuracy", "hamming_loss"):
+        assert create(name).compute(prediction, target) == 0.5
+    assert create("roc_auc").compute(prediction, target) == 0.5
+
+
+@pytest.mark.parametrize("shape", [(40, 1), (40, 2), (60, 7)])
+def test_multilabel_roc_auc_is_scikit_learns(shape: tuple[int, int]) -> None:
+    prediction, target = multilabel(*shape)
+    expected = sk.roc_auc_score(target, prediction)
+    assert create("roc_auc").compute(prediction, target) == pytest.approx(expected, rel=1e-12)
+    target[:, 0] = 1  # a class that every row has is left out
+    if shape[1] > 1:
+        expected = sk.roc_auc_score(target[:, 1:], prediction[:, 1:])
+        assert create("roc_auc").compute(prediction, target) == pytest.approx(expected, rel=1e-12)
+    else:
+        assert math.isnan(create("roc_auc").compute(prediction, target))
 
 
 # --- regression --------------------------------------------------------------------------------------
@@ -457,7 +534,7 @@ def test_mean_errors_by_hand() -> None:
 def test_gives_a_plain_number_or_an_array_and_changes_nothing(name: str) -> None:
     metric = create(name)
     for task in metric.tasks:
-        prediction, target = classification(60, 4) if task == "classification" else regression(60, 4)
+        prediction, target = DRAWN[task](60, 4)
         before = prediction.tobytes(), target.tobytes()
         value = metric.compute(prediction, target)
         assert (prediction.tobytes(), target.tobytes()) == before
@@ -468,7 +545,7 @@ def test_gives_a_plain_number_or_an_array_and_changes_nothing(name: str) -> None
 def test_does_not_depend_on_the_order_of_the_rows(name: str) -> None:
     metric = create(name)
     for task in metric.tasks:
-        prediction, target = classification(60, 4) if task == "classification" else regression(60, 4)
+        prediction, target = DRAWN[task](60, 4)
         order = np.random.default_rng(1).permutation(60)
         np.testing.assert_allclose(
             metric.compute(prediction[order], target[order]), metric.compute(prediction, target), rtol=1e-9

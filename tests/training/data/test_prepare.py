@@ -166,6 +166,57 @@ def test_regressions_are_split_at_random_where_classes_would_be_stratified() -> 
     assert data.train.y.shape == (80, 2)
 
 
+def multilabel(rows: int, dtype: Any = np.int64) -> Splits:
+    x = np.random.default_rng(2).normal(3, 2, (rows, 4))
+    x[:, 0] = np.arange(rows)
+    return Splits(Table(x, (x[:, 1:] > 3).astype(dtype)), class_names=("a", "b", "c"))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("split", ["random", "stratified", "last"])
+def test_rows_of_several_classes_keep_their_classes(split: str, dtype: Any) -> None:
+    splits = multilabel(100, dtype)
+    assert (splits.task, splits.n_outputs, splits.shapes.task) == ("multilabel", 3, "multilabel")
+    data = prepare(splits, validation=0.2, test=10, split=split, dtype="float32")
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation)) == (70, 20)
+    for part in (data.train, data.validation):
+        assert part.y.dtype == np.float32
+        assert part.y.flags.c_contiguous
+        np.testing.assert_array_equal(part.y, splits.train.y[rows(part)])
+    final = prepare(splits, validation=0.2, test=10, split=split, final=True)
+    assert final.test is not None
+    assert sorted(rows(final.train) + rows(final.test)) == list(range(100))
+
+
+def test_rows_of_several_classes_that_lack_a_target_are_dropped_or_refused() -> None:
+    splits = multilabel(50, np.float64)
+    splits.train.y[10, 1] = np.nan
+    assert rows(prepare(splits, missing="drop").train) == [*range(10), *range(11, 50)]
+    for how in ("error", "impute"):
+        with pytest.raises(UsageError, match=r"1 targets are missing; dataset\.missing=drop"):
+            prepare(splits, missing=how)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([[0, 1, 2]] * 3, "targets of several classes a row are 0 or 1, not 2"),
+        ([[0, 1, 0.5]] * 3, "targets of several classes a row are 0 or 1, not 0.5"),
+        ([[0, 1, np.inf]] * 3, "targets of several classes a row are 0 or 1, not inf"),
+        ([[0, 1]] * 3, r"targets of 3 classes are 0 or 1 for each class, not int64 of shape \(3, 2\)"),
+        ([["0", "1", "0"]] * 3, r"targets of 3 classes are 0 or 1 for each class, not <U1 of shape"),
+    ],
+)
+def test_targets_of_several_classes_are_0_and_1(y: Any, message: str) -> None:
+    for splits in (
+        classes(Table(np.zeros((3, 2)), np.array(y))),
+        classes(Table(np.zeros((1, 2)), np.array([[1, 0, 1]])), test=Table(np.zeros((3, 2)), np.array(y))),
+    ):
+        with pytest.raises(UsageError, match=f"dataset=given: the {message}"):
+            prepare(splits)
+
+
 @pytest.mark.parametrize("split", ["random", "stratified"])
 def test_a_seed_decides_which_rows_are_held_out(split: str) -> None:
     def held(seed: int, **rules: Any) -> list[int]:
