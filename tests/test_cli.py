@@ -175,13 +175,13 @@ def test_a_wrong_request_leaves_nothing_behind(
     assert (folders[short(wrong)] / "a_file").read_bytes() == b""
 
 
-def test_a_folder_of_plugins_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder_of_plugins_is_reported(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "list", MLPFRAME_PLUGINS=str(tmp_path / "nowhere"))
     assert_refused(done)
     assert f"MLPFRAME_PLUGINS names '{tmp_path / 'nowhere'}', which is not a folder" in done.stderr
 
 
-def test_a_wrong_request_removes_no_folder_that_it_did_not_make(tmp_path: Path) -> None:
+def test_a_wrong_request_keeps_a_folder_that_existed_before(tmp_path: Path) -> None:
     (tmp_path / "here" / "mine").mkdir(parents=True)
     assert_refused(mlpframe(tmp_path / "here", NONE, "epochs=0", "hydra.run.dir=mine/run"))
     assert (tmp_path / "here" / "mine").is_dir()
@@ -255,7 +255,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory, plugins: Path) -> dict[str, 
     )
 
 
-def test_help_has_the_groups_and_the_options_of_the_chosen(shown: dict[str, tuple[Path, Done]]) -> None:
+def test_help_shows_the_groups_and_the_options_of_the_chosen_components(
+    shown: dict[str, tuple[Path, Done]],
+) -> None:
     folder, done = shown["help"]
     assert done.returncode == 0
     groups = dict(re.findall(r"^(\w+): (.*)$", done.stdout, re.MULTILINE))
@@ -268,7 +270,7 @@ def test_help_has_the_groups_and_the_options_of_the_chosen(shown: dict[str, tupl
     assert files_below(folder) == []
 
 
-def test_list_has_every_component_and_what_is_broken(
+def test_list_shows_every_component_and_every_broken_plugin(
     shown: dict[str, tuple[Path, Done]], plugins: Path
 ) -> None:
     _, done = shown["list"]
@@ -287,14 +289,14 @@ def test_list_has_every_component_and_what_is_broken(
     assert str(plugins / "optimizer" / "stumble.py") in broken
 
 
-def test_list_of_a_kind_has_that_kind_alone(shown: dict[str, tuple[Path, Done]]) -> None:
+def test_list_of_a_kind_shows_only_that_kind(shown: dict[str, tuple[Path, Done]]) -> None:
     _, done = shown["list loss"]
     assert done.returncode == 0
     assert all(name in done.stdout for name in registries["loss"].names())
     assert "adam" not in done.stdout
 
 
-def test_list_of_a_component_has_its_options(shown: dict[str, tuple[Path, Done]]) -> None:
+def test_list_of_a_component_shows_its_options(shown: dict[str, tuple[Path, Done]]) -> None:
     _, done = shown["list adam"]
     assert done.returncode == 0
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
@@ -308,7 +310,7 @@ def test_list_of_a_component_has_its_options(shown: dict[str, tuple[Path, Done]]
     assert "built-in" in done.stdout
 
 
-def test_a_broken_plugin_is_no_obstacle_to_others(shown: dict[str, tuple[Path, Done]]) -> None:
+def test_a_broken_plugin_does_not_affect_other_plugins(shown: dict[str, tuple[Path, Done]]) -> None:
     folder, done = shown["crawl"]
     assert done.returncode == 0
     assert "RuntimeError: fell over" in done.stderr
@@ -366,7 +368,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Done
     return run_all(tmp_path_factory, commands)
 
 
-def test_lines_where_there_is_no_terminal(runs: dict[str, tuple[Path, Done]]) -> None:
+def test_without_a_terminal_progress_is_printed_in_lines(runs: dict[str, tuple[Path, Done]]) -> None:
     folder, done = runs["first"]
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
@@ -380,7 +382,7 @@ def test_lines_where_there_is_no_terminal(runs: dict[str, tuple[Path, Done]]) ->
     assert str(the_run(folder).relative_to(folder)) in lines[-1]
 
 
-def test_silent_when_asked(runs: dict[str, tuple[Path, Done]]) -> None:
+def test_a_run_without_progress_prints_nothing(runs: dict[str, tuple[Path, Done]]) -> None:
     folder, done = runs["silent"]
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert the_run(folder).is_dir()
@@ -417,7 +419,7 @@ def run_on_terminal(folder: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, shown.decode()
 
 
-def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+def test_a_terminal_shows_a_progress_bar(tmp_path: Path) -> None:
     status, shown = run_on_terminal(tmp_path, NONE, *SMALL)
     assert status == 0
     assert "━" in shown
@@ -427,7 +429,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     assert len(run_folders(tmp_path)) == 1
 
 
-def test_the_script_and_the_module_are_the_same(tmp_path: Path) -> None:
+def test_the_script_and_the_module_print_the_same(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("mlpframe")
     if not script.exists():
         pytest.skip(f"the package is not installed: there is no {script}")

@@ -87,18 +87,18 @@ def test_a_component_composes_with_the_defaults_of_its_signature(kind: str, name
 @pytest.mark.parametrize(
     ("group", "key"), [("model=layers", "model.layers"), ("dataset=npy", "dataset.[xy]")]
 )
-def test_an_option_without_a_default_has_to_be_given(group: str, key: str) -> None:
+def test_an_option_without_a_default_is_required(group: str, key: str) -> None:
     with pytest.raises((UsageError, OmegaConfBaseException), match=key):
         read(group)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=str)
-def test_a_preset_composes_and_makes_what_it_names(preset: Any) -> None:
+def test_a_preset_composes_and_its_components_are_created(preset: Any) -> None:
     group, *name = preset.parts
     create_all(read(f"{group}={'/'.join(name)}"))
 
 
-def test_the_defaults_train_something() -> None:
+def test_the_defaults_compose_and_their_components_are_created() -> None:
     root = read()
     assert root.dtype is DType.float32
     assert root.lr is None
@@ -107,7 +107,7 @@ def test_the_defaults_train_something() -> None:
 
 
 @pytest.mark.parametrize("kind", [*GROUPS, "model", "tracking"])
-def test_an_option_cannot_be_given_a_name_it_does_not_have(kind: str) -> None:
+def test_an_unknown_option_is_refused(kind: str) -> None:
     with pytest.raises(ConfigCompositionException, match=f"{kind}.no_such_option"):
         compose("config", [f"{kind}.no_such_option=1"])
 
@@ -151,7 +151,7 @@ def test_a_value_of_another_type_is_refused(overrides: list[str]) -> None:
         ("dtype=float64", DType.float64),
     ],
 )
-def test_values_of_the_right_type(override: str, expected: Any) -> None:
+def test_a_value_of_the_right_type_is_accepted(override: str, expected: Any) -> None:
     key = override.partition("=")[0]
     value = getattr(read_changed(override), key)
     assert value == expected
@@ -221,7 +221,7 @@ def test_adaptive_is_sgd_with_the_ratio_of_losses() -> None:
     assert root.lr == 0.03
 
 
-def test_adaptive_takes_options_of_both() -> None:
+def test_adaptive_accepts_options_of_optimizer_and_schedule() -> None:
     root = read("optimizer=adaptive", "schedule.update_step=1000", "optimizer.clip_norm=1")
     assert root.schedule["update_step"] == 1000
     assert root.optimizer["clip_norm"] == 1.0
@@ -253,13 +253,13 @@ def test_the_ratio_of_losses_works_with_any_optimizer(optimizer: str) -> None:
         ("threads=all", "threads must be auto or a whole number, not 'all'"),
     ],
 )
-def test_a_knob_out_of_range(override: str, message: str) -> None:
+def test_a_setting_out_of_range_is_refused(override: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_changed(override)
 
 
 @pytest.mark.parametrize("override", ["seed=0", "epochs=1", "batch_size=1", "log_every=1", "threads=1"])
-def test_a_knob_at_the_end_of_its_range(override: str) -> None:
+def test_a_setting_at_the_end_of_its_range_is_accepted(override: str) -> None:
     key, _, value = override.partition("=")
     assert getattr(read_changed(override), key) == int(value)
 
@@ -278,7 +278,7 @@ def test_entries_of_dictionaries_have_all_their_options() -> None:
     create_all(root)
 
 
-def test_null_takes_an_entry_out() -> None:
+def test_null_removes_an_entry() -> None:
     root = read_changed("callbacks.progress=null", "metrics.r2=null")
     assert "progress" not in root.callbacks
     assert "r2" not in root.metrics
@@ -298,7 +298,7 @@ def test_null_takes_an_entry_out() -> None:
         ("metrics.accuracy=best", "metrics.accuracy must be a mapping of options, .*, not 'best'"),
     ],
 )
-def test_entries_that_are_refused(override: str, message: str) -> None:
+def test_a_wrong_entry_is_refused(override: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_changed(override)
 

@@ -144,7 +144,7 @@ def own_unit(file: Path, folder: str = "") -> str:
     return file.relative_to(ROOT / "mlpframe" / folder).with_suffix("").parts[0]
 
 
-def test_imports_are_found_wherever_they_stand() -> None:
+def test_imports_are_found_everywhere_in_a_module() -> None:
     source = """
 import numpy.linalg as la
 from . import checkpoint
@@ -172,7 +172,7 @@ def late():
     ]
 
 
-def test_every_module_has_its_place() -> None:
+def test_every_module_is_in_the_order() -> None:
     assert {own_unit(file) for file in FILES} == set(ORDER)
     for folder, order in INSIDE.items():
         inside = [file for file in FILES if own_unit(file) == folder]
@@ -180,7 +180,7 @@ def test_every_module_has_its_place() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_a_module_imports_only_from_those_below_it(file: Path) -> None:
+def test_a_module_imports_only_from_modules_below_it(file: Path) -> None:
     own = own_unit(file)
     names = {name for name in imports_of(file) if name.partition(".")[0] == "mlpframe"}
     upwards = {name for name in names if ORDER.index(unit(name)) >= ORDER.index(own) and unit(name) != own}
@@ -210,7 +210,7 @@ def test_the_page_on_the_architecture_has_the_same_order() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_only_those_import_a_library_that_may_know_it(file: Path) -> None:
+def test_only_the_allowed_folders_import_a_library(file: Path) -> None:
     own = own_unit(file)
     assert {library for library in libraries(file) if own not in KNOW.get(library, {own})} == set()
     if own in ("registry", "api"):
@@ -218,20 +218,20 @@ def test_only_those_import_a_library_that_may_know_it(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", [*PLUGINS, *ENGINES], ids=name_of)
-def test_a_plugin_imports_nothing_of_mlpframe_but_the_api(file: Path) -> None:
+def test_a_plugin_imports_only_the_api_of_mlpframe(file: Path) -> None:
     inside = {name for name in imports_of(file) if name.partition(".")[0] == "mlpframe"}
     allowed = ("mlpframe.api", "mlpframe.training.engines.")  # an engine may build on another engine
     assert {name for name in inside if not name.startswith(allowed)} == set()
 
 
-def test_the_api_is_what_plugins_engines_and_templates_import() -> None:
+def test_the_api_has_exactly_the_names_that_plugins_engines_and_templates_import() -> None:
     used = {name for file in (*PLUGINS, *ENGINES, *TEMPLATES) for name in imports_of(file)}
     assert {f"mlpframe.api.{name}" for name in api.__all__} == {
         name for name in used if name.startswith("mlpframe.api.")
     }
 
 
-def test_what_no_plugin_needs_is_imported_from_its_own_file() -> None:
+def test_names_that_no_plugin_needs_are_imported_from_their_own_files() -> None:
     public, files = set(api.__all__), {file.stem for file in (ROOT / "mlpframe" / "api").glob("*.py")}
     for file in FILES:
         names = {name.split(".")[2] for name in imports_of(file) if name.startswith("mlpframe.api.")}
@@ -310,11 +310,11 @@ def third_party(statement: str) -> set[str]:
         ("import mlpframe.api", {"numpy"}),
     ],
 )
-def test_what_a_plugin_needs_brings_numpy_at_most(statement: str, allowed: set[str]) -> None:
+def test_importing_the_api_loads_at_most_numpy(statement: str, allowed: set[str]) -> None:
     assert third_party(statement) == allowed
 
 
-def test_training_brings_neither_hydra_nor_mlflow() -> None:
+def test_importing_training_loads_neither_hydra_nor_mlflow() -> None:
     statement = "import mlpframe.training; mlpframe.registries"
     brought = third_party(statement)
     assert "numpy" in brought

@@ -42,13 +42,15 @@ def elsewhere(tmp_path: Path) -> str:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to processors")
-def test_processors_are_those_a_process_is_bound_to() -> None:
+def test_processors_counts_the_processors_that_the_process_may_use() -> None:
     one = "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])"
     done = run_python(ROOT, "-c", f"{one}; from mlpframe.machine import processors; print(processors())")
     assert done.stdout == "1\n"
 
 
-def test_processors_are_all_where_no_process_is_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processors_counts_all_processors_on_systems_without_affinity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert processors() == os.cpu_count()
 
@@ -67,13 +69,13 @@ def test_a_mapped_table_is_read_again_after_its_release(
     np.testing.assert_array_equal(table.x, x)
 
 
-def test_the_stage_is_set(elsewhere: str) -> None:
+def test_the_simulated_system_lacks_nice_and_madvise(elsewhere: str) -> None:
     asked = "import os, mmap; print([hasattr(*a) for a in ((os, 'nice'), (mmap.mmap(-1, 1), 'madvise'))])"
     assert run_python(ROOT, "-c", asked, PYTHONPATH=elsewhere).stdout == "[False, False]\n"
 
 
 @pytest.mark.parametrize("tracking", ["none", "mlflow"])
-def test_a_run_needs_nothing_that_only_some_systems_have(
+def test_a_run_needs_no_feature_that_only_some_systems_have(
     tmp_path: Path, elsewhere: str, tracking: str
 ) -> None:
     rng = np.random.default_rng(0)
@@ -87,7 +89,7 @@ def test_a_run_needs_nothing_that_only_some_systems_have(
     assert ("MLflow run" in done.stdout) == (tracking == "mlflow")
 
 
-def test_the_options_that_are_processors_need_nothing_either(tmp_path: Path, elsewhere: str) -> None:
+def test_options_that_count_processors_need_no_such_feature_either(tmp_path: Path, elsewhere: str) -> None:
     for command in (("-m", "mlpframe", "report", "--help"), ("-m", "benchmarks", "engines", "--help")):
         done = run_python(tmp_path, *command, PYTHONPATH=elsewhere)
         assert done.returncode == 0, done.stderr

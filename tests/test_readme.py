@@ -22,7 +22,7 @@ def python_blocks(text: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_plugin_of_the_readme_trains(tmp_path: Path) -> None:
+def test_the_plugin_in_the_readme_trains(tmp_path: Path) -> None:
     text = README.read_text()
     (code,) = python_blocks(text)
     (file,) = re.findall(r"Put this in `([^`]+)`", text)
@@ -43,7 +43,7 @@ def test_the_plugin_of_the_readme_trains(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["layer", "loss", "optimizer"])
-def test_the_textbook_forms_that_are_shown_are_right(kind: str, tmp_path: Path) -> None:
+def test_the_textbook_forms_in_the_pages_pass_the_kit(kind: str, tmp_path: Path) -> None:
     (code,) = [one for one in python_blocks(README.read_text() + CONTRIBUTING) if f"({kind.title()}):" in one]
     file = tmp_path / f"shown_{kind}.py"
     file.write_text(code)

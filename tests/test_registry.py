@@ -77,7 +77,7 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         registries["optimzer"]
 
 
-def test_where_nothing_is_near_all_are_named_if_they_are_few() -> None:
+def test_few_names_are_all_listed_if_none_is_near() -> None:
     assert nearest("zzz", ["b", "a"]) == "known: a, b"
     assert nearest("zzz", []) == "there are none"
     many = nearest("zzz", [f"name{i:02}" for i in range(25)])
@@ -86,7 +86,7 @@ def test_where_nothing_is_near_all_are_named_if_they_are_few() -> None:
     assert "25 in all" in many
 
 
-def test_names_are_sorted_and_are_those_that_can_be_had() -> None:
+def test_names_are_sorted_and_every_name_can_be_looked_up() -> None:
     for kind in registries:
         names = registries[kind].names()
         assert names == sorted(names)
@@ -97,7 +97,7 @@ def test_names_are_sorted_and_are_those_that_can_be_had() -> None:
 # --- making components -------------------------------------------------------------------------------
 
 
-def test_a_component_is_made_from_a_name_or_a_mapping(registry: Registry) -> None:
+def test_a_component_is_created_from_a_name_or_a_mapping(registry: Registry) -> None:
     spec = {"name": "sketch", "rate": 2.0}
     for made in (
         registry.create("sketch", rate=2.0),
@@ -109,13 +109,13 @@ def test_a_component_is_made_from_a_name_or_a_mapping(registry: Registry) -> Non
     assert spec == {"name": "sketch", "rate": 2.0}
 
 
-def test_shared_options_are_those_of_the_instance(registry: Registry) -> None:
+def test_shared_options_belong_to_the_instance(registry: Registry) -> None:
     made = registry.create("sketch", rate=1.0, weight_decay=0.5, decoupled=True)
     assert made.shared == UpdateRules(weight_decay=0.5, decoupled=True)
     assert Sketch.shared == registry.create("sketch", rate=1.0).shared == UpdateRules()
 
 
-def test_the_defaults_of_shared_options_are_the_class_s_own() -> None:
+def test_the_class_sets_the_defaults_of_shared_options() -> None:
     assert registries["dataset"].create("iris", test=0.1).shared == Preparation(
         validation=0.2, test=0.1, split="stratified", standardize=True
     )
@@ -136,7 +136,9 @@ def test_the_defaults_of_shared_options_are_the_class_s_own() -> None:
         ),
     ],
 )
-def test_options_that_a_component_refuses(registry: Registry, options: dict[str, Any], message: str) -> None:
+def test_wrong_options_are_refused_with_the_name_of_the_component(
+    registry: Registry, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         registry.create("sketch", **options)
 
@@ -144,7 +146,7 @@ def test_options_that_a_component_refuses(registry: Registry, options: dict[str,
 @pytest.mark.parametrize(
     "spec", [{}, {"rate": 1.0}, {"name": None}, {"name": 5}, 5, None, ["sketch"]], ids=str
 )
-def test_what_is_neither_a_name_nor_a_mapping_with_one(registry: Registry, spec: Any) -> None:
+def test_a_spec_without_a_name_is_refused(registry: Registry, spec: Any) -> None:
     with pytest.raises(UsageError, match="must be a name or a mapping with the key 'name', not "):
         registry.create(spec)
 
@@ -152,7 +154,7 @@ def test_what_is_neither_a_name_nor_a_mapping_with_one(registry: Registry, spec:
 # --- registering -------------------------------------------------------------------------------------
 
 
-def test_a_name_is_taken_once(registry: Registry) -> None:
+def test_a_name_can_be_registered_only_once(registry: Registry) -> None:
     with pytest.raises(UsageError) as caught:
         registry.add("sketch", registries["optimizer"]["adam"], "the tests")
     assert "optimizer 'sketch' is registered twice" in str(caught.value)
@@ -183,7 +185,7 @@ def test_options_are_keyword_only_and_typed(registry: Registry, cls: type) -> No
 # --- what a class says about itself ------------------------------------------------------------------
 
 
-def test_options_are_read_off_the_signature_and_the_docstring() -> None:
+def test_options_come_from_the_signature_and_the_docstring() -> None:
     rate, label, *shared = options_of(Sketch)
     assert (rate.name, rate.type, rate.default) == ("rate", float, REQUIRED)
     assert rate.doc == "how far, more than 0; in units of the weights."
@@ -216,7 +218,7 @@ def test_a_docstring_has_four_parts() -> None:
     assert docstring_parts("") == ("", "", {}, "")
 
 
-def test_info_says_all_there_is(registry: Registry) -> None:
+def test_info_describes_a_component(registry: Registry) -> None:
     info = registry.info("sketch")
     assert (info.kind, info.name, info.cls, info.provider) == ("optimizer", "sketch", Sketch, "the tests")
     assert (info.summary, info.formula) == ("A step along the gradient.", "w ← w − rate g")
@@ -228,7 +230,7 @@ def test_info_says_all_there_is(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
-def test_info_leads_to_the_class_and_its_signature(kind: str, name: str) -> None:
+def test_info_has_the_file_the_line_and_the_options_of_the_class(kind: str, name: str) -> None:
     info = registries[kind].info(name)
     lines = info.file.read_text().splitlines()[info.line - 1 :]
     assert lines[0].startswith((f'@register("{name}")', f"class {info.cls.__name__}"))
@@ -315,7 +317,7 @@ def loaded(folder: Path) -> dict[str, Any]:
     return load_in_new_process(folder)
 
 
-def test_a_plugin_that_fails_takes_only_itself_away(
+def test_a_plugin_that_fails_does_not_affect_other_plugins(
     loaded: dict[str, Any], built_in: dict[str, list[str]]
 ) -> None:
     expected = {**built_in, "optimizer": sorted([*built_in["optimizer"], "works", "twice"])}
@@ -345,7 +347,7 @@ def test_a_plugin_that_fails_is_listed_with_its_error(
     assert broken["provider"] == str(folder)
 
 
-def test_nothing_else_is_listed_as_broken(loaded: dict[str, Any]) -> None:
+def test_no_other_plugin_is_listed_as_broken(loaded: dict[str, Any]) -> None:
     assert sorted(loaded["broken"]) == ["adam", "lacks", "leaves", "raises", "syntax", "twice_b", "unfit"]
 
 
@@ -358,11 +360,13 @@ def test_a_name_registered_twice_names_both_files(loaded: dict[str, Any], folder
     assert str(folder / "optimizer" / "adam.py") in error
 
 
-def test_a_folder_of_plugins_brings_its_presets(loaded: dict[str, Any], folder: Path) -> None:
+def test_a_folder_of_plugins_adds_its_presets(loaded: dict[str, Any], folder: Path) -> None:
     assert loaded["presets"] == [str(folder / "conf")]
 
 
-def test_what_a_plugin_that_fails_has_imported_stays(tmp_path: Path, built_in: dict[str, list[str]]) -> None:
+def test_modules_that_a_failed_plugin_imported_stay_loaded(
+    tmp_path: Path, built_in: dict[str, list[str]]
+) -> None:
     # "borrows" is loaded first, and loads "works" itself: its failure is not that of "works"
     write(
         tmp_path,
@@ -376,7 +380,7 @@ def test_what_a_plugin_that_fails_has_imported_stays(tmp_path: Path, built_in: d
     assert loaded["names"]["optimizer"] == sorted([*built_in["optimizer"], "works"])
 
 
-def test_several_folders_with_files_of_one_name(tmp_path: Path) -> None:
+def test_several_folders_may_have_files_of_the_same_name(tmp_path: Path) -> None:
     write(tmp_path, {f"{one}/same.py": WORKS.format(name=one) for one in ("one", "two")})
     loaded = load_in_new_process(tmp_path / "one", tmp_path / "two", tmp_path / "one")
     assert loaded["broken"] == {}
@@ -384,7 +388,7 @@ def test_several_folders_with_files_of_one_name(tmp_path: Path) -> None:
     assert loaded["providers"]["two"] == str(tmp_path / "two")
 
 
-def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         load_in_new_process(tmp_path / "nowhere")
     last = caught.value.stderr.splitlines()[-1]

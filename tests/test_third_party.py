@@ -95,7 +95,7 @@ def test_the_preset_trains(installed: Installed) -> None:
     np.testing.assert_array_equal(np.abs(w), np.float32(0.01 * 0.1))
 
 
-def test_the_list_says_whose_it_is(installed: Installed) -> None:
+def test_the_list_names_the_package_of_the_optimizer(installed: Installed) -> None:
     done = installed.run("-m", "mlpframe", "list", "optimizer")
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["sign_descent"]]
@@ -123,13 +123,13 @@ def test_help_has_the_optimizer_its_preset_and_its_options(installed: Installed)
     assert "optimizer:\n  name: sign_descent\n  pace: 0.1\n" in done.stdout
 
 
-def test_mistakes_with_it_are_explained(installed: Installed) -> None:
+def test_mistakes_with_the_optimizer_are_explained(installed: Installed) -> None:
     done = installed.run("-m", "mlpframe", "optimizer=sign_decent")
     assert done.returncode == 2
     assert "no optimizer 'sign_decent'; nearest: sign_descent" in done.stderr
 
 
-def test_a_program_has_it_too(installed: Installed) -> None:
+def test_a_script_can_create_the_optimizer(installed: Installed) -> None:
     program = """
 import json
 from mlpframe import registries
@@ -147,7 +147,7 @@ print(json.dumps(values))
 # --- an optimizer that refuses a combination with the options that every optimizer has --------------
 
 
-def test_what_it_refuses_is_said_in_its_words(installed: Installed) -> None:
+def test_a_refusal_is_printed_in_the_words_of_the_plugin(installed: Installed) -> None:
     rules = ("optimizer=sign_descent", "optimizer.clip_norm=1")
     done = installed.run("-m", "mlpframe", *rules, *ONE_STEP, *LINEAR)
     assert (done.returncode, done.stdout) == (2, "")
@@ -171,7 +171,7 @@ def trained_by(installed: Installed, *overrides: str) -> tuple[str, Array]:
     return engine, checkpoint.load(the_run(installed.elsewhere) / "checkpoints" / "last.npz")[0]["w"]
 
 
-def test_auto_takes_the_engine_where_it_suits(installed: Installed) -> None:
+def test_auto_takes_the_engine_if_it_suits(installed: Installed) -> None:
     suited = ("dtype=float64", "model.hidden=[16]")
     engine, w = trained_by(installed, *suited, "tracking=mlflow")
     assert engine == "sixteen"

@@ -117,13 +117,13 @@ def test_students_interval_of_two_values_in_closed_form() -> None:
     assert interval.low + interval.radius == pytest.approx(0.5)
 
 
-def test_the_numbers_of_a_group() -> None:
+def test_a_group_has_its_mean_median_and_standard_deviation() -> None:
     one = group("a", (2, 4, 4, 4, 5, 5, 7, 9))  # sum of squares about the mean: 32
     assert (one.mean, one.median, one.std) == (5, 4.5, pytest.approx(sqrt(32 / 7)))
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
-def test_intervals_cover_the_truth_as_often_as_they_say(level: float) -> None:
+def test_the_share_of_intervals_that_cover_the_true_value_is_the_level(level: float) -> None:
     rng = np.random.default_rng(0)
     samples = 500
     covered = np.zeros(3)
@@ -142,7 +142,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(level: float) -> None:
 # --- several comparisons -----------------------------------------------------------------------------
 
 
-def test_holms_correction_by_hand() -> None:
+def test_holms_correction_equals_a_calculation_by_hand() -> None:
     rng = np.random.default_rng(1)
     groups = [group(name, rng.normal(i / 2, 1, 6)) for i, name in enumerate("abcd")]
     pairs = compare("m", groups).pairs
@@ -156,7 +156,7 @@ def test_holms_correction_by_hand() -> None:
     assert {pair.comparisons for pair in pairs} == {6}
 
 
-def test_a_difference_may_be_lost_among_many() -> None:
+def test_holms_correction_can_make_a_decided_difference_undecided() -> None:
     # p = 0.0174 alone, times 3 above 0.05
     a, b, c, d = (1, 2, 3, 4, 5), (1.1, 2.5, 3.2, 4.4, 5.3), (1.2, 2.1, 2.8, 4.1, 4.9), (0.9, 2, 3.1, 4, 5.1)
     alone = compare("m", [group("a", a), group("b", b)]).pairs[0]
@@ -188,7 +188,7 @@ def test_the_number_of_runs_for_a_power_of_eighty_percent(effect: float, paired:
 
 
 @pytest.mark.parametrize("paired", [False, True])
-def test_any_effect_has_a_number_or_none(paired: bool) -> None:
+def test_larger_effects_need_fewer_runs_and_tiny_effects_have_no_number(paired: bool) -> None:
     numbers = [runs_needed(size, 0.05, paired=paired) for size in (0.0, 1e-9, 0.001, 0.1, 1, 5, 9, 1e6)]
     assert numbers[:3] == [None, None, None]
     found = [number for number in numbers[3:] if number is not None]
@@ -196,7 +196,7 @@ def test_any_effect_has_a_number_or_none(paired: bool) -> None:
     assert all(before >= after >= 2 for before, after in pairwise(found))
 
 
-def test_as_many_runs_as_advised_decide_four_times_in_five() -> None:
+def test_the_advised_number_of_runs_decides_in_four_of_five_experiments() -> None:
     rng = np.random.default_rng(2)
     samples = 300
     decided = sum(
@@ -209,7 +209,7 @@ def test_as_many_runs_as_advised_decide_four_times_in_five() -> None:
 # --- which runs are paired ---------------------------------------------------------------------------
 
 
-def test_runs_are_paired_by_seed_not_by_place() -> None:
+def test_runs_are_paired_by_seed_and_not_by_order() -> None:
     a, b = Group("a", {"0": 1.0, "1": 2.0, "2": 3.5}), Group("b", {"2": 3.0, "0": 0.6, "1": 1.7})
     (pair,) = compare("m", [a, b]).pairs
     assert list(pair.partners) == ["0", "1", "2"]
@@ -220,13 +220,13 @@ def test_runs_are_paired_by_seed_not_by_place() -> None:
     assert pair.interval.radius == pytest.approx(quantile * differences.std(ddof=1) / sqrt(3), rel=1e-6)
 
 
-def test_a_run_without_partner_is_left_out_and_named() -> None:
+def test_a_run_without_a_partner_is_ignored_and_named() -> None:
     (pair,) = compare("m", [group("a", (1, 2, 3, 50)), group("b", (0.6, 1.7, 2.5))]).pairs
     assert pair.difference == pytest.approx(0.4)
     assert "paired over 3 seeds (without partner: 1 of a)" in pair.sentence()
 
 
-def test_few_common_seeds_do_not_make_pairs() -> None:
+def test_runs_with_few_common_seeds_are_not_paired() -> None:
     (pair,) = compare("m", [group("a", range(10)), group("b", (2, 4, 6, 9), first=6)]).pairs
     assert pair.partners == ()
     assert "unpaired, 10 against 4 runs" in pair.sentence()
@@ -235,14 +235,14 @@ def test_few_common_seeds_do_not_make_pairs() -> None:
 # --- in words ----------------------------------------------------------------------------------------
 
 
-def test_a_difference_in_words() -> None:
+def test_the_conclusion_states_a_difference() -> None:
     (pair,) = compare("sleep", [group("drug 1", DRUG_1), group("drug 2", DRUG_2)]).pairs
     assert pair.sentence() == (
         "drug 1 reaches a lower sleep than drug 2: -1.58 [-2.46, -0.70], paired over 10 seeds, p = 0.003."
     )
 
 
-def test_what_is_open_in_words() -> None:
+def test_the_conclusion_states_an_open_question() -> None:
     groups = [group("drug 1", DRUG_1), group("drug 2", DRUG_2, first=100)]
     (pair,) = compare("sleep", groups).pairs
     assert pair.runs_needed == 26  # g = 0.797
@@ -252,14 +252,14 @@ def test_what_is_open_in_words() -> None:
     )
 
 
-def test_no_difference_at_all_needs_more_than_anybody_makes() -> None:
+def test_equal_means_need_more_than_10_000_seeds() -> None:
     pair = one_pair((1, 2, 3, 4), (2, 1, 4, 3), paired=True)
     assert pair.difference == 0
     assert "+0.00 [-1.84, 1.84]" in pair.sentence()
     assert "more than 10,000 seeds" in pair.sentence()
 
 
-def test_a_correction_in_words() -> None:
+def test_the_conclusion_names_the_correction() -> None:
     groups = [group(name, np.array(DRUG_1) + shift) for name, shift in (("a", 0), ("b", 0), ("c", 9))]
     groups[1] = group("b", DRUG_2)
     sentence = compare("sleep", groups).pairs[2].sentence()
@@ -291,7 +291,7 @@ def test_values_without_spread_and_single_runs(
     assert "inf" not in everything(comparison)
 
 
-def test_one_group_is_described() -> None:
+def test_a_single_group_is_described() -> None:
     comparison = compare("m", [group("a", (1, 2, 3))], 0.9)
     assert comparison.pairs == ()
     (row,) = comparison.group_cells()

@@ -55,7 +55,7 @@ def train(network: Network, steps: int = 3) -> None:
         network.w -= 0.1 * network.g
 
 
-def test_stacked_networks_have_their_own_random_streams_and_states() -> None:
+def test_each_stacked_network_has_its_own_random_stream_and_state() -> None:
     alone, together = ([make_network(seed) for seed in (1, 2, 3)] for _ in range(2))
     train(together[2])  # its stream and its state are ahead of the others'
     train(alone[2])
@@ -81,7 +81,7 @@ def test_a_layer_without_a_textbook_form_says_so() -> None:
 # --- losses --------------------------------------------------------------------------------------
 
 
-def test_class_numbers_become_one_hot_rows_where_a_loss_takes_probabilities() -> None:
+def test_a_loss_of_probabilities_gets_class_numbers_as_one_hot_rows() -> None:
     output, classes = np.zeros((2, 3), np.float32), np.array([2, 0])
     onehot = registries["loss"].create("cross_entropy").textbook_target(output, classes)
     np.testing.assert_array_equal(onehot, [[0, 0, 1], [1, 0, 0]])
@@ -112,7 +112,7 @@ def test_slots_are_the_arguments_after_t() -> None:
     assert Reflect.slots == ("before", "slope")
 
 
-def test_slots_that_are_set_win() -> None:
+def test_explicit_slots_replace_the_slots_of_the_signature() -> None:
     class Named(Reflect):
         slots = ("a", "b")
 
@@ -123,7 +123,7 @@ def test_slots_that_are_set_win() -> None:
     assert registries["optimizer"].create("adam").slots == ("m_sum", "v_sum")
 
 
-def test_weights_that_are_returned_as_a_slot_are_those_before_the_update() -> None:
+def test_weights_returned_as_a_slot_are_the_weights_before_the_update() -> None:
     w, slots = np.array([1.0, 2.0]), {"before": np.array([5.0, 6.0]), "slope": np.zeros(2)}
     Reflect().update(w, np.array([10.0, 20.0]), slots, 0.1, 1, np.empty(2))
     np.testing.assert_array_equal(w, [4.0, 4.0])
@@ -160,7 +160,7 @@ def test_an_optimizer_that_searches_needs_neither_form() -> None:
         Jump().update(np.ones(1), np.ones(1), {}, 0.1, 1, np.ones(1))
 
 
-def test_one_form_rewritten_leaves_the_other_behind() -> None:
+def test_a_subclass_that_rewrites_one_form_does_not_inherit_the_other() -> None:
     adam = registries["optimizer"]["adam"]
 
     class Slow(adam):  # type: ignore[valid-type, misc]
@@ -181,7 +181,7 @@ def test_one_form_rewritten_leaves_the_other_behind() -> None:
     assert (same.has_textbook_form(), same.has_fast_form()) == (True, True)
 
 
-def test_taking_the_fast_form_away_leaves_options_and_textbook_form() -> None:
+def test_without_the_fast_form_options_and_textbook_form_remain() -> None:
     adam = registries["optimizer"].create("adam", beta1=0.5)
     plain = without_fast_form(registries["optimizer"].create("adam", beta1=0.5))
     assert (plain.has_textbook_form(), plain.has_fast_form()) == (True, False)

@@ -38,7 +38,7 @@ def rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 # --- check -------------------------------------------------------------------------------------------
 
 
-def test_a_right_plugin_passes_wherever_it_lies(tmp_path: Path) -> None:
+def test_a_correct_plugin_passes_in_every_folder(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "check", str(MUTANTS / "mix.py"))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split("\n")[1].startswith("layer kit_mix  ")
@@ -50,7 +50,7 @@ def test_a_right_plugin_passes_wherever_it_lies(tmp_path: Path) -> None:
     )
 
 
-def test_a_wrong_plugin_fails_with_reasons_to_act_on(tmp_path: Path) -> None:
+def test_a_wrong_plugin_fails_with_reasons(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "check", str(wrong(tmp_path)))
     assert (done.returncode, done.stderr) == (1, "")
     failed = {name: reason for name, reason in rows(done).items() if reason.startswith("failed")}
@@ -69,14 +69,14 @@ def test_a_wrong_plugin_fails_with_reasons_to_act_on(tmp_path: Path) -> None:
     assert ranges.startswith("failed gain=-1.0 is accepted; its help says 'more than 0'")
 
 
-def test_only_what_is_not_ok_is_shown_if_one_likes(tmp_path: Path) -> None:
+def test_the_option_failed_shows_only_the_checks_that_fail(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "check", "--failed", str(wrong(tmp_path)))
     assert done.returncode == 1
     assert {reason.split()[0] for reason in rows(done).values()} == {"failed"}
     assert re.fullmatch(r"1 component: \d+ ok, 5 failed", done.stdout.splitlines()[-1])
 
 
-def test_names_kinds_and_folders(tmp_path: Path) -> None:
+def test_check_accepts_names_kinds_and_folders(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "check", "relu", "schedule/cosine", "engine/numpy", str(MUTANTS / "noise.py"))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].startswith("4 components: ")
@@ -92,7 +92,7 @@ def test_names_kinds_and_folders(tmp_path: Path) -> None:
         ("nowhere.py", "there is no plugin file nowhere.py"),
     ],
 )
-def test_what_there_is_not(tmp_path: Path, request_: str, said: str) -> None:
+def test_an_unknown_name_or_file_is_refused(tmp_path: Path, request_: str, said: str) -> None:
     done = mlpframe(tmp_path, "check", request_)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(said)
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_loaded_is_refused_with_its_error(tmp_path: Path, 
     assert "Traceback" not in done.stderr
 
 
-def test_a_plugin_may_have_helpers_and_others_beside_it(tmp_path: Path) -> None:
+def test_a_plugin_may_import_a_helper_and_share_its_folder(tmp_path: Path) -> None:
     text = (MUTANTS / "noise.py").read_text()
     (tmp_path / "_scale.py").write_text("WIDTH = 0.1\n")
     helped = text.replace("import numpy as np\n", "import numpy as np\n\nfrom ._scale import WIDTH\n")
@@ -167,7 +167,7 @@ def test_every_kind_s_plugin_passes_the_check(written: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith(f"{len(KINDS)} components: ")
 
 
-def test_every_kind_s_plugin_is_its_owner_s(written: Path) -> None:
+def test_a_new_plugin_has_its_own_name_and_no_trace_of_the_template(written: Path) -> None:
     for kind in KINDS:
         for file in (f"my_{kind}.py", f"test_my_{kind}.py"):
             text = (written / "my_plugins" / file).read_text()
@@ -179,13 +179,13 @@ def test_every_kind_s_plugin_is_its_owner_s(written: Path) -> None:
         )
 
 
-def test_a_plugin_is_used_at_once(written: Path) -> None:
+def test_a_new_plugin_works_immediately(written: Path) -> None:
     done = mlpframe(written, "list", "layer", "my_layer", MLPFRAME_PLUGINS="my_plugins")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("layer my_layer: ")
 
 
-def test_the_test_may_lie_elsewhere(tmp_path: Path) -> None:
+def test_the_test_of_a_new_plugin_may_be_in_another_folder(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "new", "schedule", "slope", "--folder", "src/parts", "--tests", "tests")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "src" / "parts" / "slope.py").exists()
@@ -205,7 +205,7 @@ def test_the_test_may_lie_elsewhere(tmp_path: Path) -> None:
         (("layer", "test_mine"), "a plugin file named 'test_mine' would not be loaded"),
     ],
 )
-def test_what_cannot_be_written_is_refused_in_one_line(
+def test_a_name_or_folder_that_cannot_be_written_is_refused_in_one_line(
     tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     done = mlpframe(tmp_path, "new", *arguments)
@@ -216,7 +216,7 @@ def test_what_cannot_be_written_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("file", ["my_plugins/mine.py", "my_plugins/test_mine.py"])
-def test_nothing_is_overwritten(tmp_path: Path, file: str) -> None:
+def test_new_overwrites_no_file(tmp_path: Path, file: str) -> None:
     (tmp_path / "my_plugins").mkdir()
     (tmp_path / file).write_text("x = 1\n")
     done = mlpframe(tmp_path, "new", "layer", "mine")
@@ -240,7 +240,7 @@ def test_pytest_has_a_test_for_every_check_of_a_plugin(tmp_path: Path) -> None:
     assert names == list(rows(mlpframe(tmp_path, "check", str(MUTANTS / "mix.py"))))
 
 
-def test_pytest_shows_the_fact_and_what_is_wrong(tmp_path: Path) -> None:
+def test_pytest_shows_the_fact_and_the_failure(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, f"--mlpframe-plugin={wrong(tmp_path)}", "-k", "slopes or ranges")
     assert done.returncode == 1
     assert "2 failed" in done.stdout
@@ -249,7 +249,7 @@ def test_pytest_shows_the_fact_and_what_is_wrong(tmp_path: Path) -> None:
     assert "kit.py" not in done.stdout  # where the kit noticed it is of no use to a plugin's author
 
 
-def test_pytest_adds_them_to_the_tests_of_a_project(tmp_path: Path) -> None:
+def test_pytest_adds_the_checks_to_the_tests_of_a_project(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text("def test_own(): pass\n")
     done = run_pytest(tmp_path, "-v", "--mlpframe-plugin=relu", "--mlpframe-plugin=schedule/cosine")
     assert done.returncode == 0, done.stdout
@@ -259,14 +259,14 @@ def test_pytest_adds_them_to_the_tests_of_a_project(tmp_path: Path) -> None:
     assert "1 passed" in run_pytest(tmp_path).stdout
 
 
-def test_pytest_says_what_cannot_be_loaded(tmp_path: Path) -> None:
+def test_pytest_names_a_plugin_that_cannot_be_loaded(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "--mlpframe-plugin=nowhere.py")
     assert done.returncode == 4
     assert "--mlpframe-plugin: there is no plugin file nowhere.py" in done.stderr + done.stdout
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_pytest_skips_what_cannot_be_found_out(tmp_path: Path) -> None:
+def test_pytest_skips_a_check_that_cannot_be_made(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "-rs", "--mlpframe-plugin=dataset/npy", "-k", "tables")
     assert done.returncode == 0, done.stdout
     assert "1 skipped" in done.stdout

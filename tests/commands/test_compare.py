@@ -60,7 +60,7 @@ def ids(swept: Swept, optimizer: str) -> list[str]:
 # --- what it writes ----------------------------------------------------------------------------------
 
 
-def test_a_sweep_alone_is_compared_group_by_group(swept: Swept, compare: Compare, tmp_path: Path) -> None:
+def test_a_single_sweep_is_compared_group_by_group(swept: Swept, compare: Compare, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
     shown = compare(swept.parent.info.run_id, "--out", str(out))
     assert {file.name for file in out.iterdir()} == {
@@ -91,7 +91,7 @@ def test_a_sweep_alone_is_compared_group_by_group(swept: Swept, compare: Compare
     assert "│ adam" in shown
 
 
-def test_several_metrics_and_another_level(swept: Swept, compare: Compare) -> None:
+def test_several_metrics_and_another_confidence_level_are_reported(swept: Swept, compare: Compare) -> None:
     shown = compare(
         swept.parent.info.run_id, "--metric", "val/loss", "--metric", "time/epoch_seconds", "--level", "0.9"
     )
@@ -112,7 +112,9 @@ def sentence(compare: Compare, out: Path, *arguments: str) -> str:
     return pair["sentence"]
 
 
-def test_every_form_means_the_same_runs(swept: Swept, compare: Compare, tmp_path: Path) -> None:
+def test_every_way_to_name_a_group_selects_the_same_runs(
+    swept: Swept, compare: Compare, tmp_path: Path
+) -> None:
     whole = sentence(compare, tmp_path, swept.parent.info.run_id)
     filters = [f"params.`optimizer.name` = '{name}'" for name in ("adam", "sgd")]
     labelled = [f"{name}={run_id[:20]}" for name in ("adam", "sgd") for run_id in reversed(ids(swept, name))]
@@ -137,13 +139,13 @@ def test_every_form_means_the_same_runs(swept: Swept, compare: Compare, tmp_path
         assert sentence(compare, tmp_path, *form) == whole, form
 
 
-def test_single_runs_say_what_cannot_be_said(swept: Swept, compare: Compare) -> None:
+def test_a_comparison_of_single_runs_says_that_there_is_no_test(swept: Swept, compare: Compare) -> None:
     shown = compare(ids(swept, "adam")[0], ids(swept, "sgd")[0])
     assert "with a single run of adam and of sgd, the difference may be chance" in shown
     assert "nan" not in shown
 
 
-def test_a_sweep_over_seeds_alone_is_described(compare: Compare, tmp_path: Path) -> None:
+def test_a_sweep_over_only_seeds_is_described(compare: Compare, tmp_path: Path) -> None:
     compare("params.`optimizer.name` = 'sgd'", "--out", str(tmp_path))
     (row,) = rows(tmp_path / "groups.csv")
     assert (row["group"], row["runs"]) == ("all", "3")
@@ -203,7 +205,7 @@ def compare_here(
     return command
 
 
-def test_what_did_not_finish_or_repeats_another_is_left_out(log: Log, compare_here: Compare) -> None:
+def test_unfinished_and_repeated_runs_are_left_out(log: Log, compare_here: Compare) -> None:
     for lr in ("0.1", "0.2"):
         for seed in range(3):
             log({"lr": lr, "seed": seed}, {"val/loss": 9.0})  # then done again:
@@ -219,7 +221,7 @@ def test_what_did_not_finish_or_repeats_another_is_left_out(log: Log, compare_he
     assert groups == {"lr=0.1": "3", "lr=0.2": "3"}
 
 
-def test_times_are_measured_anew(log: Log, compare_here: Compare) -> None:
+def test_repeated_runs_all_count_when_times_are_compared(log: Log, compare_here: Compare) -> None:
     for seconds in (1.0, 1.1, 1.2):
         log({"lr": "0.1", "seed": 0}, {"time/epoch_seconds": seconds})
     compare_here("params.lr = '0.1'", "--metric", "time/epoch_seconds")
@@ -257,7 +259,7 @@ def test_a_group_without_finished_runs_cannot_be_compared(log: Log, compare_here
     assert not Path("out").exists()
 
 
-def test_brackets_and_bars_in_a_label_are_kept(log: Log, compare_here: Compare) -> None:
+def test_brackets_and_vertical_bars_in_a_label_are_printed(log: Log, compare_here: Compare) -> None:
     for seed in (0, 1):
         for hidden in ("[red]", "a|b"):
             log({"model.hidden": hidden, "seed": seed}, {"val/loss": seed + len(hidden)})
@@ -296,7 +298,9 @@ def test_brackets_and_bars_in_a_label_are_kept(log: Log, compare_here: Compare) 
         (["a", "--levl", "1"], "--levl"),
     ],
 )
-def test_a_wrong_request(swept: Swept, compare: Compare, arguments: list[str], words: str) -> None:
+def test_a_wrong_request_is_answered_in_a_few_lines(
+    swept: Swept, compare: Compare, arguments: list[str], words: str
+) -> None:
     before = {*swept.folder.rglob("*")}
     with pytest.raises(UsageError) as raised:
         compare(*arguments)
@@ -306,19 +310,21 @@ def test_a_wrong_request(swept: Swept, compare: Compare, arguments: list[str], w
     assert changed == set()
 
 
-def test_a_beginning_that_several_runs_have(log: Log, compare_here: Compare) -> None:
+def test_an_ambiguous_run_id_is_refused(log: Log, compare_here: Compare) -> None:
     letters = [log({}, {})[0] for _ in range(17)]  # of which there are sixteen
     several = max(letters, key=letters.count)
     with pytest.raises(UsageError, match=rf"{several}: the ids of \d+ runs begin with this"):
         compare_here(several)
 
 
-def test_a_folder_of_another_store_says_which(swept: Swept, compare: Compare, store: tuple[Any, str]) -> None:
+def test_a_run_folder_of_another_store_names_that_store(
+    swept: Swept, compare: Compare, store: tuple[Any, str]
+) -> None:
     with pytest.raises(UsageError, match="was recorded in another store: --uri sqlite:///"):
         compare(str(swept.sweep), "--uri", store[1])
 
 
-def test_from_the_command_line(tmp_path: Path) -> None:
+def test_compare_works_on_the_command_line(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "compare", "0123abcd")
     assert done.returncode == 2
     assert done.stderr.startswith("there is no store sqlite:///")

@@ -68,14 +68,14 @@ def done(folder: Path) -> dict[str, Done]:
 # --- what it does ------------------------------------------------------------------------------------
 
 
-def test_writes_a_table_and_a_picture(folder: Path, done: dict[str, Done]) -> None:
+def test_lr_range_writes_a_table_and_a_picture(folder: Path, done: dict[str, Done]) -> None:
     assert done["first"].returncode == 0, done["first"].stderr
     assert sorted(path.name for path in (folder / "first").iterdir()) == ["lr_range.csv", "lr_range.png"]
     assert (folder / "first" / "lr_range.png").read_bytes().startswith(b"\x89PNG\r\n")
 
 
 @pytest.mark.usefixtures("done")
-def test_the_rate_grows_by_one_ratio(folder: Path) -> None:
+def test_the_learning_rate_grows_by_a_constant_ratio(folder: Path) -> None:
     of = table(folder / "first")
     n = len(of["lr"])
     assert of["step"] == list(range(1, n + 1))
@@ -90,7 +90,9 @@ def test_the_mean_is_exponential_and_corrected_for_its_beginning(folder: Path) -
         assert mean == pytest.approx(np.average(of["loss"][:n], weights=weights), rel=1e-9)
 
 
-def test_stops_where_the_loss_is_four_times_its_lowest(folder: Path, done: dict[str, Done]) -> None:
+def test_lr_range_stops_when_the_loss_is_four_times_the_lowest_loss(
+    folder: Path, done: dict[str, Done]
+) -> None:
     means = np.array(table(folder / "first")["smoothed"])
     assert len(means) < 300
     lowest = np.minimum.accumulate(means)
@@ -99,7 +101,7 @@ def test_stops_where_the_loss_is_four_times_its_lowest(folder: Path, done: dict[
     assert "stopped: the smoothed loss was more than 4 times its lowest value at lr " in done["first"].stdout
 
 
-def test_suggests_rates_that_train(folder: Path, done: dict[str, Done]) -> None:
+def test_the_suggested_learning_rates_train(folder: Path, done: dict[str, Done]) -> None:
     """Between the ends, below the divergence; digits with plain SGD learn with 0.01 to 1."""
     of = table(folder / "first")
     lowest = of["lr"][int(np.argmin(of["smoothed"]))]
@@ -111,19 +113,19 @@ def test_suggests_rates_that_train(folder: Path, done: dict[str, Done]) -> None:
 
 
 @pytest.mark.usefixtures("done")
-def test_the_first_loss_is_that_of_the_new_network(folder: Path) -> None:
+def test_the_first_loss_is_the_loss_of_the_untrained_network(folder: Path) -> None:
     """Ten classes that are equally likely at first: a cross entropy of about log 10."""
     assert table(folder / "first")["loss"][0] == pytest.approx(np.log(10), abs=0.7)
 
 
-def test_the_seed_decides_all(folder: Path, done: dict[str, Done]) -> None:
+def test_the_seed_determines_all_results(folder: Path, done: dict[str, Done]) -> None:
     first, again, another = (folder / name / "lr_range.csv" for name in ("first", "again", "another"))
     assert first.read_bytes() == again.read_bytes()
     assert rates(done["first"]) == rates(done["again"])
     assert first.read_bytes() != another.read_bytes()
 
 
-def test_leaves_its_files_under_outputs_and_records_nothing(folder: Path, done: dict[str, Done]) -> None:
+def test_lr_range_writes_only_below_outputs_and_records_nothing(folder: Path, done: dict[str, Done]) -> None:
     assert done["default"].returncode == 0, done["default"].stderr
     (made,) = folder.glob("outputs/lr_range/*/*")
     assert len(table(made)["lr"]) == 60
@@ -132,7 +134,7 @@ def test_leaves_its_files_under_outputs_and_records_nothing(folder: Path, done: 
     assert [path.name for path in (folder / "outputs").iterdir()] == ["lr_range"]
 
 
-def test_rates_that_are_all_too_high(folder: Path, done: dict[str, Done]) -> None:
+def test_too_high_rates_stop_early_and_give_no_suggestion(folder: Path, done: dict[str, Done]) -> None:
     of = done["too high"]
     assert of.returncode == 0, of.stderr
     assert "stopped: the loss" in of.stdout
@@ -180,7 +182,7 @@ def curve_of(loss: Callable[[float], float], steps: int = 601, smoothing: float 
     return curve
 
 
-def test_finds_the_steepest_fall_and_the_lowest_place() -> None:
+def test_the_suggestions_are_the_steepest_fall_and_the_lowest_loss() -> None:
     """A smooth step down at a rate of 10⁻³, up again beyond 1; the mean is 9 updates behind."""
     curve = curve_of(lambda x: 2 - np.tanh(3 * (x + 3)) + 4 * max(x, 0.0) ** 2)
     suggested = list(curve.suggest().values())
@@ -189,13 +191,13 @@ def test_finds_the_steepest_fall_and_the_lowest_place() -> None:
     assert -1.1 < np.log10(suggested[1]) < -1 + behind + 0.05
 
 
-def test_suggests_nothing_where_the_loss_only_rises() -> None:
+def test_a_loss_that_only_rises_gives_no_suggestion() -> None:
     curve = curve_of(lambda x: 10.0**x)
     assert curve.suggest() == {}
     assert curve.notes({})[-1].startswith("no rate is suggested")
 
 
-def test_a_loss_that_still_falls_at_the_end() -> None:
+def test_a_loss_that_still_falls_at_the_end_is_reported() -> None:
     curve = curve_of(lambda x: -x)
     suggested = curve.suggest()
     assert curve.stopped is None
@@ -203,7 +205,7 @@ def test_a_loss_that_still_falls_at_the_end() -> None:
 
 
 @pytest.mark.parametrize("bad", [nan, inf, -inf])
-def test_a_loss_that_is_no_number_ends_it_and_is_left_out(bad: float) -> None:
+def test_a_loss_that_is_not_finite_ends_the_curve_and_is_left_out(bad: float) -> None:
     curve = Curve(0.9, 4.0)
     curve.add(0.1, 1.0)
     curve.add(0.2, bad)
@@ -211,7 +213,7 @@ def test_a_loss_that_is_no_number_ends_it_and_is_left_out(bad: float) -> None:
     assert (curve.rates, curve.losses, curve.means) == ([0.1], [1.0], [1.0])
 
 
-def test_losses_below_zero_stop_it_only_where_they_rise() -> None:
+def test_negative_losses_end_the_curve_only_after_a_rise() -> None:
     curve = Curve(0.0, 4.0)
     for loss in (-1.0, -2.0, -1.5, 3.9):
         curve.add(0.1, loss)
@@ -223,7 +225,7 @@ def test_losses_below_zero_stop_it_only_where_they_rise() -> None:
 # --- the configuration -------------------------------------------------------------------------------
 
 
-def test_compose_adds_what_an_open_dictionary_does_not_have() -> None:
+def test_compose_adds_entries_to_open_dictionaries() -> None:
     config = compose(["optimizer=adam", "callbacks.early_stopping.patience=3", "tags.who=me", "epochs=2"])
     assert (config.optimizer.name, config.epochs, config.tags.who) == ("adam", 2, "me")
     assert config.callbacks.early_stopping.patience == 3
@@ -231,13 +233,13 @@ def test_compose_adds_what_an_open_dictionary_does_not_have() -> None:
     assert compose([]).optimizer.name == "sgd"  # each call begins anew
 
 
-def test_compose_takes_one_experiment() -> None:
+def test_compose_refuses_several_experiments() -> None:
     for several in ("seed=range(0,3)", "optimizer=sgd,adam", "replicas=4"):
         with pytest.raises(UsageError, match="expected one experiment, not several"):
             compose([several])
 
 
-def test_compose_has_the_presets_beside_the_package() -> None:
+def test_compose_finds_the_presets_of_the_package() -> None:
     presets = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
     assert presets
     for preset in presets:

@@ -81,7 +81,7 @@ def page_of(folder: Path, version: str = "quick") -> str:
     return (folder / "outputs" / "report" / version / "page" / "report.html").read_text()
 
 
-def test_the_small_version_has_every_question_and_figure(small: Path) -> None:
+def test_the_quick_report_has_every_question_and_figure(small: Path) -> None:
     text = page_of(small)
     page = Page(text)
     assert page.open == []
@@ -92,7 +92,7 @@ def test_the_small_version_has_every_question_and_figure(small: Path) -> None:
     assert 'class="bad"' not in text
 
 
-def test_the_page_needs_nothing_else(small: Path) -> None:
+def test_the_page_loads_no_other_file(small: Path) -> None:
     outside = [r for r in Page(page_of(small)).references if not r.startswith("#")]
     assert all(r.startswith("http://127.0.0.1:5000/#/experiments/") for r in outside)
     assert len(outside) == len(jobs(quick=True))
@@ -112,7 +112,7 @@ def test_every_run_is_a_child_of_the_report(small: Path) -> None:
     assert Counter(child.info.status for child in children) == {"FINISHED": len(jobs(quick=True))}
 
 
-def test_a_wrong_folder_of_data_is_a_wrong_request(tmp_path: Path) -> None:
+def test_a_missing_data_folder_is_a_wrong_request(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "report", "--data-dir", str(tmp_path / "none"), "--jobs", "1")
     assert done.returncode == 2
     assert "is missing and could not be downloaded" in done.stdout + done.stderr
@@ -126,7 +126,7 @@ def test_the_plan_has_the_runs_of_the_report() -> None:
     assert len({job.name for job in jobs(quick=False)}) == counts.total()
 
 
-def test_the_derivations_hold() -> None:
+def test_every_derivation_passes_its_numeric_check() -> None:
     assert "linear" in registries["layer"]  # plugins are there
     found = [*derivations.questions_1_and_2(), *derivations.question_6()]
     assert len(found) == 5
@@ -143,7 +143,7 @@ def test_a_tolerance_is_a_bound() -> None:
     assert beside("", ["a"], [1.0], [1.5], Tolerance(0.1), judged=False).verdicts == []
 
 
-def test_windows_are_joined_and_the_rate_goes_on(tmp_path: Path) -> None:
+def test_windows_are_joined_and_the_adaptive_rate_continues(tmp_path: Path) -> None:
     history = History()
     for step, loss in ((10, 4.0), (20, 2.0), (30, 3.0), (40, 1.0)):
         history.add(step, {"train/loss_window": loss, "lr": 0.1 * loss})
@@ -157,7 +157,7 @@ def test_windows_are_joined_and_the_rate_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @needs_mnist
-def test_the_report_comes_out_as_printed(tmp_path: Path) -> None:
+def test_the_measured_report_agrees_with_the_printed_report(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "report", MLPFRAME_DATA=str(data_dir()))
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'class="bad"' not in page_of(tmp_path, "full")

@@ -66,16 +66,16 @@ def test_the_three_computations_agree(example: Example) -> None:
 
 
 @pytest.mark.parametrize("name", ["asymmetric", "tanh", "two hidden layers", "mse of values"])
-def test_the_examples_would_find_a_wrong_derivative_anywhere(name: str) -> None:
+def test_the_examples_reveal_every_wrong_derivative(name: str) -> None:
     assert min(abs(value) for value in trace(EXAMPLES[name]).by_hand.gradient) > 1e-4
 
 
-def test_names_are_those_of_components() -> None:
+def test_names_in_the_trace_are_names_of_components() -> None:
     assert set(ACTIVATIONS) <= set(registries["layer"].names())
     assert set(LOSSES) <= set(registries["loss"].names())
 
 
-def test_weights_are_given_or_drawn() -> None:
+def test_weights_are_given_by_the_user_or_drawn() -> None:
     def first_weights(example: Example) -> list[list[float]]:
         return trace(example).by_hand.stages[0].W
 
@@ -134,7 +134,7 @@ def test_each_calculation_gives_the_number_beside_it(example: Example) -> None:
     assert checked >= sum(example.widths[1:])
 
 
-def test_digits_are_decimals_and_small_numbers_keep_their_size() -> None:
+def test_digits_sets_the_decimals_and_small_numbers_have_an_exponent() -> None:
     (last, _) = updates(shown(Example(), digits=10))
     assert "0.8807970780" in columns(last)["∂o[j]/∂w"]
     (last, _) = updates(shown(Example(lr=1e-6), digits=2))
@@ -142,7 +142,7 @@ def test_digits_are_decimals_and_small_numbers_keep_their_size() -> None:
     assert columns(last)["new w"][0] == "1.00"
 
 
-def test_a_kink_is_pointed_out() -> None:
+def test_the_trace_reports_a_kink() -> None:
     parts = shown(Example(x=[1.0, 1.0], activation="relu"))
     assert "k₁[0], k₁[1], k₁[2]" in parts[-1].lines[-1]
     assert not any("relu" in line for line in shown(Example())[-1].lines)
@@ -179,7 +179,7 @@ def test_the_page_is_well_formed_and_has_every_number_of_every_weight(example: E
     assert len(names) == len(made.by_network)
 
 
-def test_the_page_needs_nothing_else_and_knows_dark() -> None:
+def test_the_page_loads_no_other_file_and_has_a_dark_mode() -> None:
     text = page(shown(Example()))
     found = Tags()
     found.feed(text)
@@ -202,7 +202,9 @@ finally:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",)], ids=["default", "help"])
-def test_the_command_is_narrow_and_light(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_the_output_fits_100_columns_and_no_large_library_is_imported(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     done = run_python(tmp_path, "-c", MAIN, "trace", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
@@ -226,7 +228,7 @@ def test_a_terminal_of_100_columns_is_wide_enough(tmp_path: Path) -> None:
     assert any(line.lstrip().startswith("W₁[6,2] ") and len(line.split()) == 7 for line in lines)
 
 
-def test_a_page_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_html_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "trace.html"
     assert run(["trace", "--loss", "mse", "--target", "0.5,-1,2", "--lr", "0.25", "--html", str(file)]) == 0
     assert capsys.readouterr().out == f"{file}\n"
@@ -261,7 +263,9 @@ def test_a_page_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (("0.5",), ("0.5",)),
     ],
 )
-def test_what_cannot_be_traced_is_refused(arguments: tuple[str, ...], mentioned: tuple[str, ...]) -> None:
+def test_arguments_that_cannot_be_traced_are_refused(
+    arguments: tuple[str, ...], mentioned: tuple[str, ...]
+) -> None:
     with pytest.raises(UsageError) as refused:
         run(["trace", *arguments])
     message = str(refused.value)
@@ -270,7 +274,7 @@ def test_what_cannot_be_traced_is_refused(arguments: tuple[str, ...], mentioned:
         assert text in message
 
 
-def test_a_refusal_writes_nothing(tmp_path: Path) -> None:
+def test_a_refused_trace_writes_no_file(tmp_path: Path) -> None:
     done = mlpframe(tmp_path, "trace", "--hidden", "50", "--html", "trace.html")
     assert (done.returncode, done.stdout) == (2, "")
     assert "too many to read" in done.stderr

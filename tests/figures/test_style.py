@@ -16,12 +16,12 @@ NAMES = ("$a_$", r"\frac{", "[/x]")
 
 
 @pytest.mark.parametrize("columns", [(), NAMES])
-def test_names_that_are_no_formulas_are_drawn(tmp_path: Path, columns: tuple[str, ...]) -> None:
+def test_names_with_formula_characters_are_drawn_as_text(tmp_path: Path, columns: tuple[str, ...]) -> None:
     draw_array("matrix", np.eye(3), NAMES, columns, tmp_path)
     assert (tmp_path / "matrix.png").read_bytes().startswith(PNG)
 
 
-def test_an_error_while_drawing_is_told_in_one_line(
+def test_an_error_while_drawing_is_printed_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with picture(tmp_path / "broken.png"):
@@ -30,7 +30,9 @@ def test_an_error_while_drawing_is_told_in_one_line(
     assert capsys.readouterr().err == "the picture broken.png could not be drawn: ValueError: first line\n"
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "figures").touch()
     history = History()
     history.add(1, {"train/loss": 1.0})
@@ -38,6 +40,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.
     assert "loss.png could not be drawn" in capsys.readouterr().err
 
 
-def test_a_run_without_any_loss_has_a_picture(tmp_path: Path) -> None:
+def test_a_run_without_losses_has_a_picture(tmp_path: Path) -> None:
     draw_run(History(), tmp_path)
     assert (tmp_path / "loss.png").read_bytes().startswith(PNG)

@@ -18,12 +18,12 @@ OLD = ROOT / "tests" / "files" / "0.1"
 EXPECTED = np.load(OLD / "predictions.npz")
 
 
-def test_a_model_file_of_0_1_predicts_what_it_predicted_then() -> None:
+def test_a_model_file_of_0_1_predicts_as_in_0_1() -> None:
     predictor = Predictor(OLD / "run" / "model" / "model.npz")
     np.testing.assert_allclose(predictor.predict(EXPECTED["x"]), EXPECTED["y"], rtol=1e-5)
 
 
-def test_an_mlflow_model_of_0_1_predicts_what_it_predicted_then() -> None:
+def test_an_mlflow_model_of_0_1_predicts_as_in_0_1() -> None:
     import mlflow.pyfunc
 
     model = mlflow.pyfunc.load_model(str(OLD / "model"))

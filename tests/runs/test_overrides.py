@@ -27,13 +27,13 @@ def test_an_override_is_read_and_written(text: str, expected: Override) -> None:
     assert str(expected) == text
 
 
-def test_entries_of_open_dictionaries_are_added() -> None:
+def test_an_override_adds_an_entry_to_an_open_dictionary() -> None:
     assert Override.parse("callbacks.early_stopping.patience=5").for_hydra().startswith("++callbacks.")
     assert Override.parse("+metrics.f1={}").for_hydra() == "+metrics.f1={}"
     assert Override.parse("optimizer.beta1=0.5").for_hydra() == "optimizer.beta1=0.5"
 
 
-def test_flags_and_their_values_are_told_from_overrides() -> None:
+def test_flags_and_their_values_are_separated_from_overrides() -> None:
     line = CommandLine.parse(["lr=1", "--cfg", "job", "-m", "seed=0,1", "lr=2"])
     assert line.flags == ["--cfg", "job", "-m"]
     assert [str(override) for override in line.overrides] == ["lr=1", "seed=0,1", "lr=2"]
@@ -43,17 +43,17 @@ def test_flags_and_their_values_are_told_from_overrides() -> None:
     assert line.only_shows
 
 
-def test_an_unknown_flag_is_refused_with_the_nearest() -> None:
+def test_an_unknown_flag_is_refused_with_the_nearest_flag() -> None:
     with pytest.raises(UsageError, match=r"no option --multrun; .* nearest: --multirun"):
         CommandLine.parse(["--multrun"])
 
 
-def test_the_flags_are_those_of_hydra(tmp_path: Path) -> None:
+def test_the_known_flags_are_the_flags_of_hydra(tmp_path: Path) -> None:
     shown = mlpframe(tmp_path, "--hydra-help").stdout
     listed = set(re.findall(r"^(--[a-z-]+)(?:,-\w+)? :", shown, re.MULTILINE))
     assert listed == set(FLAGS)
 
 
-def test_what_says_where_a_run_is_recorded_is_not_what_is_run() -> None:
+def test_settings_of_recording_are_separate_from_settings_of_training() -> None:
     words = ["lr=0.1", "++tracking.parent=abc", "resume=x", "++callbacks.early_stopping={}"]
     assert own_overrides(words) == ["lr=0.1", "callbacks.early_stopping={}"]

@@ -230,7 +230,7 @@ def killed(started: dict[str, Place], client: Any) -> Place:
     return place
 
 
-def test_a_killed_run_is_marked_by_what_is_left_of_it(killed: Place, client: Any) -> None:
+def test_the_tracking_process_marks_a_killed_run(killed: Place, client: Any) -> None:
     wait_until(lambda: client.get_run(killed.run_id).info.status != "RUNNING", "MLflow hears of the end")
     run = client.get_run(killed.run_id)
     assert run.info.status == "KILLED"
@@ -248,7 +248,7 @@ def test_a_killed_run_is_marked_by_what_is_left_of_it(killed: Place, client: Any
         ("model.hidden=[20]", ["model.hidden was [100] and is [20]"]),
     ],
 )
-def test_a_changed_configuration_is_refused_and_leaves_all_as_it_was(
+def test_a_changed_configuration_is_refused_and_changes_no_file(
     killed: Place, client: Any, change: str, named: list[str]
 ) -> None:
     wait_until(lambda: client.get_run(killed.run_id).info.status != "RUNNING", "MLflow hears of the end")
@@ -290,7 +290,7 @@ def continued(killed: Place, client: Any) -> Place:
     return killed
 
 
-def test_a_killed_run_ends_as_if_nothing_had_happened(continued: Place, uninterrupted: Path) -> None:
+def test_a_killed_run_continues_to_the_bits_of_an_unbroken_run(continued: Place, uninterrupted: Path) -> None:
     assert_same_end(continued.run, uninterrupted)
     assert record(continued.run)["status"] == "finished"
 
@@ -363,7 +363,7 @@ def interrupt(place: Place, *arguments: str) -> None:
     assert process.returncode == 130, output
 
 
-def test_auto_starts_a_run_where_there_is_none_to_continue(undisturbed: Place, uninterrupted: Path) -> None:
+def test_auto_starts_a_run_if_no_run_can_be_continued(undisturbed: Place, uninterrupted: Path) -> None:
     ended = undisturbed.command(*COMMAND, "tracking=none", "resume=auto")
     assert ended.returncode == 0, ended.stderr
     assert "continued" not in ended.stdout
@@ -381,7 +381,7 @@ def test_a_command_with_auto_continues_its_own_run(places: Places) -> None:
     assert f"continued from step {HELD_AT}" in ended.stdout
 
 
-def test_auto_finds_a_run_with_an_option_of_a_callback(places: Places) -> None:
+def test_auto_finds_a_run_by_the_option_of_a_callback(places: Places) -> None:
     place = places.make("auto_callback")
     command = (*COMMAND, "tracking=none", "callbacks.checkpoint.every_seconds=30")
     interrupt(place, *command)

@@ -82,7 +82,7 @@ def test_one_parent_has_a_child_for_each_combination(swept: Swept) -> None:
     assert swept.parent.data.tags["mlpframe.status"] == "finished"
 
 
-def test_the_overrides_of_a_child_are_those_a_person_gave(swept: Swept) -> None:
+def test_the_overrides_of_a_child_are_the_overrides_of_the_user(swept: Swept) -> None:
     for run in swept.children:
         lr, seed = run.data.params["lr"], run.data.params["seed"]
         assert run.data.tags["mlpframe.overrides"] == " ".join([f"lr={lr}", f"seed={seed}", *SMALL])
@@ -145,7 +145,7 @@ def partly_failed(tmp_path_factory: pytest.TempPathFactory) -> Swept:
     return sweep(folder, "model.hidden=[10],[0]", "lr=0.0001,1000000000.0", *small)
 
 
-def test_failures_stop_nobody_else_and_are_all_named(partly_failed: Swept) -> None:
+def test_a_failed_job_stops_no_other_job_and_every_failure_is_named(partly_failed: Swept) -> None:
     output = partly_failed.ended.stdout
     assert partly_failed.ended.returncode == 1
     assert [record(job)["status"] for job in partly_failed.jobs] == [
@@ -166,7 +166,7 @@ def test_failures_stop_nobody_else_and_are_all_named(partly_failed: Swept) -> No
     assert "Traceback" not in output + partly_failed.ended.stderr
 
 
-def test_mlflow_knows_what_failed(partly_failed: Swept) -> None:
+def test_mlflow_marks_failed_jobs(partly_failed: Swept) -> None:
     assert partly_failed.parent.info.status == "FAILED"
     assert partly_failed.parent.data.tags["mlpframe.status"] == "failed"
     good, diverged = (partly_failed.child(job) for job in partly_failed.jobs[:2])
@@ -176,7 +176,7 @@ def test_mlflow_knows_what_failed(partly_failed: Swept) -> None:
     assert diverged.data.tags["mlpframe.status"] == "diverged"
 
 
-def test_the_table_has_what_did_finish(partly_failed: Swept) -> None:
+def test_the_table_has_the_finished_jobs(partly_failed: Swept) -> None:
     with (partly_failed.sweep / "sweep" / "summary.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["runs"] == "1"
@@ -236,7 +236,7 @@ def interrupt_while_held(folder: Path, *arguments: str) -> tuple[int, str, dict[
     return process.returncode, output, own
 
 
-def test_ctrl_c_ends_the_sweep_not_just_one_job(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_whole_sweep(tmp_path: Path) -> None:
     status, output, _ = interrupt_while_held(tmp_path, "-m", "seed=0,1,2", "tracking=none", *SMALL)
     records = [record(file.parent) for file in tmp_path.glob("outputs/sweeps/*/*/*/run.json")]
     assert [one["status"] for one in records] == ["interrupted"], output
@@ -269,7 +269,7 @@ def test_jobs_in_parallel_on_a_new_store_lose_no_run(tmp_path: Path) -> None:
 # --- the table's groups ------------------------------------------------------------------------------
 
 
-def test_runs_are_grouped_by_what_differs_but_the_seed() -> None:
+def test_runs_are_grouped_by_the_settings_that_differ_except_the_seed() -> None:
     from mlpframe.runs.summary import Job
 
     def job(*overrides: str) -> Job:

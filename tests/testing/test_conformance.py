@@ -11,11 +11,11 @@ COMPONENTS = [(kind, name) for kind in registries for name in registries[kind].n
 
 
 @pytest.mark.parametrize("case", cases(COMPONENTS), ids=str)
-def test_every_component_keeps_what_its_kind_promises(case: Case) -> None:
+def test_every_component_passes_the_checks_of_its_kind(case: Case) -> None:
     case()
 
 
-def test_every_kind_has_checks_of_its_own() -> None:
+def test_every_kind_has_its_own_checks() -> None:
     for kind in registries:
         assert any(one.kinds == (kind,) for one in checks(kind)), kind
 

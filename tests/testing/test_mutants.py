@@ -355,14 +355,14 @@ def loaded(file: Path) -> Iterator[list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize("file", RIGHT, ids=lambda file: file.stem)
-def test_the_right_one_passes(file: Path) -> None:
+def test_the_correct_component_passes(file: Path) -> None:
     with loaded(file) as components:
         outcomes = [case.outcome() for case in cases(components)]
     assert {str(one.case): one.reason for one in outcomes if one.status != "ok"} == {}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: f"{one.file}: {one.mistake}")
-def test_the_wrong_one_is_found_by_its_check(mutant: Mutant, tmp_path: Path) -> None:
+def test_the_check_finds_the_mistake(mutant: Mutant, tmp_path: Path) -> None:
     text = (FOLDER / f"{mutant.file}.py").read_text()
     assert text.count(mutant.old) == 1
     file = tmp_path / f"{mutant.file}.py"
@@ -377,7 +377,7 @@ def test_the_wrong_one_is_found_by_its_check(mutant: Mutant, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "mutant", [one for one in MUTANTS if one.check == SAME], ids=lambda one: f"{one.file}: {one.mistake}"
 )
-def test_no_other_check_finds_that_the_two_forms_differ(mutant: Mutant, tmp_path: Path) -> None:
+def test_only_one_check_finds_that_the_two_forms_differ(mutant: Mutant, tmp_path: Path) -> None:
     text = (FOLDER / f"{mutant.file}.py").read_text()
     file = tmp_path / f"{mutant.file}.py"
     file.write_text(text.replace(mutant.old, mutant.new))
@@ -386,7 +386,7 @@ def test_no_other_check_finds_that_the_two_forms_differ(mutant: Mutant, tmp_path
     assert failed - {SAME_RUN} == {SAME}
 
 
-def test_only_what_is_built_in_must_have_a_textbook_form(tmp_path: Path) -> None:
+def test_only_built_in_components_must_have_a_textbook_form(tmp_path: Path) -> None:
     text = (FOLDER / "squares.py").read_text()
     begin, end = text.index("    def textbook"), text.index("    def rows")
     file = tmp_path / "squares.py"
@@ -403,7 +403,7 @@ def test_only_what_is_built_in_must_have_a_textbook_form(tmp_path: Path) -> None
     assert (ours.status, ours.reason) == ("failed", "it has no textbook form; write the method textbook")
 
 
-def test_every_check_finds_a_mistake() -> None:
+def test_every_check_finds_at_least_one_mistake() -> None:
     # a check that no mistake fails may be one that cannot fail
     used = {(kind, mutant.check) for mutant in MUTANTS for kind in [_kind(mutant.file)]}
     unused = [one.name for one in checks() if not any((kind, one.name) in used for kind in one.kinds)]

@@ -55,7 +55,7 @@ def test_the_slope_of_a_sum_of_cubes() -> None:
     assert not kinks.any()
 
 
-def test_where_two_functions_touch_there_is_a_kink() -> None:
+def test_two_functions_that_meet_form_a_kink() -> None:
     x = np.array([-1.0, -STEP / 2, 0.0, STEP / 2, 1.0])
     slope, kinks = differences(lambda: np.abs(x), x)
     assert kinks.tolist() == [False, True, True, True, False]
@@ -67,7 +67,7 @@ def test_a_strong_curvature_is_no_kink() -> None:
     assert not differences(lambda: np.tanh(20 * x), x)[1].any()
 
 
-def test_another_gradient_is_refused() -> None:
+def test_a_wrong_gradient_is_refused() -> None:
     x = np.array([1.0, 2.0])
     assert_gradient(2 * x, central_difference(lambda: x**2, x))
     for wrong in (2 * x + 1e-5, 2 * x * (1 + 1e-5), np.array([2.0, np.nan])):
@@ -96,7 +96,7 @@ class Walk(Layer):
         return Bound(y, dy, forward, lambda: None)
 
 
-def test_every_forward_pass_begins_at_the_same_state_and_stream() -> None:
+def test_every_forward_pass_begins_with_the_same_state_and_stream() -> None:
     layer = BoundLayer(Walk(), np.zeros((2, 3)), {}, state=Walk().state(3))
     first = layer.forward()
     assert first.any()
@@ -106,7 +106,7 @@ def test_every_forward_pass_begins_at_the_same_state_and_stream() -> None:
     np.testing.assert_array_equal(layer.forward(), first)
 
 
-def test_what_a_component_does_not_write_is_not_a_number() -> None:
+def test_values_that_a_component_does_not_write_are_nan() -> None:
     ctx = Context()
     array = ctx.array(2, 3)
     assert np.isnan(array).all()
@@ -130,18 +130,18 @@ def test_the_worst_element_is_named() -> None:
 
 @pytest.mark.parametrize("tolerance", [0.0, 1.0])
 @pytest.mark.parametrize(("one", "other"), [(np.nan, 1.0), (1.0, np.nan), (np.inf, 1.0), (np.inf, -np.inf)])
-def test_what_is_no_number_is_near_no_number(tolerance: float, one: float, other: float) -> None:
+def test_nan_is_near_no_number(tolerance: float, one: float, other: float) -> None:
     with pytest.raises(AssertionError):
         require_close("x", np.array([one]), np.array([other]), atol=tolerance)
 
 
-def test_without_tolerance_the_last_bit_counts() -> None:
+def test_without_tolerance_every_bit_counts() -> None:
     require_close("x", np.array([1.0, np.inf, np.nan]), np.array([1.0, np.inf, np.nan]))
     with pytest.raises(AssertionError):
         require_close("x", np.array([1.0]), np.nextafter([1.0], 2))
 
 
-def test_global_generators_are_watched() -> None:
+def test_use_of_a_global_random_generator_is_found() -> None:
     with own_randomness():
         np.random.default_rng(0).random()
         np.random.RandomState(0).rand()
@@ -152,7 +152,7 @@ def test_global_generators_are_watched() -> None:
         random.random()
 
 
-def test_an_overflow_is_told_with_its_line() -> None:
+def test_an_overflow_is_reported_with_its_line() -> None:
     with (
         pytest.raises(AssertionError, match=r"large x: overflow .*\(test_testing.py:\d+\)"),
         raising("large x"),
@@ -163,7 +163,7 @@ def test_an_overflow_is_told_with_its_line() -> None:
 # --- components --------------------------------------------------------------------------------------
 
 
-def test_a_component_is_meant_by_its_name_its_kind_or_its_file() -> None:
+def test_a_component_is_found_by_its_name_its_kind_or_its_file() -> None:
     assert find_components("relu") == [("layer", "relu")]
     assert find_components("layer/relu") == [("layer", "relu")]
     assert find_components("optimizer") == [("optimizer", name) for name in registries["optimizer"].names()]

@@ -112,7 +112,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def test_the_run_is_finished_and_has_its_name(finished: Recorded) -> None:
+def test_the_recorded_run_is_finished_and_has_its_name(finished: Recorded) -> None:
     info = finished.mlflow.info
     assert info.status == "FINISHED"
     assert info.run_name == "three flowers"
@@ -163,12 +163,12 @@ def test_metrics_are_recorded_against_the_number_of_updates(finished: Recorded) 
     }
 
 
-def test_metrics_are_those_of_the_history_to_the_bit(finished: Recorded) -> None:
+def test_metrics_equal_the_history_to_the_bit(finished: Recorded) -> None:
     assert recorded(finished.client, finished.run_id) == history(finished.run)
     assert finished.mlflow.data.metrics == record(finished.run)["metrics"]
 
 
-def test_tags_say_what_made_the_run(finished: Recorded) -> None:
+def test_tags_name_the_versions_and_the_command_of_the_run(finished: Recorded) -> None:
     tags = finished.mlflow.data.tags
     expected = {
         "mlpframe.status": "finished",
@@ -184,7 +184,7 @@ def test_tags_say_what_made_the_run(finished: Recorded) -> None:
     assert "mlpframe.resumed_from" not in tags
 
 
-def test_the_data_are_inputs_with_their_contexts(finished: Recorded) -> None:
+def test_the_data_sets_are_inputs_of_the_run_with_their_contexts(finished: Recorded) -> None:
     inputs = {
         tag.value: item.dataset
         for item in finished.mlflow.inputs.dataset_inputs
@@ -202,7 +202,7 @@ def test_the_data_are_inputs_with_their_contexts(finished: Recorded) -> None:
     assert inputs["train"].digest != inputs["validation"].digest
 
 
-def test_artifacts_are_where_others_look_for_them(finished: Recorded) -> None:
+def test_the_run_has_the_expected_artifacts(finished: Recorded) -> None:
     assert finished.files() == {
         "config/config.yaml",
         "config/overrides.yaml",
@@ -218,7 +218,7 @@ def test_artifacts_are_where_others_look_for_them(finished: Recorded) -> None:
     assert location == (finished.folder / "outputs" / "mlartifacts").as_uri()
 
 
-def test_artifacts_are_those_of_the_runs_folder(finished: Recorded, tmp_path: Path) -> None:
+def test_artifacts_equal_the_files_in_the_folder_of_the_run(finished: Recorded, tmp_path: Path) -> None:
     for part in ("config", "history", "checkpoints"):
         folder = finished.download(part, tmp_path)
         for file in folder.iterdir():
@@ -227,7 +227,7 @@ def test_artifacts_are_those_of_the_runs_folder(finished: Recorded, tmp_path: Pa
     assert checkpoint.load(tmp_path / "checkpoints" / "last.npz")[1]["progress"]["step"] == 3 * STEPS
 
 
-def test_figures_are_pictures(finished: Recorded, tmp_path: Path) -> None:
+def test_figures_are_png_files_with_something_drawn(finished: Recorded, tmp_path: Path) -> None:
     from matplotlib.image import imread
 
     for file in finished.download("figures", tmp_path).iterdir():
@@ -271,7 +271,7 @@ def predictor(finished: Recorded) -> Predictor:
     return Predictor(finished.run / "model" / "model.npz")
 
 
-def test_the_model_predicts_from_raw_inputs_what_the_predictor_predicts(
+def test_the_model_and_the_predictor_predict_the_same_from_raw_inputs(
     finished: Recorded, loaded: dict[str, Any], predictor: Predictor
 ) -> None:
     from sklearn.datasets import load_iris
@@ -287,7 +287,7 @@ def test_the_model_predicts_from_raw_inputs_what_the_predictor_predicts(
     assert right > 0.8
 
 
-def test_the_model_takes_the_data_as_their_library_has_them(
+def test_the_model_accepts_the_float64_inputs_of_scikit_learn(
     loaded: dict[str, Any], predictor: Predictor
 ) -> None:
     from sklearn.datasets import load_iris
@@ -296,7 +296,7 @@ def test_the_model_takes_the_data_as_their_library_has_them(
     np.testing.assert_allclose(loaded["float64"], predictor.predict(load_iris().data), rtol=1e-5)
 
 
-def test_the_predictor_is_softmax_of_the_layers_of_standardised_inputs(
+def test_the_predictor_computes_softmax_of_the_layers_of_standardized_inputs(
     finished: Recorded, predictor: Predictor
 ) -> None:
     from sklearn.datasets import load_iris
@@ -313,7 +313,7 @@ def test_the_predictor_is_softmax_of_the_layers_of_standardised_inputs(
     np.testing.assert_allclose(arrays["scale"], x.std(0), rtol=0.2)
 
 
-def test_a_model_is_used_from_python_with_one_import(finished: Recorded) -> None:
+def test_a_script_uses_a_model_with_one_import(finished: Recorded) -> None:
     code = """if True:
         import sys
         from pathlib import Path
@@ -324,7 +324,7 @@ def test_a_model_is_used_from_python_with_one_import(finished: Recorded) -> None
     assert (ended.stdout, ended.returncode) == ("(1, 3)\n", 0), ended.stderr
 
 
-def test_nothing_that_is_kept_is_a_pickle(finished: Recorded) -> None:
+def test_no_saved_file_is_a_pickle(finished: Recorded) -> None:
     files = [file for file in (finished.folder / "outputs" / "mlartifacts").rglob("*") if file.is_file()]
     files += [file for file in finished.run.rglob("*") if file.is_file()]
     suffixes = {file.suffix for file in files}
@@ -346,7 +346,7 @@ def test_nothing_that_is_kept_is_a_pickle(finished: Recorded) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["lr=fast", "model.hidden=[0]"])
-def test_a_wrong_request_leaves_nothing(finished: Recorded, wrong: str) -> None:
+def test_a_wrong_request_records_nothing(finished: Recorded, wrong: str) -> None:
     experiment = finished.mlflow.info.experiment_id
     from mlflow.entities import ViewType
 
@@ -359,7 +359,7 @@ def test_a_wrong_request_leaves_nothing(finished: Recorded, wrong: str) -> None:
     assert list(finished.folder.glob("outputs/runs/*/*")) == [finished.run]
 
 
-def test_a_wrong_request_in_an_empty_folder_does_not_take_the_folder_away(tmp_path: Path) -> None:
+def test_a_wrong_request_does_not_remove_the_empty_folder_where_it_ran(tmp_path: Path) -> None:
     (tmp_path / "something").touch()  # or pytest's own folders would go, too
     folder = tmp_path / "mine" / "empty"
     folder.mkdir(parents=True)
@@ -370,7 +370,7 @@ def test_a_wrong_request_in_an_empty_folder_does_not_take_the_folder_away(tmp_pa
 
 
 @pytest.mark.parametrize("override", ["tags.purpose=test", "tags={purpose: test}"])
-def test_a_tag_is_given_like_every_other_key(tmp_path: Path, override: str) -> None:
+def test_a_tag_is_set_like_every_other_key(tmp_path: Path, override: str) -> None:
     ended = mlpframe(tmp_path, override, "tracking=none", "dataset=synth", "dataset.num_train=50", "epochs=1")
     assert ended.returncode == 0, ended.stderr
     configuration = yaml.safe_load((the_run(tmp_path) / "config" / "config.yaml").read_text())
@@ -391,7 +391,7 @@ finally:
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["lrr=1"], 2)])
-def test_what_does_not_train_does_not_import_mlflow(
+def test_commands_that_do_not_train_do_not_import_mlflow(
     tmp_path: Path, arguments: list[str], status: int
 ) -> None:
     ended = run_python(tmp_path, "-c", MAIN, *arguments)
@@ -432,7 +432,7 @@ sys.exit(sum(os.wait()[1] != 0 for _ in range(processes)))
 MAKERS = 6
 
 
-def test_a_database_that_others_write_to_is_waited_for(tmp_path: Path) -> None:
+def test_recording_waits_for_a_locked_database(tmp_path: Path) -> None:
     from mlpframe.tracking.retry import persistently
 
     file = tmp_path / "some.db"
@@ -455,7 +455,7 @@ def test_a_database_that_others_write_to_is_waited_for(tmp_path: Path) -> None:
         persistently(lambda: first.execute("SELECT n FROM others"))
 
 
-def test_processes_that_make_a_store_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_processes_that_create_a_store_at_once_lose_no_run(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
@@ -579,7 +579,7 @@ def test_a_server_named_in_the_environment_gets_the_run_and_training_imports_no_
     assert not (tmp_path / "outputs" / "mlflow.db").exists()
 
 
-def test_a_run_without_its_server_keeps_all_it_has_in_its_folder(tmp_path: Path) -> None:
+def test_a_run_whose_server_is_unreachable_keeps_everything_in_its_folder(tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     command = ["dataset=synth", "dataset.num_train=64", "epochs=2", f"tracking.uri={nobody}"]
     ended = mlpframe(tmp_path, *command, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
@@ -613,7 +613,7 @@ def pages(finished: Recorded, tmp_path: Path) -> Iterator[tuple[subprocess.Popen
 
 
 @needs_proc
-def test_the_pages_are_on_this_machine_only_and_end_with_ctrl_c(
+def test_the_pages_are_served_only_on_this_machine_and_end_with_ctrl_c(
     pages: tuple[subprocess.Popen[str], int],
 ) -> None:
     process, port = pages
@@ -630,7 +630,7 @@ def test_the_pages_are_on_this_machine_only_and_end_with_ctrl_c(
 
 @needs_proc
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=lambda signum: signum.name)
-def test_nobody_is_left_when_the_command_itself_is_told_to_end(
+def test_no_process_is_left_when_the_command_is_terminated(
     pages: tuple[subprocess.Popen[str], int], signum: int
 ) -> None:
     process, _ = pages

@@ -58,7 +58,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_saved_comes_back_to_the_bit(file: Path) -> None:
+def test_saved_values_load_to_the_bit(file: Path) -> None:
     found, meta = checkpoint.load(file)
     assert_same(found, arrays())
     assert repr(meta) == repr({"format": checkpoint.FORMAT, **META})
@@ -66,7 +66,7 @@ def test_what_was_saved_comes_back_to_the_bit(file: Path) -> None:
     assert [value.hex() for value in meta["floats"]] == [value.hex() for value in META["floats"]]
 
 
-def test_a_generator_goes_on_from_its_saved_state(file: Path) -> None:
+def test_a_generator_continues_from_its_saved_state(file: Path) -> None:
     restored = np.random.PCG64()
     restored.state = checkpoint.load(file)[1]["streams"]["init"]
     assert restored.random_raw(10).tolist() == np.random.PCG64(5).random_raw(10).tolist()
@@ -82,13 +82,13 @@ def test_nothing_is_pickled(file: Path) -> None:
             assert archive.read(name).startswith(b"\x93NUMPY")
 
 
-def test_what_could_only_be_pickled_is_refused_and_the_old_file_stays(file: Path) -> None:
+def test_an_array_of_objects_is_refused_and_the_old_file_stays(file: Path) -> None:
     with pytest.raises((ValueError, TypeError)):  # ``load`` would refuse it: nobody could go on
         checkpoint.save(file, {"w": np.array([object()])}, {})
     assert_same(checkpoint.load(file)[0], arrays())
 
 
-def test_a_file_is_replaced_as_a_whole(file: Path) -> None:
+def test_a_file_is_replaced_completely(file: Path) -> None:
     checkpoint.save(file, {"w": np.arange(3.0)}, {"step": 2})
     found, meta = checkpoint.load(file)
     assert_same(found, {"w": np.arange(3.0)})
@@ -99,19 +99,19 @@ def test_a_file_is_replaced_as_a_whole(file: Path) -> None:
 # --- damage ------------------------------------------------------------------------------------------
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no checkpoint .*last\.npz"):
         checkpoint.load(tmp_path / "last.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"not a zip file" * 100, b"PK\x05\x06" + bytes(18)])
-def test_something_else_in_its_place(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "last.npz").write_bytes(content)
     with pytest.raises(UsageError, match=r"checkpoint .*last.npz cannot be read"):
         checkpoint.load(tmp_path / "last.npz")
 
 
-def test_other_things_of_numpy_s_are_no_checkpoints(tmp_path: Path) -> None:
+def test_other_numpy_files_are_no_checkpoints(tmp_path: Path) -> None:
     np.save(tmp_path / "array.npy", np.arange(3))
     np.savez(tmp_path / "arrays.npz", w=np.arange(3))
     np.savez(tmp_path / "pickled.npz", allow_pickle=True, w=np.array([{}]))
@@ -129,7 +129,7 @@ def test_a_truncated_file_is_refused_wherever_it_was_cut(file: Path) -> None:
             checkpoint.load(file)
 
 
-def test_a_damaged_byte_is_noticed_wherever_it_changes_something(file: Path) -> None:
+def test_every_damaged_byte_that_matters_is_noticed(file: Path) -> None:
     content = file.read_bytes()
     noticed = 0
     for at in range(0, len(content), 13):
@@ -197,7 +197,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["last.npz"]
 
 
-def test_meta_that_is_not_plain_is_refused_and_the_old_file_stays(file: Path) -> None:
+def test_meta_with_objects_is_refused_and_the_old_file_stays(file: Path) -> None:
     with pytest.raises(TypeError):
         checkpoint.save(file, arrays(), {"when": object()})
     assert_same(checkpoint.load(file)[0], arrays())

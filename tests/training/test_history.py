@@ -45,7 +45,7 @@ def bits(history: History) -> dict[str, tuple[list[int], list[str]]]:
     }
 
 
-def test_values_are_kept_by_metric_in_the_order_they_came() -> None:
+def test_values_are_kept_by_metric_in_the_order_of_recording() -> None:
     history = History()
     history.add(10, {"a": 1.0, "b": 2.0})
     history.add(20, {"a": 3.0})
@@ -57,7 +57,7 @@ def test_values_are_kept_by_metric_in_the_order_they_came() -> None:
     assert history.latest == {"a": 4.0, "b": 2.0}
 
 
-def test_rows_are_in_the_order_of_steps() -> None:
+def test_rows_are_sorted_by_step() -> None:
     history = History()
     history.add(5, {"a": 1.0})
     history.add(20, {"a": 2.0})
@@ -65,7 +65,7 @@ def test_rows_are_in_the_order_of_steps() -> None:
     assert list(history.rows()) == [(5, "a", 1.0), (10, "b", 3.0), (20, "a", 2.0)]
 
 
-def test_numbers_become_python_s_own() -> None:
+def test_numbers_of_numpy_become_python_numbers() -> None:
     history = History()
     history.add(1, {"a": np.float32(0.1)})  # type: ignore[dict-item]
     assert [type(value) for value in history.series("a")[1]] == [float]
@@ -81,7 +81,7 @@ def test_a_csv_file_keeps_every_bit(tmp_path: Path) -> None:
     assert isnan(read.latest["lr"])
 
 
-def test_a_csv_file_is_what_any_program_reads(tmp_path: Path) -> None:
+def test_a_csv_file_has_a_header_and_plain_numbers(tmp_path: Path) -> None:
     history = History()
     history.add(34, {"train/loss": 0.1, "val/loss": 1e-7})
     history.write_csv(tmp_path / "history.csv")
@@ -99,7 +99,7 @@ def test_arrays_keep_every_bit() -> None:
     assert again.names() == history.names()
 
 
-def test_arrays_survive_a_checkpoint_and_the_history_goes_on(tmp_path: Path) -> None:
+def test_arrays_survive_a_checkpoint_and_the_history_continues(tmp_path: Path) -> None:
     history = made()
     checkpoint.save(tmp_path / "last.npz", history.arrays(), {})
     again = History.from_arrays(checkpoint.load(tmp_path / "last.npz")[0])
@@ -110,7 +110,7 @@ def test_arrays_survive_a_checkpoint_and_the_history_goes_on(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("history", [History(), History.from_arrays({})])
-def test_an_empty_history(tmp_path: Path, history: History) -> None:
+def test_an_empty_history_has_no_names_and_no_arrays(tmp_path: Path, history: History) -> None:
     history.write_csv(tmp_path / "history.csv")
     assert History.read_csv(tmp_path / "history.csv").names() == []
     assert history.arrays() == {}

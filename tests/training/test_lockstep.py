@@ -121,7 +121,7 @@ def assert_alike(run: Trainer, expected: Trainer) -> None:
 @pytest.mark.parametrize("schedule", ["constant", "plateau", "loss_ratio"])
 @pytest.mark.parametrize("batch_size", [1, 5])  # 23 rows: four batches of five and one of three
 @pytest.mark.parametrize(("engine", "optimizer"), ENGINES)
-def test_each_of_several_is_as_if_alone(
+def test_each_of_several_runs_trains_as_if_alone(
     tmp_path: Path, engine: str, optimizer: str, batch_size: int, schedule: str, own_rates: bool
 ) -> None:
     def one(i: int) -> Trainer:
@@ -166,7 +166,7 @@ class Normalized(Optimizer):
         np.subtract(w, scratch, w)
 
 
-def test_an_optimizer_of_whole_tensors_sees_those_of_one_run(tmp_path: Path) -> None:
+def test_an_optimizer_of_whole_tensors_gets_the_tensors_of_one_run(tmp_path: Path) -> None:
     alone, together = ([make(tmp_path, i, lr=0.1 / (i + 1)) for i in range(RUNS)] for _ in range(2))
     for run in (*alone, *together):
         run.updater = Updater(Normalized(), run.network)
@@ -179,7 +179,7 @@ def test_an_optimizer_of_whole_tensors_sees_those_of_one_run(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_clipping_and_weight_decay_are_each_runs_own(tmp_path: Path, dtype: str) -> None:
+def test_clipping_and_weight_decay_apply_to_each_run_separately(tmp_path: Path, dtype: str) -> None:
     optimizer = {"name": "momentum", "clip_norm": 0.5, "weight_decay": 0.1}
     how: dict[str, Any] = {"optimizer": optimizer, "epochs": 3, "dtype": dtype}
     rates = (0.2, 0.05, 0.1)
@@ -193,7 +193,7 @@ def test_clipping_and_weight_decay_are_each_runs_own(tmp_path: Path, dtype: str)
         np.testing.assert_allclose(run.network.w, expected.network.w, rtol=tolerance, atol=tolerance)
 
 
-def test_their_metrics_reach_the_tracker_of_each(tmp_path: Path) -> None:
+def test_each_tracker_gets_the_metrics_of_its_run(tmp_path: Path) -> None:
     runs = [make(tmp_path, i) for i in range(RUNS)]
     list(drive(runs))
     for run in runs:
@@ -206,7 +206,7 @@ def test_their_metrics_reach_the_tracker_of_each(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hidden", [(6,), ()], ids=["one hidden layer", "no hidden layer"])
 @pytest.mark.parametrize(("engine", "optimizer"), [("numpy", "adam"), ("online", "momentum")])
-def test_one_that_stops_early_leaves_the_others_as_they_were(
+def test_a_run_that_stops_early_does_not_change_the_other_runs(
     tmp_path: Path, engine: str, optimizer: str, hidden: tuple[int, ...]
 ) -> None:
     def one(i: int, folder: str) -> Trainer:
@@ -262,7 +262,7 @@ def draw_regression(seed: int) -> Data:
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("which", range(RUNS))
 @pytest.mark.parametrize(("engine", "optimizer"), ENGINES)
-def test_one_that_diverges_leaves_the_others_as_they_were(
+def test_a_run_that_diverges_does_not_change_the_other_runs(
     tmp_path: Path, engine: str, optimizer: str, which: int
 ) -> None:
     def one(i: int) -> Trainer:
@@ -340,9 +340,7 @@ class Noting(Callback):
 @pytest.mark.parametrize(
     ("moment", "step"), [("start", 0), ("window", 4), ("epoch", 5), ("epoch", 15), ("end", 15)]
 )
-def test_an_error_in_a_callback_is_that_runs_alone(
-    tmp_path: Path, moment: str, step: int, which: int
-) -> None:
+def test_an_error_in_a_callback_ends_only_its_run(tmp_path: Path, moment: str, step: int, which: int) -> None:
     others = [i for i in range(RUNS) if i != which]
     alone = [make(tmp_path, i, optimizer="adam", lr=0.05) for i in range(RUNS)]
     for i in others:
@@ -412,7 +410,7 @@ def registered() -> Iterator[None]:
 
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("runs", [1, RUNS])
-def test_an_error_in_the_engine_ends_all_with_that_error(tmp_path: Path, runs: int) -> None:
+def test_an_error_in_the_engine_ends_all_runs_with_that_error(tmp_path: Path, runs: int) -> None:
     notes = [Noting() for _ in range(runs)]
     together = [make(tmp_path, i, "breaking", callbacks={"noting": notes[i]}) for i in range(runs)]
     (ended,) = drive(together, "breaking")
@@ -446,7 +444,7 @@ class InterruptingAll(Callback):
 
 @pytest.mark.parametrize("step", [4, 5, 8])  # within an epoch, at its end, within the next
 @pytest.mark.parametrize(("engine", "optimizer"), ENGINES)
-def test_each_of_several_is_saved_when_interrupted_and_continues_alone(
+def test_each_interrupted_run_is_saved_and_continues_alone(
     tmp_path: Path, engine: str, optimizer: str, step: int
 ) -> None:
     def one(i: int, folder: str, seed: int, callbacks: Mapping[str, Callback] | None = None) -> Trainer:
@@ -483,7 +481,7 @@ def test_each_of_several_is_saved_when_interrupted_and_continues_alone(
 
 
 @pytest.mark.parametrize("step", [4, 5])
-def test_several_continue_together_from_their_checkpoints(tmp_path: Path, step: int) -> None:
+def test_several_runs_continue_together_from_their_checkpoints(tmp_path: Path, step: int) -> None:
     def one(i: int, seed: int, callbacks: Mapping[str, Callback] | None = None) -> Trainer:
         data = draw_data(seed=i)
         return make(tmp_path / str(i), seed, data=data, optimizer="adam", lr=0.05, callbacks=callbacks)
@@ -516,7 +514,7 @@ def with_noise(run: Trainer) -> Trainer:
     return run
 
 
-def test_a_layer_that_draws_while_training_is_for_one(tmp_path: Path) -> None:
+def test_a_stack_refuses_a_layer_that_draws_while_training(tmp_path: Path) -> None:
     plain, noisy = make(tmp_path, 0), with_noise(make(tmp_path, 0))
     for run in (plain, noisy):
         assert list(drive([run])) == [{0: None}]
@@ -526,7 +524,7 @@ def test_a_layer_that_draws_while_training_is_for_one(tmp_path: Path) -> None:
         Lockstep([with_noise(make(tmp_path, i)) for i in range(2)])
 
 
-def test_the_scalar_engine_is_for_one(tmp_path: Path) -> None:
+def test_the_scalar_engine_refuses_a_stack(tmp_path: Path) -> None:
     (run,) = runs = [make(tmp_path, 0, "scalar")]
     assert list(drive(runs, "scalar")) == [{0: None}]
     assert run.engine.name == "scalar"
@@ -555,7 +553,7 @@ def test_replicas_are_a_sweep_over_seeds(given: str, together: int, rest: str) -
     assert (replicas, line.for_hydra()) == (together, rest.split())
 
 
-def test_runs_that_differ_in_seed_and_rate_alone_are_trained_together() -> None:
+def test_runs_that_differ_only_in_seed_and_rate_are_trained_together() -> None:
     def request(**config: Any) -> Request:
         return Request(OmegaConf.create(config), [], RunFolder(Path("unused")))
 
@@ -602,7 +600,7 @@ def test_the_replicas_are_jobs_of_one_sweep_over_the_seeds(swept: Swept) -> None
         assert child.data.tags["mlpframe.overrides"] == " ".join([*SMALL, f"seed={record(job)['seed']}"])
 
 
-def test_each_replica_has_files_of_its_own(swept: Swept) -> None:
+def test_each_replica_has_its_own_files(swept: Swept) -> None:
     states = []
     for job in swept.jobs:
         files = {str(path.relative_to(job)) for path in job.rglob("*") if path.is_file()}
@@ -695,7 +693,7 @@ def test_a_wrong_request_leaves_nothing_behind(tmp_path: Path, given: str, named
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_option_that_replicas_cannot_have_is_the_jobs_error(tmp_path: Path) -> None:
+def test_a_job_fails_if_an_option_does_not_work_with_replicas(tmp_path: Path) -> None:
     ended = mlpframe(tmp_path, "replicas=2", "engine=scalar", *UNRECORDED)
     assert ended.returncode != 0
     assert [record(job)["status"] for job in jobs_of(tmp_path)] == ["failed", "failed"]

@@ -75,7 +75,7 @@ def test_parameters_and_gradients_are_views_that_tile_one_vector(vector: str) ->
     assert (touched == 1).all()
 
 
-def test_what_is_trained_is_the_vector_itself() -> None:
+def test_training_uses_the_vectors_themselves() -> None:
     network = make_network([2, 3, 2])
     table = draw_table(4, 2, 2)
     plan = fill(network.plan(4, training=True), table, slice(None))
@@ -119,7 +119,7 @@ def test_plans_of_several_batch_sizes_share_the_parameters() -> None:
             np.testing.assert_allclose(outputs(rows, training), doubled[:rows], rtol=1e-12)
 
 
-def test_the_gradient_of_a_batch_is_the_mean_of_those_of_its_halves() -> None:
+def test_the_gradient_of_a_batch_is_the_mean_of_the_gradients_of_its_halves() -> None:
     network = make_network([3, 4, 2])
     table = draw_table(6, 3, 2)
 
@@ -135,7 +135,7 @@ def test_the_gradient_of_a_batch_is_the_mean_of_those_of_its_halves() -> None:
     assert np.abs(a - b).max() > 1e-3
 
 
-def test_evaluating_in_between_changes_no_bit_of_the_training() -> None:
+def test_evaluation_during_training_changes_no_bit() -> None:
     table = draw_table(40, 3, 2)
     ends = []
     for evaluates in (False, True):
@@ -150,7 +150,7 @@ def test_evaluating_in_between_changes_no_bit_of_the_training() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, EVALUATION_ROWS, 2 * EVALUATION_ROWS + 77])
-def test_evaluation_in_batches_is_the_evaluation_in_one_pass(rows: int) -> None:
+def test_evaluation_in_batches_equals_evaluation_in_one_pass(rows: int) -> None:
     network = make_network([5, 6, 4])
     table = draw_table(rows, 5, 4)
     loss, outputs = network.evaluate(table)
@@ -163,7 +163,7 @@ def test_evaluation_in_batches_is_the_evaluation_in_one_pass(rows: int) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_step_allocates_nothing_of_the_size_of_the_network(optimizer: str) -> None:
+def test_a_step_allocates_less_than_the_size_of_the_network(optimizer: str) -> None:
     network = make_network([784, 300, 10], "sigmoid", "float32")
     engine = make_engine(network, optimizer)
     table = draw_table(500, 784, 10, "float32")
@@ -246,7 +246,7 @@ class PlainMLP:
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("activation", FUNCTIONS)
 @pytest.mark.parametrize("widths", [(2, 3, 2), (4, 5, 3)], ids=str)
-def test_the_iterates_are_those_of_plain_python(
+def test_the_weights_equal_those_of_a_plain_python_loop(
     widths: tuple[int, int, int], activation: str, batch: int
 ) -> None:
     rows = 10  # the last batch of three has one row
@@ -270,7 +270,7 @@ def test_the_iterates_are_those_of_plain_python(
     assert np.abs(network.w - start).max() > 0.5  # it went somewhere
 
 
-def test_rows_are_counted_as_right_before_the_update_that_they_cause() -> None:
+def test_correct_rows_are_counted_before_the_update() -> None:
     network, table = make_network([4, 5, 3]), draw_table(10, 4, 3)
     order = np.random.default_rng(8).permutation(10)
     twin = make_network([4, 5, 3])

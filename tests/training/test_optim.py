@@ -147,7 +147,7 @@ def test_both_decays_are_the_same_for_plain_gradient_descent() -> None:
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
-def test_decay_spares_parameters_by_pattern(decoupled: bool) -> None:
+def test_no_decay_excludes_parameters_by_pattern(decoupled: bool) -> None:
     ends = {}
     for spared in ((), ("0.*",), ("*.W",), ("0.linear.W", "2.linear.W")):
         network = make_network()
@@ -178,7 +178,7 @@ def test_a_long_gradient_is_scaled_to_the_norm_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_shorter_gradient_is_not_touched_by_clipping(name: str) -> None:
+def test_clipping_does_not_change_a_short_gradient(name: str) -> None:
     clipped, plain = make_network(), make_network()
     g = draw_gradient(clipped, 1.9)
     plain.g[...] = g
@@ -188,14 +188,14 @@ def test_a_shorter_gradient_is_not_touched_by_clipping(name: str) -> None:
     assert clipped.w.tobytes() == plain.w.tobytes()
 
 
-def test_the_loss_is_clipped_and_the_decay_is_not() -> None:
+def test_the_gradient_of_the_loss_is_clipped_and_the_decay_is_not() -> None:
     network = make_network()
     g, before, weights = draw_gradient(network, 100.0), network.w.copy(), decayed(network)
     Updater(create("sgd", clip_norm=1.0, weight_decay=3.0), network).update(1.0)
     np.testing.assert_allclose(before - network.w, g / 100 + 3 * before * weights, rtol=1e-12)
 
 
-def test_each_element_is_brought_into_its_bounds() -> None:
+def test_each_element_is_clipped_to_the_bounds() -> None:
     network = make_network()
     g, before = draw_gradient(network, 3.0), network.w.copy()
     Updater(create("sgd", clip_value=0.4), network).update(1.0)
@@ -216,7 +216,7 @@ def test_each_parameter_is_clipped_by_its_own_norm() -> None:
     assert min(norms) < 1.5 < max(norms)
 
 
-def test_all_rules_at_once_in_the_order_that_is_documented() -> None:
+def test_all_rules_apply_in_the_documented_order() -> None:
     network = make_network()
     g, w = draw_gradient(network, 9.0), network.w.copy()
     rules: dict[str, Any] = {
@@ -241,7 +241,7 @@ def test_all_rules_at_once_in_the_order_that_is_documented() -> None:
     np.testing.assert_allclose(network.w, w, rtol=1e-12)
 
 
-def test_an_infinite_gradient_is_clipped_by_value_and_one_that_is_no_number_stays_so() -> None:
+def test_clipping_by_value_bounds_infinity_and_keeps_nan() -> None:
     network = make_network()
     network.g[...] = 0
     network.g[:3] = np.inf, -np.inf, np.nan
@@ -255,7 +255,7 @@ def test_an_infinite_gradient_is_clipped_by_value_and_one_that_is_no_number_stay
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_factor_of_the_rate_is_that_rate_for_the_parameters_it_is_for(name: str) -> None:
+def test_a_factor_multiplies_the_rate_of_the_parameters_that_match(name: str) -> None:
     factors = {"0.linear.W": 0.5, "0.linear.b": 0.5, "2.linear.W": 1.0, "2.linear.b": 4.0}
     network = make_network()
     updater = Updater(create(name, weight_decay=0.1, rates={"0.*": 0.5, "2.*.b": 4.0}), network)
@@ -281,7 +281,7 @@ def test_a_factor_of_the_rate_is_that_rate_for_the_parameters_it_is_for(name: st
 
 @pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_frozen_parameter_stays_to_the_bit_and_the_others_do_not_know(name: str, decoupled: bool) -> None:
+def test_a_frozen_parameter_keeps_its_bits_and_does_not_affect_the_others(name: str, decoupled: bool) -> None:
     frozen, free = make_network(), make_network()
     rules: dict[str, Any] = {"weight_decay": 0.1, "decoupled": decoupled}
     freezing = Updater(create(name, **rules, rates={"0.linear.W": 0.0}), frozen)
@@ -299,7 +299,7 @@ def test_a_frozen_parameter_stays_to_the_bit_and_the_others_do_not_know(name: st
         assert frozen.views(frozen.w)["0.linear.W"].tobytes() == first["0.linear.W"].tobytes()
 
 
-def test_no_norm_counts_the_gradient_of_a_frozen_parameter() -> None:
+def test_no_norm_includes_the_gradient_of_a_frozen_parameter() -> None:
     network = make_network()
     g, before = draw_gradient(network, 1.0), network.w.copy()
     g[:] = network.g
@@ -310,7 +310,7 @@ def test_no_norm_counts_the_gradient_of_a_frozen_parameter() -> None:
     assert np.linalg.norm(before - network.w) == pytest.approx(most, rel=1e-12)
 
 
-def test_factors_of_all_patterns_that_match_are_multiplied_in_whatever_order() -> None:
+def test_the_factors_of_all_matching_patterns_are_multiplied_in_any_order() -> None:
     ends = []
     for rates in ({"*": 0.5, "*.W": 0.2, "2.*": 0.0}, {"2.*": 0.0, "*.W": 0.2, "*": 0.5}):
         network = make_network()
@@ -406,7 +406,7 @@ RULES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("rules", RULES, ids=str)
-def test_engines_with_updates_of_their_own_refuse_these_rules(rules: dict[str, Any]) -> None:
+def test_engines_with_their_own_updates_refuse_these_rules(rules: dict[str, Any]) -> None:
     network = make_network()
     updater = Updater(create("sgd", **rules), network)
     for engine in ("online", "scalar", "fused"):
@@ -419,7 +419,7 @@ def test_engines_with_updates_of_their_own_refuse_these_rules(rules: dict[str, A
 @pytest.mark.parametrize("own_rates", [False, True])
 @pytest.mark.parametrize("rules", [*RULES, {"rates": {"0.*": 0.0, "2.*.W": 3.0}}], ids=str)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_stacked_networks_are_what_each_is_alone(name: str, rules: dict[str, Any], own_rates: bool) -> None:
+def test_each_stacked_network_updates_as_if_alone(name: str, rules: dict[str, Any], own_rates: bool) -> None:
     alone, together = [[make_network() for _ in range(3)] for _ in range(2)]
     for networks in (alone, together):
         for i, network in enumerate(networks):
@@ -520,7 +520,9 @@ def test_training_a_network_lowers_its_loss(name: str) -> None:
     "rules", [{}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decoupled": True}], ids=str
 )
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_continues_to_the_same_bits_from_weights_slots_and_step(name: str, rules: dict[str, Any]) -> None:
+def test_an_optimizer_continues_to_the_same_bits_from_weights_slots_and_step(
+    name: str, rules: dict[str, Any]
+) -> None:
     network = make_network(dtype="float32")
     updater = Updater(create(name, clip_norm=0.5, **rules), network)
     for _ in range(5):

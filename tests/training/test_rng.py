@@ -39,7 +39,7 @@ def test_neither_the_order_of_use_nor_other_consumers_matter() -> None:
         assert drawn[name] == alone[name].tolist()
 
 
-def test_a_stream_goes_on_where_it_was() -> None:
+def test_a_stream_continues_where_the_last_draw_ended() -> None:
     streams = Streams(0)
     first, second = streams["init"].normal(size=10), streams["init"].normal(size=10)
     np.testing.assert_array_equal(np.concatenate([first, second]), Streams(0)["init"].normal(size=20))
@@ -53,12 +53,12 @@ def test_different_names_and_seeds_draw_different_numbers() -> None:
         assert abs(correlation) < 6 / np.sqrt(n)  # of independent numbers: N(0, 1/n); the same numbers: 1
 
 
-def test_a_thousand_names_are_a_thousand_streams() -> None:
+def test_a_thousand_names_give_a_thousand_streams() -> None:
     streams = Streams(0)
     assert len({int(streams[f"layer {i}"].integers(2**63)) for i in range(1000)}) == 1000
 
 
-def test_the_global_generator_is_neither_used_nor_moved() -> None:
+def test_the_global_generator_is_neither_used_nor_changed() -> None:
     np.random.seed(1)  # noqa: NPY002
     first = Streams(0)["init"].normal(size=5)
     after = np.random.random()  # noqa: NPY002
@@ -68,7 +68,7 @@ def test_the_global_generator_is_neither_used_nor_moved() -> None:
 
 
 @pytest.mark.parametrize("halves", [0, 1])
-def test_the_state_survives_json(halves: int) -> None:
+def test_the_state_of_the_streams_survives_json(halves: int) -> None:
     streams = Streams(11)
     streams["init"].normal(size=7)
     streams["shuffle"].integers(10, size=halves, dtype=np.uint32)  # of 64 bits drawn, it keeps half
@@ -85,7 +85,7 @@ def test_the_state_survives_json(halves: int) -> None:
     np.testing.assert_array_equal(restored["split"].normal(size=5), Streams(11)["split"].normal(size=5))
 
 
-def test_the_state_is_of_the_streams_that_were_used() -> None:
+def test_the_state_contains_only_the_used_streams() -> None:
     streams = Streams(0)
     assert streams.state() == {}
     streams["init"].normal()

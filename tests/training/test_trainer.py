@@ -229,7 +229,7 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainer, ByHand]:
     return run, hand
 
 
-def test_the_epochs_loss_is_the_mean_over_examples_as_they_were_trained(
+def test_the_loss_of_an_epoch_is_the_mean_over_the_examples_during_training(
     by_hand: tuple[Trainer, ByHand],
 ) -> None:
     run, hand = by_hand
@@ -241,7 +241,7 @@ def test_the_epochs_loss_is_the_mean_over_examples_as_they_were_trained(
     assert np.abs(np.subtract(of_batches, values)).min() > 1e-4  # the last batch is shorter
 
 
-def test_the_epochs_accuracy_is_the_share_of_examples_as_they_were_trained(
+def test_the_accuracy_of_an_epoch_is_the_share_of_correct_examples_during_training(
     by_hand: tuple[Trainer, ByHand],
 ) -> None:
     run, hand = by_hand
@@ -274,7 +274,7 @@ def test_the_tracker_gets_every_value_of_the_history_once(by_hand: tuple[Trainer
     assert len(run.tracker.rows) == 2 * 7 + 6 * 3
 
 
-def test_times_add_up_to_the_epochs_speed(by_hand: tuple[Trainer, ByHand]) -> None:
+def test_seconds_times_speed_is_the_number_of_rows_of_an_epoch(by_hand: tuple[Trainer, ByHand]) -> None:
     run, _ = by_hand
     _, seconds = series(run, "time/epoch_seconds")
     _, speed = series(run, "time/samples_per_second")
@@ -285,7 +285,7 @@ def test_times_add_up_to_the_epochs_speed(by_hand: tuple[Trainer, ByHand]) -> No
 # --- the order of the rows, the blocks, the callbacks -------------------------------------------------
 
 
-def test_every_epoch_trains_on_every_row_once_in_an_order_of_its_own(tmp_path: Path) -> None:
+def test_every_epoch_trains_on_every_row_once_in_a_new_order(tmp_path: Path) -> None:
     orders = []
     for seed in (0, 1):
         run = make_trainer(tmp_path, seed=seed)
@@ -304,7 +304,7 @@ def test_without_shuffling_the_rows_come_in_their_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "loss_ratio"])
 @pytest.mark.parametrize("longest", [1, 2, 3])
-def test_how_the_steps_are_cut_into_blocks_changes_nothing(
+def test_the_length_of_blocks_changes_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str, longest: int
 ) -> None:
     def train() -> Trainer:
@@ -329,7 +329,7 @@ def test_how_the_steps_are_cut_into_blocks_changes_nothing(
             np.testing.assert_allclose(series(cut, name)[1], series(whole, name)[1], rtol=1e-12)
 
 
-def test_callbacks_are_told_in_order_and_with_the_figures_of_the_moment(tmp_path: Path) -> None:
+def test_callbacks_are_called_in_order_with_the_current_values(tmp_path: Path) -> None:
     told: list[tuple[str, int, int, float | None]] = []
 
     class Listening(Callback):
@@ -390,7 +390,7 @@ class Harmonic(Schedule):
         return 1 / (1 + step)
 
 
-def test_a_schedule_is_asked_for_every_step_of_the_run(tmp_path: Path) -> None:
+def test_the_schedule_is_called_for_every_step_of_the_run(tmp_path: Path) -> None:
     schedule = Harmonic()
     run = make_trainer(tmp_path, schedule=schedule, lr=0.6)
     fit(run)
@@ -410,7 +410,7 @@ def test_every_update_has_the_rate_of_its_step(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize("start_rate", [0.03, 0.5])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_the_rate_after_n_windows_is_the_first_times_loss_n_over_loss_1(
+def test_after_n_windows_the_rate_is_the_first_rate_times_loss_n_over_loss_1(
     tmp_path: Path, optimizer: str, start_rate: float
 ) -> None:
     # α ← α · (this window ÷ the one before) after each window: the product telescopes
@@ -427,7 +427,9 @@ def test_the_rate_after_n_windows_is_the_first_times_loss_n_over_loss_1(
 
 
 @pytest.mark.parametrize("update_step", [1, 4, 5, 7, 100])
-def test_windows_of_the_rate_are_its_own_not_those_of_the_log(tmp_path: Path, update_step: int) -> None:
+def test_the_windows_of_the_schedule_are_independent_of_the_windows_of_the_log(
+    tmp_path: Path, update_step: int
+) -> None:
     rule = registries["schedule"].create("loss_ratio", update_step=update_step)
     run = make_trainer(tmp_path, schedule=rule, lr=0.5, log_every=3, epochs=6)
     fit(run)
@@ -441,7 +443,7 @@ def test_windows_of_the_rate_are_its_own_not_those_of_the_log(tmp_path: Path, up
 
 
 @pytest.mark.parametrize("validation", [True, False])
-def test_plateau_watches_the_validation_loss_or_without_one_the_training_loss(
+def test_plateau_watches_the_validation_loss_or_else_the_training_loss(
     tmp_path: Path, validation: bool
 ) -> None:
     data = draw_data(validation=validation, wrong=0.5)
@@ -457,7 +459,7 @@ def test_plateau_watches_the_validation_loss_or_without_one_the_training_loss(
     assert factors[-1] < 0.5
 
 
-def test_a_climb_before_a_reactive_rule_leaves_it_its_windows(tmp_path: Path) -> None:
+def test_warmup_before_a_reactive_schedule_does_not_change_its_windows(tmp_path: Path) -> None:
     schedule = registries["schedule"].create("warmup", steps=6, then={"name": "loss_ratio", "update_step": 4})
     run = make_trainer(tmp_path, schedule=schedule, lr=0.4, epochs=4)
     fit(run)
@@ -502,7 +504,7 @@ def stopping(patience: int, min_delta: float = 0.0) -> dict[str, Callback]:
 
 
 @pytest.mark.parametrize(("patience", "min_delta"), [(1, 0.0), (3, 0.0), (6, 0.0), (3, 0.02)])
-def test_stops_when_so_many_epochs_in_a_row_brought_no_improvement(
+def test_early_stopping_ends_the_run_after_patience_epochs_without_improvement(
     tmp_path: Path, overfitting: list[float], patience: int, min_delta: float
 ) -> None:
     expected = stops_after(overfitting, patience, min_delta)
@@ -514,7 +516,7 @@ def test_stops_when_so_many_epochs_in_a_row_brought_no_improvement(
     assert run.stop_reason == f"val/loss has not improved for {patience} epochs"
 
 
-def test_the_count_towards_stopping_survives_an_interruption(
+def test_the_count_of_early_stopping_survives_an_interruption(
     tmp_path: Path, overfitting: list[float]
 ) -> None:
     patience = 4
@@ -542,7 +544,7 @@ def test_a_run_that_was_stopped_early_stays_stopped_when_continued(tmp_path: Pat
     assert_same(second, first)
 
 
-def test_a_metric_that_the_run_does_not_have_cannot_be_watched(tmp_path: Path) -> None:
+def test_a_missing_metric_cannot_be_monitored(tmp_path: Path) -> None:
     callback = registries["callback"].create("early_stopping")
     run = make_trainer(tmp_path, draw_data(validation=False), callbacks={"early_stopping": callback})
     with pytest.raises(UsageError, match=r"monitor=val/loss: this run has train/loss, train/accuracy$"):
@@ -552,7 +554,7 @@ def test_a_metric_that_the_run_does_not_have_cannot_be_watched(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("monitor", "mode", "choose"), [("val/loss", "min", min), ("val/accuracy", "max", max)]
 )
-def test_the_best_checkpoint_is_the_state_that_was_best_on_validation(
+def test_the_best_checkpoint_is_the_state_with_the_best_validation_metric(
     tmp_path: Path, monitor: str, mode: str, choose: Callable[[list[float]], float]
 ) -> None:
     callback = registries["callback"].create("checkpoint", monitor=monitor, mode=mode)
@@ -648,7 +650,7 @@ def test_after_an_interruption_the_same_rows_come_in_the_same_order(tmp_path: Pa
     assert watched(first).rows + watched(second).rows == watched(whole).rows
 
 
-def test_whoever_asks_for_a_checkpoint_the_state_of_all_callbacks_is_in_it(tmp_path: Path) -> None:
+def test_every_checkpoint_has_the_state_of_all_callbacks(tmp_path: Path) -> None:
     class Counting(Callback):
         epochs = 0
 
@@ -786,7 +788,7 @@ def test_a_final_run_trains_on_training_and_validation_data_and_tests_once(tmp_p
     assert series(run, "test/accuracy") == ([18], [right])
 
 
-def test_a_run_that_searches_never_looks_at_the_test_part(tmp_path: Path) -> None:
+def test_a_run_that_is_not_final_never_uses_the_test_part(tmp_path: Path) -> None:
     data = load_data(Numbered(), tmp_path, "float64", Streams(0), final=False)
     run = make_trainer(tmp_path, data, epochs=2, lr=0.01)
     fit(run)
@@ -809,7 +811,7 @@ def test_the_command_tests_a_final_run_at_its_last_step(tmp_path: Path) -> None:
 # --- the history -------------------------------------------------------------------------------------
 
 
-def test_a_history_is_read_back_to_the_bit(tmp_path: Path) -> None:
+def test_a_history_is_loaded_to_the_bit(tmp_path: Path) -> None:
     run = make_trainer(tmp_path)
     fit(run)
     run.history.write_csv(tmp_path / "history.csv")

@@ -78,7 +78,9 @@ def rows(part: Table | None) -> list[int]:
         (0.2, 0, (80, 20, 0)),
     ],
 )
-def test_sizes(split: str, validation: float, test: float, sizes: tuple[int, int, int]) -> None:
+def test_held_out_parts_have_the_requested_sizes(
+    split: str, validation: float, test: float, sizes: tuple[int, int, int]
+) -> None:
     options = {"validation": validation, "test": test, "split": split}
     data = prepare(classes(table(100)), **options)
     assert data.validation is not None
@@ -112,7 +114,7 @@ def test_final_trains_on_train_and_validation_in_their_order(split: str) -> None
     assert rows(final.train) == sorted([*rows(data.train), *rows(data.validation)])
 
 
-def test_parts_that_a_data_set_brings_are_kept() -> None:
+def test_the_parts_of_a_data_set_are_kept() -> None:
     splits = classes(table(50), validation=table(20, 50), test=table(30, 70))
     data = prepare(splits, validation=0.5, test=0.5)
     assert (rows(data.train), rows(data.validation)) == (list(range(50)), list(range(50, 70)))
@@ -120,7 +122,7 @@ def test_parts_that_a_data_set_brings_are_kept() -> None:
     assert (rows(final.train), rows(final.test)) == (list(range(70)), list(range(70, 100)))
 
 
-def test_last_holds_out_the_last_rows_the_test_part_behind_the_validation_part() -> None:
+def test_last_holds_out_the_last_rows_with_the_test_part_at_the_end() -> None:
     data = prepare(classes(table(100)), validation=0.2, test=0.3, split="last")
     final = prepare(classes(table(100)), validation=0.2, test=0.3, split="last", final=True)
     assert rows(data.train) == list(range(50))
@@ -151,7 +153,7 @@ def test_both_stratified_parts_have_every_class_in_proportion() -> None:
         assert (np.abs(found - np.array(COUNTS) * len(part) / 100) <= 1).all()
 
 
-def test_a_random_split_draws_every_row_alike() -> None:
+def test_a_random_split_draws_every_row_with_equal_probability() -> None:
     drawn = np.zeros(100)
     for seed in range(300):
         drawn[rows(prepare(classes(table(100)), seed, validation=0.2, split="random").validation)] += 1
@@ -159,7 +161,7 @@ def test_a_random_split_draws_every_row_alike() -> None:
     assert 60 - 5 * 6.9 < drawn.min() <= drawn.max() < 60 + 5 * 6.9
 
 
-def test_regressions_are_split_at_random_where_classes_would_be_stratified() -> None:
+def test_stratified_splits_a_regression_at_random() -> None:
     data = prepare(Splits(regression(100)), validation=0.2, split="stratified")
     assert len(data.train) == 80
     assert rows(data.validation) != list(range(80, 100))
@@ -218,7 +220,7 @@ def test_targets_of_several_classes_are_0_and_1(y: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("split", ["random", "stratified"])
-def test_a_seed_decides_which_rows_are_held_out(split: str) -> None:
+def test_the_seed_determines_which_rows_are_held_out(split: str) -> None:
     def held(seed: int, **rules: Any) -> list[int]:
         return rows(prepare(classes(table(100)), seed, validation=0.2, split=split, **rules).validation)
 
@@ -250,7 +252,7 @@ def test_mnist_s_first_55_000_images_train_and_its_last_5_000_validate() -> None
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("final", [False, True])
-def test_standardised_with_the_training_part_alone(dtype: str, final: bool) -> None:
+def test_the_training_part_alone_determines_the_standardization(dtype: str, final: bool) -> None:
     whole = table(100)
     data = prepare(
         classes(whole), dtype=dtype, final=final, validation=0.2, test=0.2, split="last", standardize=True
@@ -286,7 +288,7 @@ def test_a_constant_feature_stays_finite(constant: float, source: type) -> None:
     assert (data.scale > 0).all()
 
 
-def test_without_standardising_the_inputs_stay_as_they_are() -> None:
+def test_without_standardization_the_inputs_are_unchanged() -> None:
     data = prepare(classes(table(100)), validation=0.2, split="last")
     assert data.shift is data.scale is None
     np.testing.assert_array_equal(data.train.x, table(100).x[:80])
@@ -299,7 +301,7 @@ def test_the_data_set_s_own_arrays_are_not_changed() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_arrays_are_contiguous_and_of_the_run_s_type(dtype: str) -> None:
+def test_arrays_are_contiguous_and_have_the_dtype_of_the_run(dtype: str) -> None:
     strided = Table(np.asfortranarray(table(100).x), table(100).y.astype(np.uint8))
     data = prepare(classes(strided), dtype=dtype, validation=0.2)
     values = prepare(Splits(regression(50)), dtype=dtype, validation=0.2)
@@ -314,7 +316,7 @@ def test_arrays_are_contiguous_and_of_the_run_s_type(dtype: str) -> None:
 # --- categories and missing values ---------------------------------------------------------------------
 
 
-def test_categories_are_left_alone_by_standardising() -> None:
+def test_categories_are_not_standardized() -> None:
     numbers, codes = table(100).x[:, 0], np.arange(100) % 4
     x = np.stack([codes == 2, numbers, codes], 1).astype(float)
     splits = Splits(Table(x, table(100).y), class_names=("a", "b", "c"), categorical=(0, 2))
@@ -334,7 +336,7 @@ def gappy(rows: int, every: int) -> Table:
 
 
 @pytest.mark.parametrize("standardize", [False, True])
-def test_what_is_missing_becomes_the_mean_of_the_training_part_alone(standardize: bool) -> None:
+def test_a_missing_value_becomes_the_mean_of_the_training_part(standardize: bool) -> None:
     whole = gappy(100, 7)
     whole.x[99, 1] = 1e6  # held out: it must not be seen
     train = whole.x[:80, 1]
@@ -355,7 +357,7 @@ def test_what_is_missing_becomes_the_mean_of_the_training_part_alone(standardize
         np.testing.assert_allclose(data.train.x.std(0), 1)  # of what is trained on, means included
 
 
-def test_a_final_run_imputes_with_what_it_trains_on() -> None:
+def test_a_final_run_imputes_means_of_training_and_validation_rows() -> None:
     whole = gappy(100, 7)
     rules = {"validation": 0.2, "test": 0.3, "split": "last", "missing": "impute"}
     for final, rows in ((False, 50), (True, 70)):
@@ -438,7 +440,7 @@ def mapped(tmp_path: Path) -> Table:
     return Table(np.load(tmp_path / "x.npy", mmap_mode="r"), table(100).y)
 
 
-def test_a_mapped_file_stays_mapped_and_can_be_let_go_of(mapped: Table) -> None:
+def test_a_mapped_file_stays_mapped_and_its_memory_can_be_released(mapped: Table) -> None:
     data = prepare(classes(mapped), dtype="float32", validation=0.2, test=0.1, split="last")
     assert data.validation is not None
     assert (rows(data.train), rows(data.validation)) == (list(range(70)), list(range(70, 90)))
@@ -529,7 +531,7 @@ def test_a_file_of_three_gigabytes_is_trained_with_less_than_one_resident(tmp_pa
         ({"final": True}, "final=true needs a test part, and dataset=given has none: set dataset.test"),
     ],
 )
-def test_parts_that_cannot_be_had(rules: dict[str, Any], message: str) -> None:
+def test_impossible_parts_are_refused(rules: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         prepare(classes(table(100)), **rules)
 
@@ -544,7 +546,7 @@ def test_parts_that_cannot_be_had(rules: dict[str, Any], message: str) -> None:
         ({"missing": "ignore"}, "missing must be error, drop or impute, not 'ignore'"),
     ],
 )
-def test_rules_that_make_no_sense(rules: dict[str, Any], message: str) -> None:
+def test_options_out_of_range_are_refused(rules: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"dataset 'iris': {message}"):
         registries["dataset"].create("iris", **rules)
 
@@ -565,7 +567,7 @@ def part(x: Any, y: Any) -> Table:
         Splits(part(np.zeros((3, 2)), [0.0, 1.0, 2.0])),  # values of a regression that are no table
     ],
 )
-def test_tables_that_are_none(splits: Splits) -> None:
+def test_wrong_tables_are_refused(splits: Splits) -> None:
     with pytest.raises(UsageError, match="dataset=given: "):
         prepare(splits)
 
@@ -573,7 +575,9 @@ def test_tables_that_are_none(splits: Splits) -> None:
 # --- where, and what -----------------------------------------------------------------------------------
 
 
-def test_the_folder_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_folder_is_the_setting_then_the_environment_variable_then_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLPFRAME_DATA", str(tmp_path / "by environment"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -596,7 +600,7 @@ def test_a_digest_changes_with_the_data() -> None:
     assert len({digest(one) for one in (whole, other, turned, less, labels)}) == 5
 
 
-def test_a_description_has_every_part() -> None:
+def test_a_description_covers_every_part() -> None:
     data = prepare(classes(table(100)), validation=0.2, test=0.3, split="last", dtype="float32")
     train, validation = data_parts(data)
     assert (train.context, train.rows) == ("train", 50)

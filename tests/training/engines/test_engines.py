@@ -132,7 +132,7 @@ def test_online_runs_any_network_that_begins_with_a_linear_layer(
         (["tanh", "linear"], "sgd", {}, "first layer must be linear, not tanh"),
     ],
 )
-def test_online_refuses_what_it_would_not_do_exactly(
+def test_online_refuses_everything_that_it_cannot_compute_exactly(
     layers: list[Any], optimizer: str, options: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(UsageError, match=why):
@@ -154,7 +154,7 @@ def test_online_continues_in_the_middle_of_an_epoch_to_the_bit() -> None:
     np.testing.assert_array_equal(second.network.w, whole.network.w)
 
 
-def test_online_in_float32_is_no_further_from_the_truth_than_numpy() -> None:
+def test_online_in_float32_has_no_larger_error_than_numpy() -> None:
     def train(engine: str, dtype: str) -> Any:
         table = draw_table()
         layers = build_layers(DEEP, CLASSES)
@@ -201,7 +201,7 @@ def test_fused_takes_the_steps_of_numpy(
     ("options", "why"),
     [({"optimizer": "adam"}, "not optimizer=adam"), ({"options": {"clip_norm": 1.0}}, "clipping")],
 )
-def test_fused_refuses_what_it_does_not_have(options: dict[str, Any], why: str) -> None:
+def test_fused_refuses_everything_that_it_does_not_implement(options: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         Training("fused", **options)
 
@@ -237,7 +237,7 @@ def test_scalar_takes_the_steps_of_numpy(activation: str, loss: str, batch: int)
         ({"options": {"weight_decay": 0.1}}, "neither weight decay nor clipping"),
     ],
 )
-def test_scalar_refuses_what_it_does_not_have(options: dict[str, Any], why: str) -> None:
+def test_scalar_refuses_everything_that_it_does_not_implement(options: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         Training("scalar", **options)
 
@@ -262,7 +262,7 @@ def test_scalar_refuses_a_loss_with_options() -> None:
     ],
     ids=str,
 )
-def test_a_stacked_network_trains_each_as_if_alone(
+def test_each_stacked_network_trains_as_if_alone(
     engine: str, optimizer: str, options: dict[str, Any], batch: int, same_rate: bool, layers: list[Any]
 ) -> None:
     how: dict[str, Any] = {"optimizer": optimizer, "options": options, "batch": batch, "layers": layers}
@@ -384,7 +384,7 @@ def register() -> Iterator[Callable[..., None]]:
     ],
     ids=str,
 )
-def test_auto_takes_the_suited_engine_of_highest_priority_and_first_name(
+def test_auto_takes_the_suitable_engine_of_highest_priority_then_first_name(
     register: Callable[..., None], engines: dict[str, type[Engine]], taken: str
 ) -> None:
     register(**engines)
@@ -399,7 +399,7 @@ def test_auto_takes_the_suited_engine_of_highest_priority_and_first_name(
         (PriorityInWords, "engine 'broken': priority must be a whole number, not 'high'"),
     ],
 )
-def test_an_engine_that_fails_when_it_is_asked_is_named(
+def test_an_engine_that_fails_in_refuses_or_suits_is_named(
     register: Callable[..., None], cls: type[Engine], said: str
 ) -> None:
     register(broken=cls)
