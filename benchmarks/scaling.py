@@ -33,16 +33,21 @@ EPOCHS: dict[str, dict[int, Case]] = {
         for batch in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
     },
 }
-"""What grows, and the cases that an epoch of is timed."""
+"""What grows, and the cases at each size. One epoch of each case is timed."""
 SWEEP = "runs in a sweep (whole command)"
 RUNS = (1, 2, 4, 8, 16)
 RUN = ["dataset=synth", "dataset.num_train=2000", "dataset.num_val=500", "epochs=1", "tracking=none"]
 
 
 @click.command()
-@click.option("--rounds", default=5, show_default=True, help="Rounds of all points of a panel in turn.")
+@click.option(
+    "--rounds",
+    default=5,
+    show_default=True,
+    help="Rounds in which all points of a panel take turns.",
+)
 def scaling(rounds: int) -> None:
-    """Time an epoch against rows, width, depth and batch size, and sweeps against runs, on one thread."""
+    """Time epochs for growing rows, width, depth and batch size, and sweeps of growing length."""
     apart(1, _measure, rounds)
 
 
@@ -60,7 +65,7 @@ def _measure(rounds: int) -> None:
     summary.show()
     text = (
         "Time on one thread as a power of what grows: least squares through the logarithms of medians of\n"
-        "interleaved rounds. The first four are an epoch of the fastest exact engine, shuffled rows gathered."
+        "interleaved rounds. The first four time epochs of the fastest exact engine on shuffled rows."
     )
     write("scaling", "How the cost grows", text, [summary, *tables], _figure(points))
 
@@ -87,7 +92,7 @@ def _table(name: str, times: Mapping[int, float]) -> Table:
 
 
 def _parts(times: Mapping[int, float]) -> tuple[dict[int, float], dict[int, float]]:
-    """The upper half of the points, and all."""
+    """The upper half of the points, and all points."""
     return dict(list(times.items())[len(times) // 2 :]), dict(times)
 
 

@@ -1,4 +1,4 @@
-"""Where the tests find the files of the larger data sets, which the project does not contain."""
+"""The files of MNIST and Fashion-MNIST, which the repository does not contain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = (
 
 
 def data_dir() -> Path | None:
-    """The folder of ``MLPFRAME_DATA``, else ``shared/data`` beside the repository, if it is there."""
+    """The folder of ``MLPFRAME_DATA``, else ``shared/data`` beside the repository; ``None`` if missing."""
     given = os.environ.get("MLPFRAME_DATA")
     folder = Path(given).expanduser().resolve() if given else ROOT.parent / "shared" / "data"
     return folder if folder.is_dir() else None
@@ -28,7 +28,7 @@ def _needs(name: str) -> pytest.MarkDecorator:
     there = folder is not None and all((folder / name / file).is_file() for file in FILES)
     return pytest.mark.skipif(
         not there,
-        reason=f"the four files of {name} are not there: MLPFRAME_DATA names the folder that has {name}/",
+        reason=f"the four files of {name} are missing: set MLPFRAME_DATA to the folder that contains {name}/",
     )
 
 

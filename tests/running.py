@@ -1,4 +1,4 @@
-"""Running mlpframe's command line the way a person does: in a process of its own, in a folder of its own."""
+"""Run the command line of mlpframe as users do: each command in a new process and in a given folder."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 120.0
-"""Seconds after which something that should have happened counts as not happening."""
+"""Seconds to wait for an event before the test fails."""
 
 Rows = list[tuple[int, str, float]]
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment of a command: nothing of the caller's Hydra, MLflow, mlpframe or pytest settings."""
+    """The environment of a command, without settings of Hydra, MLflow, mlpframe or pytest of the caller."""
     others = ("HYDRA_", "MLFLOW_", "MLPFRAME_", "PYTEST_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
     return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **extra}
 
 
 def run_python(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """``python <arguments>`` in a folder; keywords are environment variables."""
+    """Run ``python <arguments>`` in a folder. Keyword arguments are environment variables."""
     command = [sys.executable, *arguments]
     return subprocess.run(
         command,
@@ -44,12 +44,12 @@ def run_python(folder: Path, *arguments: str, **extra: str) -> subprocess.Comple
 
 
 def mlpframe(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """``python -m mlpframe <arguments>`` in a folder; keywords are environment variables."""
+    """Run ``python -m mlpframe <arguments>`` in a folder. Keyword arguments are environment variables."""
     return run_python(folder, "-m", "mlpframe", *arguments, **extra)
 
 
 def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
-    """The same, without waiting for its end; it leads a process group, as in a terminal."""
+    """Start ``python -m mlpframe <arguments>`` as the leader of a process group, as a terminal does."""
     return subprocess.Popen(
         [sys.executable, "-m", "mlpframe", *arguments],
         cwd=folder,
@@ -62,7 +62,7 @@ def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
 
 
 def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
-    """Return when ``holds()`` is true; an ``AssertionError`` that says ``what`` if that never happens."""
+    """Wait until ``holds()`` is true. ``what`` says in the ``AssertionError`` what did not happen."""
     give_up = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < give_up, f"did not happen: {what}"
@@ -70,18 +70,18 @@ def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The folders of the single runs made in ``folder``, in the order of their start."""
+    """The folders of the single runs below ``folder``, in the order of their start."""
     return sorted(path.parent for path in folder.glob("outputs/runs/*/*/run.json"))
 
 
 def the_run(folder: Path) -> Path:
-    """The folder of the one run made in ``folder``."""
+    """The folder of the only run below ``folder``."""
     (run,) = run_folders(folder)
     return run
 
 
 def record(run: Path) -> dict[str, Any]:
-    """What a run's folder says about it."""
+    """The record of a run, ``run.json``."""
     read: dict[str, Any] = json.loads((run / "run.json").read_text())
     return read
 
@@ -94,19 +94,19 @@ def history(run: Path, *, without_time: bool = False) -> Rows:
 
 
 def sqlite_uri(folder: Path) -> str:
-    """The store that commands in ``folder`` use when nothing else is said."""
+    """The default store of commands in ``folder``."""
     return f"sqlite:///{folder / 'outputs' / 'mlflow.db'}"
 
 
 def recorded(client: Any, run_id: str, *, without_time: bool = False) -> Rows:
-    """(step, metric, value) of a run in MLflow, sorted; a value that is there twice comes twice."""
+    """(step, metric, value) of a run in MLflow, sorted. A value that was recorded twice appears twice."""
     names = client.get_run(run_id).data.metrics
     rows = [(m.step, m.key, m.value) for name in names for m in client.get_metric_history(run_id, name)]
     return sorted(row for row in rows if not (without_time and row[1].startswith("time/")))
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """A port of 127.0.0.1 on which no process listens."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -114,7 +114,7 @@ def free_port() -> int:
 
 
 def answers(url: str) -> bool:
-    """Whether a request for ``url`` is answered with 200."""
+    """Whether the server answers a request for ``url`` with status 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return response.status == 200
@@ -123,7 +123,7 @@ def answers(url: str) -> bool:
 
 
 def end_group(process: subprocess.Popen[str]) -> None:
-    """End what was started as the leader of a process group, with all that it started itself."""
+    """End a process that leads a process group, and all its descendants."""
     started = descendants(process.pid)
     for signum in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -134,14 +134,14 @@ def end_group(process: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.wait()
-    for pid in running(started):  # in a group of its own
+    for pid in running(started):  # a descendant with its own process group
         os.kill(pid, signal.SIGKILL)
     if process.stdout is not None:
         process.stdout.close()
 
 
 def _processes() -> dict[int, tuple[str, int]]:
-    """State and parent of every process, by Linux's /proc; empty where there is none."""
+    """State and parent of every process, from /proc; empty on systems without /proc."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -153,7 +153,7 @@ def _processes() -> dict[int, tuple[str, int]]:
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all that it started, directly or not."""
+    """A process and all its descendants."""
     family, parents = [pid], {child: parent for child, (_, parent) in _processes().items()}
     for member in family:
         family += [child for child, parent in parents.items() if parent == member]
@@ -161,13 +161,13 @@ def descendants(pid: int) -> list[int]:
 
 
 def running(pids: list[int]) -> list[int]:
-    """Those of some processes that have not ended."""
+    """The processes of ``pids`` that have not ended."""
     processes = _processes()
     return [pid for pid in pids if processes.get(pid, ("Z", 0))[0] != "Z"]
 
 
 def listening(pids: list[int]) -> set[tuple[str, int]]:
-    """(address, port) of every TCP socket on which one of these processes listens, by Linux's /proc."""
+    """(address, port) of every TCP socket on which one of these processes listens, from /proc."""
     sockets = set()
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").glob("*"):

@@ -1,4 +1,4 @@
-"""The command line as people meet it: processes of their own, in folders of their own."""
+"""The command line, run as users run it: in new processes and new folders."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.running import environment, history, mlpframe, run_folders, run_pytho
 Done = subprocess.CompletedProcess[str]
 NONE = "tracking=none"
 SMALL = ("dataset=synth", "dataset.num_train=256", "dataset.num_val=64", "epochs=2")
-"""A run that is over at once."""
+"""The settings of a run that takes almost no time."""
 
 
 def all_at_once(commands: dict[str, Callable[[], Done]]) -> dict[str, Done]:
-    """What the commands came to. Starting Python is most of their time, so a few run side by side."""
+    """Run the commands, a few at a time, because most of the time is the start of Python."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         started = {name: pool.submit(command) for name, command in commands.items()}
         return {name: future.result() for name, future in started.items()}
@@ -37,7 +37,7 @@ def all_at_once(commands: dict[str, Callable[[], Done]]) -> dict[str, Done]:
 def run_all(
     folders: pytest.TempPathFactory, commands: dict[str, tuple[str, ...]], **extra: str
 ) -> dict[str, tuple[Path, Done]]:
-    """The folder and the outcome of ``python -m mlpframe`` with each list of arguments."""
+    """Run ``python -m mlpframe`` with each list of arguments. Returns folders and completed processes."""
     made = {name: folders.mktemp("run") for name in commands}
 
     def run(name: str) -> Callable[[], Done]:
@@ -50,7 +50,7 @@ def run_all(
 # --- wrong requests ----------------------------------------------------------------------------------
 
 Request = tuple[str, ...]
-WRONG: list[tuple[Request, tuple[str, ...]]] = [  # and what the answer has to mention
+WRONG: list[tuple[Request, tuple[str, ...]]] = [  # the request, and the texts that the message must contain
     # names
     (("optimzer=adam",), ("'optimzer'", "nearest: optimizer")),
     (("optimizer=adm",), ("no optimizer 'adm'", "nearest: adam")),
@@ -97,7 +97,7 @@ WRONG: list[tuple[Request, tuple[str, ...]]] = [  # and what the answer has to m
     ((NONE, "hydra.run.dir=a_file/run"), ("a_file/run", "Not a directory")),
     (("-m", NONE, "hydra.sweep.dir=a_file/sweep", "lr=0.1,0.2"), ("a_file/sweep", "Not a directory")),
     (("resume=no_such_run",), ("resume=no_such_run",)),
-    # what is no key=value
+    # arguments without key=value
     (("lr",), ("'lr'", "key=value")),
     (("run_name=hello!",), ("'run_name=hello!'",)),
     (("lr=0.1,0.2",), ("lr=0.1,0.2",)),
@@ -113,13 +113,13 @@ WRONG: list[tuple[Request, tuple[str, ...]]] = [  # and what the answer has to m
 
 
 def short(request: Request) -> str:
-    """What is wrong about a request, without what is only there to be quick."""
+    """The wrong part of a request, without the settings that only save time."""
     return " ".join(part for part in request if part not in (NONE, *SMALL))
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A folder for each wrong request; what is in it keeps it from being empty, and is in the way."""
+    """A folder for each wrong request, with a file where some requests want a folder."""
     made = {short(request): tmp_path_factory.mktemp("wrong") for request, _ in WRONG}
     for folder in made.values():
         (folder / "a_file").touch()
@@ -128,7 +128,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def answers(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[str, Done]:
-    """What became of each wrong request that this session asks about."""
+    """The completed process of each wrong request that this session tests."""
     mine = [item for item in request.session.items if getattr(item, "module", None) is request.module]
     calls = [getattr(item, "callspec", None) for item in mine]
     asked = {call.params["wrong"] for call in calls if call and "wrong" in call.params}
@@ -140,14 +140,14 @@ def answers(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[st
 
 
 def assert_refused(done: Done) -> None:
-    """Exit status 2, and one to three lines that are no traceback and say nothing twice."""
+    """Assert exit status 2, and a message of one to three lines without traceback and repetition."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     lines = done.stderr.splitlines()
     assert 1 <= len(lines) <= 3
     assert all(re.search(r"\w", line) for line in lines)
-    assert not done.stderr.rstrip().endswith("^")  # where a parser stumbled, without the line above it
+    assert not done.stderr.rstrip().endswith("^")  # a parser's mark without the line to which it belongs
     for names in re.findall(r"(?:nearest|known): (.*)", done.stderr):
         assert len(set(names.split(", "))) == len(names.split(", "))
 
@@ -195,7 +195,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "lr=fast" in done.stderr
 
 
-# --- what there is -----------------------------------------------------------------------------------
+# --- help, lists and plugins -------------------------------------------------------------------------
 
 GOOD = '''
 from mlpframe.api import Optimizer, check_range, register
@@ -230,7 +230,7 @@ def write_plugins(folder: Path, **files: str) -> Path:
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a plugin that works, its preset, and a plugin that does not."""
+    """Write a folder with a plugin that works, its preset, and a broken plugin."""
     good = GOOD.format(type="float", default="0.5")
     folder = write_plugins(tmp_path_factory.mktemp("plugins"), crawl=good, stumble=BROKEN)
     (folder / "conf" / "optimizer").mkdir(parents=True)
@@ -240,7 +240,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, plugins: Path) -> dict[str, tuple[Path, Done]]:
-    """What commands come to where those plugins are."""
+    """Folders and completed processes of commands that load these plugins."""
     return run_all(
         tmp_path_factory,
         {
@@ -336,7 +336,7 @@ def test_completion_offers_names_and_options(tmp_path: Path) -> None:
         pytest.skip(f"the package is not installed: there is no {script}")
 
     def complete(line: str, flag: str) -> Callable[[], Done]:
-        command = [str(script), flag, "query=bash"]  # as the script for bash calls it
+        command = [str(script), flag, "query=bash"]  # as the completion script of bash calls the command
         return lambda: subprocess.run(
             command, cwd=tmp_path, env=environment(COMP_LINE=line), capture_output=True, text=True, check=True
         )
@@ -353,12 +353,12 @@ def test_completion_offers_names_and_options(tmp_path: Path) -> None:
     assert offered["option"].stdout.split() == ["optimizer.beta1=", "optimizer.beta2="]
 
 
-# --- what a run says, and that it is the same again --------------------------------------------------
+# --- the output of a run, and the same bits again ----------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Done]]:
-    """One command twice, and with another seed, silently."""
+    """A command twice, and once with another seed and without progress."""
     command = (NONE, *SMALL, "optimizer=adam", "batch_size=20", "callbacks.progress.every_seconds=0")
     commands = {
         "first": command,
@@ -401,7 +401,7 @@ def test_the_same_command_gives_the_same_bits(runs: dict[str, tuple[Path, Done]]
 
 
 def run_on_terminal(folder: Path, *arguments: str) -> tuple[int, str]:
-    """Exit status, and all that a terminal of 120 columns gets from ``python -m mlpframe``."""
+    """Run ``python -m mlpframe`` on a terminal of 120 columns. Returns exit status and output."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
     command = [sys.executable, "-m", "mlpframe", *arguments]
@@ -413,7 +413,7 @@ def run_on_terminal(folder: Path, *arguments: str) -> tuple[int, str]:
         try:
             while chunk := os.read(ours, 65536):
                 shown += chunk
-        except OSError:  # what Linux says when the other side has closed
+        except OSError:  # Linux raises this error after the other side has closed
             pass
         os.close(ours)
     return process.returncode, shown.decode()

@@ -1,4 +1,4 @@
-"""From class signatures to typed configurations: every component composes, and mistakes have names."""
+"""Typed configurations from class signatures: every component composes, and messages name mistakes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read(*overrides: str) -> Root:
 
 
 def read_changed(*assignments: str) -> Root:
-    """The defaults with values changed, as ``++key=value`` changes them; quicker than composing anew."""
+    """The defaults with changed values, as with ``++key=value``. This is faster than composing again."""
     config = copy.deepcopy(defaults())
     with open_dict(config):
         config.merge_with_dotlist(list(assignments))
@@ -58,7 +58,7 @@ def sample(option: Option) -> Any:
 
 
 def create_all(root: Root) -> None:
-    """Every component that a configuration names."""
+    """Create every component that a configuration names."""
     for kind in GROUPS:
         registries[kind].create(getattr(root, kind))
     for key, kind in DICTS.items():
@@ -210,7 +210,7 @@ def test_schema_has_the_types_of_the_signature() -> None:
         assert config.spec == spec
 
 
-# --- what the report's rule is called ----------------------------------------------------------------
+# --- the adaptive rate of the report -----------------------------------------------------------------
 
 
 def test_adaptive_is_sgd_with_the_ratio_of_losses() -> None:
@@ -236,7 +236,7 @@ def test_the_ratio_of_losses_works_with_any_optimizer(optimizer: str) -> None:
     create_all(root)
 
 
-# --- knobs out of range ------------------------------------------------------------------------------
+# --- settings out of range ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One way down: a module imports only from those below it, and only the few that may know a library do."""
+"""Modules import only from modules below, only few modules import a library, only bases are extended."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ KNOW = {
     "statsmodels": {"analysis"},
     "pytest": {"testing", "templates"},
 }
-"""Who may import a library; the trainer and all below it stay free of them."""
+"""The folders that may import a library. The trainer and everything below import none of these."""
 
 FILES = sorted((ROOT / "mlpframe").rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
@@ -102,7 +102,7 @@ TEMPLATES = [file for file in FILES if file.parent.name == "templates"]
 
 
 def imports(source: str, module: str, *, is_package: bool = False) -> set[str]:
-    """The dotted names a module imports anywhere in it; ``from a import b`` gives ``a.b``."""
+    """The dotted names that a module imports anywhere in its source; ``from a import b`` gives ``a.b``."""
     found = set()
     package = module.split(".") if is_package else module.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
@@ -127,11 +127,11 @@ def unit(name: str, folder: str = "") -> str:
     first = name.removeprefix(package.replace("/", ".")).strip(".").partition(".")[0]
     place = ROOT / package / first
     is_module = place.is_dir() or place.with_suffix(".py").is_file()
-    return first if first and is_module else "__init__"  # a name that the package itself has
+    return first if first and is_module else "__init__"  # a name that the package itself defines
 
 
 def libraries(file: Path) -> set[str]:
-    """The third-party packages a module imports."""
+    """The third-party packages that a module imports."""
     tops = {name.partition(".")[0] for name in imports_of(file)}
     return tops - sys.stdlib_module_names - {"mlpframe"}
 
@@ -296,7 +296,7 @@ print(json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - 
 
 
 def third_party(statement: str) -> set[str]:
-    """The packages beside mlpframe and the standard library that a new process has after a statement."""
+    """The third-party packages that a new process has loaded after a statement."""
     done = run_python(ROOT, "-c", LOADED.format(statement=statement))
     done.check_returncode()
     names = {name for name in json.loads(done.stdout) if not name.startswith("mlpframe")}

@@ -1,4 +1,4 @@
-"""What only some systems have is used where it is, and not missed where it is not."""
+"""mlpframe uses features that only some systems have, and runs without these features."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Mapping(mmap.mmap):
 
 mmap.mmap = Mapping
 """
-"""Makes a process, from its start, one of a system that has the standard library's common part only."""
+"""Removes from a process, at its start, the standard library's features that only some systems have."""
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> str:
-    """The search path of such a process."""
+    """The search path of a process without these features."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(ELSEWHERE)

@@ -1,4 +1,4 @@
-"""What the README and CONTRIBUTING show works as it stands there."""
+"""The examples in README and CONTRIBUTING work."""
 
 from __future__ import annotations
 

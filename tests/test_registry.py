@@ -1,4 +1,4 @@
-"""Registries: finding components, making them, reading their options off the class, and what breaks."""
+"""Registries find and create components, read options from classes, and survive broken plugins."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_names_are_sorted_and_every_name_can_be_looked_up() -> None:
         assert "no such name" not in registries[kind]
 
 
-# --- making components -------------------------------------------------------------------------------
+# --- creating components -----------------------------------------------------------------------------
 
 
 def test_a_component_is_created_from_a_name_or_a_mapping(registry: Registry) -> None:
@@ -182,7 +182,7 @@ def test_options_are_keyword_only_and_typed(registry: Registry, cls: type) -> No
     assert registry.names() == ["sketch"]
 
 
-# --- what a class says about itself ------------------------------------------------------------------
+# --- the description of a class ----------------------------------------------------------------------
 
 
 def test_options_come_from_the_signature_and_the_docstring() -> None:
@@ -239,7 +239,7 @@ def test_info_has_the_file_the_line_and_the_options_of_the_class(kind: str, name
     assert [option.name for option in info.options] == named
 
 
-# --- plugins that break; registries are one for a process, so each in a process of its own -----------
+# --- broken plugins, each in a new process because a process has only one set of registries ----------
 
 WORKS = """
 from mlpframe.api import Optimizer, register
@@ -267,7 +267,7 @@ print(json.dumps({
 
 
 def load_in_new_process(*folders: Path) -> dict[str, Any]:
-    """What is in the registries of a process whose ``MLPFRAME_PLUGINS`` names the folders."""
+    """The contents of the registries of a new process whose ``MLPFRAME_PLUGINS`` names the folders."""
     done = run_python(ROOT, "-c", REPORT, MLPFRAME_PLUGINS=os.pathsep.join(map(str, folders)))
     done.check_returncode()
     report: dict[str, Any] = json.loads(done.stdout)
@@ -288,7 +288,7 @@ def built_in() -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Plugins that break in every way, and one that works."""
+    """A folder with plugins that fail in every way, and one that works."""
     folder = tmp_path_factory.mktemp("plugins")
     write(
         folder,
@@ -367,7 +367,7 @@ def test_a_folder_of_plugins_adds_its_presets(loaded: dict[str, Any], folder: Pa
 def test_modules_that_a_failed_plugin_imported_stay_loaded(
     tmp_path: Path, built_in: dict[str, list[str]]
 ) -> None:
-    # "borrows" is loaded first, and loads "works" itself: its failure is not that of "works"
+    # "borrows" is loaded first and imports "works"; when "borrows" fails, "works" has not failed
     write(
         tmp_path,
         {

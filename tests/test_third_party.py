@@ -1,4 +1,4 @@
-"""Somebody else's package: really built, installed into a fresh environment, and used from elsewhere."""
+"""A third-party package is built, installed into a new environment, and used in another folder."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ ONE_STEP = (
     "batch_size=64",
 )
 LINEAR = ("model.hidden=[]", "model.init=zeros")
-"""All weights start at 0, so after one step they are what the optimizer subtracted."""
+"""All weights start at 0, so after one step they are the optimizer's step."""
 
 Done = subprocess.CompletedProcess[str]
 
 
 class Installed:
-    """A fresh environment that has the package, and a folder that has nothing."""
+    """A new environment with the package, and an empty folder."""
 
     def __init__(self, folder: Path) -> None:
         self.elsewhere = folder / "elsewhere"
         self.elsewhere.mkdir()
         venv.create(folder / "venv", symlinks=True)
         self.python = folder / "venv" / "bin" / "python"
-        # What this environment has need not be downloaded again, pip and hatchling among it. A line of a
+        # The new environment uses the packages of this one, so nothing is downloaded. A line of a
         # .pth file that starts with "import" is run; so the .pth files of those folders count as well.
         (site,) = (folder / "venv").glob("lib/*/site-packages")
         here = dict.fromkeys([str(ROOT), *map(sysconfig.get_path, ("purelib", "platlib"))])
         (site / "here.pth").write_text("".join(f"import site; site.addsitedir({one!r})\n" for one in here))
-        source = shutil.copytree(PACKAGE, folder / "source")  # a build may leave files
+        source = shutil.copytree(PACKAGE, folder / "source")  # a build may leave files in the source folder
         offline = ("--no-deps", "--no-build-isolation", "--no-index")
         done = self.run("-m", "pip", "install", *offline, str(source))
         assert done.returncode == 0, done.stderr
 
     def run(self, *arguments: str) -> Done:
-        """``python <arguments>`` in the new environment and another folder than the checkout's."""
+        """Run ``python <arguments>`` in the new environment, in a folder outside the checkout."""
         variables = {**environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         del variables["PYTHONPATH"]
         return subprocess.run(
@@ -73,7 +73,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 def weights_after_one_step(installed: Installed, optimizer: str) -> tuple[Array, dict[str, Any]]:
-    """The weights, and the options that the run records."""
+    """Train for one step. Returns the weights, and the recorded options."""
     shutil.rmtree(installed.elsewhere / "outputs", ignore_errors=True)
     done = installed.run("-m", "mlpframe", f"optimizer={optimizer}", *ONE_STEP, *LINEAR)
     assert (done.returncode, done.stderr) == (0, "")
@@ -85,7 +85,7 @@ def weights_after_one_step(installed: Installed, optimizer: str) -> tuple[Array,
 def test_the_optimizer_trains(installed: Installed) -> None:
     w, options = weights_after_one_step(installed, "sign_descent")
     assert (options["name"], options["pace"]) == ("sign_descent", 1.0)
-    np.testing.assert_array_equal(np.abs(w), np.float32(0.01))  # every weight as far as any other
+    np.testing.assert_array_equal(np.abs(w), np.float32(0.01))  # every weight moves by the same distance
     assert len(np.unique(w)) == 2  # in both directions
 
 
@@ -141,10 +141,12 @@ print(json.dumps(values))
     done = installed.run("-c", program)
     provider, pace, weight_decay, file, broken = json.loads(done.stdout)
     assert (provider, pace, weight_decay, broken) == ("mlpframe-example", 2, 0.5, 0)
-    assert Path(file).is_relative_to(installed.python.parents[1])  # the installed copy, not the source
+    assert Path(file).is_relative_to(
+        installed.python.parents[1]
+    )  # the file is the installed copy, not the source
 
 
-# --- an optimizer that refuses a combination with the options that every optimizer has --------------
+# --- an optimizer that refuses a combination with the options that every optimizer has ---------------
 
 
 def test_a_refusal_is_printed_in_the_words_of_the_plugin(installed: Installed) -> None:
@@ -163,7 +165,7 @@ def test_a_refusal_is_printed_in_the_words_of_the_plugin(installed: Installed) -
 
 
 def trained_by(installed: Installed, *overrides: str) -> tuple[str, Array]:
-    """The engine that the run says it has taken, and its weights."""
+    """Train a run. Returns the name of the recorded engine, and the weights."""
     shutil.rmtree(installed.elsewhere / "outputs", ignore_errors=True)
     done = installed.run("-m", "mlpframe", *ONE_STEP, *overrides)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""The walkthrough prints what stands beside it."""
+"""``docs/walkthrough.py`` prints ``docs/walkthrough.txt``."""
 
 from __future__ import annotations
 

@@ -274,7 +274,7 @@ def test_the_conclusion_names_the_correction() -> None:
         ((0.5, 0.5), (0.5, 0.5, 0.5), False, "a and b reach the same m in all runs."),
         ((0.9, 0.7, 0.4), (0.8, 0.6, 0.3), True, "a higher m than b by the same +0.1 in each of 3 pairs"),
         ((0.1, 0.1), (0.3, 0.3), False, "a reaches a lower m than b by the same -0.2 in all runs"),
-        ((0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), True, "a and b reach the same m"),  # 0.1 + 0.2 rounds
+        ((0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), True, "a and b reach the same m"),  # 0.1 + 0.2 is rounded
         ((0.5,), (0.4, 0.3), False, "with a single run of a, the difference may be chance"),
         ((0.5,), (0.4,), True, "with a single run of a and of b, the difference may be chance"),
         ((0.5, 0.5, 0.5), (0.1, 0.2, 0.4), False, "not decided: m of a against b: +0.27 [-0.11, 0.65]"),

@@ -1,4 +1,4 @@
-"""What the base classes make of a textbook form alone, and of two forms in one family of classes."""
+"""How the base classes complete a component with only a textbook form, and how forms are inherited."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mlpframe.training.rng import Streams
 
 @pytest.fixture
 def names() -> Iterator[None]:
-    """What a test registers is forgotten after it."""
+    """Forget the components that a test has registered, after the test."""
     yield
     for registry in registries.values():
         registry.forget(__name__)
 
 
-# --- layers --------------------------------------------------------------------------------------
+# --- layers ------------------------------------------------------------------------------------------
 
 
 class Count(Layer):
-    """Adds uniform numbers, and counts how often it has done so."""
+    """Adds uniform random numbers, and counts its forward passes."""
 
     name = "count"
 
@@ -57,7 +57,7 @@ def train(network: Network, steps: int = 3) -> None:
 
 def test_each_stacked_network_has_its_own_random_stream_and_state() -> None:
     alone, together = ([make_network(seed) for seed in (1, 2, 3)] for _ in range(2))
-    train(together[2])  # its stream and its state are ahead of the others'
+    train(together[2])  # the second network's stream and state are ahead of the other networks'
     train(alone[2])
     train(Network.stacked(together))
     for one, other in zip(alone, together, strict=True):
@@ -78,7 +78,7 @@ def test_a_layer_without_a_textbook_form_says_so() -> None:
         Fast().textbook(np.zeros((1, 1)), {}, None)  # type: ignore[arg-type]
 
 
-# --- losses --------------------------------------------------------------------------------------
+# --- losses ------------------------------------------------------------------------------------------
 
 
 def test_a_loss_of_probabilities_gets_class_numbers_as_one_hot_rows() -> None:
@@ -95,11 +95,11 @@ def test_a_loss_of_probabilities_gets_class_numbers_as_one_hot_rows() -> None:
     assert Numbers().textbook_target(output, classes) is classes
 
 
-# --- optimizers ----------------------------------------------------------------------------------
+# --- optimizers --------------------------------------------------------------------------------------
 
 
 class Reflect(Optimizer):
-    """Steps from the weights before the last ones; returns arguments as they are."""
+    """Steps from the previous weights, and returns its arguments unchanged as slots."""
 
     name = "reflect"
     default_lr = 0.1
@@ -131,7 +131,7 @@ def test_weights_returned_as_a_slot_are_the_weights_before_the_update() -> None:
     np.testing.assert_array_equal(slots["slope"], [10.0, 20.0])
 
 
-# --- which forms a class has ---------------------------------------------------------------------
+# --- which forms a class has -------------------------------------------------------------------------
 
 
 def test_a_component_with_neither_form_is_refused_in_one_sentence() -> None:
@@ -149,7 +149,7 @@ def test_a_component_with_neither_form_is_refused_in_one_sentence() -> None:
 def test_an_optimizer_that_searches_needs_neither_form() -> None:
     @register("jump")
     class Jump(Optimizer):
-        """To zero."""
+        """Sets the weights to zero."""
 
         scope = "search"
 

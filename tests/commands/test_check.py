@@ -1,4 +1,4 @@
-"""``check``, ``new`` and the kit in pytest, as a person uses them: in processes of their own."""
+"""``check``, ``new`` and the kit in pytest, each run in a new process as users run them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MUTANTS = Path(__file__).parents[1] / "testing" / "mutants"
 
 
 def wrong(folder: Path) -> Path:
-    """A layer whose gradient is transposed and whose option is not checked."""
+    """A plugin file with a layer whose gradient is transposed and whose option is not checked."""
     text = (MUTANTS / "mix.py").read_text()
     text = text.replace("np.matmul(xT, dy, gW)", "np.matmul(dy.swapaxes(-1, -2), x, gW)")
     text = text.replace('check_range("gain", gain, above=0, maximum=10)', "pass")
@@ -26,7 +26,7 @@ def wrong(folder: Path) -> Path:
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """The table's rows: what stands after a check's name."""
+    """The rows of the table: the text after each check's name."""
     found = {}
     for line in done.stdout.splitlines():
         row = re.fullmatch(r"(?:\w+ \w+)? *(\S+(?: \S+)+)  +(ok|failed|skipped)(.*)", line)
@@ -138,7 +138,7 @@ def test_a_plugin_may_import_a_helper_and_share_its_folder(tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which ``new`` has written a plugin of every kind."""
+    """A folder with a plugin of every kind that ``new`` has written."""
     folder = tmp_path_factory.mktemp("new")
     for kind in KINDS:
         done = mlpframe(folder, "new", kind, f"my_{kind}")
@@ -246,7 +246,7 @@ def test_pytest_shows_the_fact_and_the_failure(tmp_path: Path) -> None:
     assert "2 failed" in done.stdout
     assert "Every option refuses numbers outside the range in its help, with an error" in done.stdout
     assert "gain=-1.0 is accepted; its help says 'more than 0'" in done.stdout
-    assert "kit.py" not in done.stdout  # where the kit noticed it is of no use to a plugin's author
+    assert "kit.py" not in done.stdout  # the line of the kit does not help the author of a plugin
 
 
 def test_pytest_adds_the_checks_to_the_tests_of_a_project(tmp_path: Path) -> None:

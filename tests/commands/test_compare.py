@@ -1,4 +1,4 @@
-"""The command ``compare`` on a real sweep, on runs that others have recorded, and with wrong requests."""
+"""The command ``compare`` on a real sweep, on runs of other programs, and with wrong requests."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Compare = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    """Two optimizers, three seeds."""
+    """A sweep over two optimizers and three seeds."""
     return sweep(tmp_path_factory.mktemp("compared"), "optimizer=adam,sgd", "seed=0,1,2", *SMALL)
 
 
 @pytest.fixture
 def compare(swept: Swept, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Compare:
-    """The command in the sweep's folder; returns what it prints."""
+    """Run ``compare`` in the folder of the sweep. Returns the printed text."""
     monkeypatch.chdir(swept.folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
@@ -40,7 +40,7 @@ def compare(swept: Swept, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def values(swept: Swept, optimizer: str, metric: str = "val/accuracy") -> dict[str, float]:
-    """What the store has, by seed."""
+    """The values of a metric in the store, by seed."""
     return {
         child.data.params["seed"]: child.data.metrics[metric]
         for child in swept.children
@@ -57,7 +57,7 @@ def ids(swept: Swept, optimizer: str) -> list[str]:
     return [r.info.run_id for r in swept.children if r.data.params["optimizer.name"] == optimizer]
 
 
-# --- what it writes ----------------------------------------------------------------------------------
+# --- the output --------------------------------------------------------------------------------------
 
 
 def test_a_single_sweep_is_compared_group_by_group(swept: Swept, compare: Compare, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_several_metrics_and_another_confidence_level_are_reported(swept: Swept,
     shown = compare(
         swept.parent.info.run_id, "--metric", "val/loss", "--metric", "time/epoch_seconds", "--level", "0.9"
     )
-    (folder,) = swept.folder.glob("outputs/comparisons/*/*")  # where it goes when nothing is said
+    (folder,) = swept.folder.glob("outputs/comparisons/*/*")  # the default folder
     assert shown.splitlines()[-1] == f"files   {folder.relative_to(swept.folder)}"
     assert [row["metric"] for row in rows(folder / "pairs.csv")] == ["val/loss", "time/epoch_seconds"]
     assert (folder / "val_loss.png").exists()
@@ -103,7 +103,7 @@ def test_several_metrics_and_another_confidence_level_are_reported(swept: Swept,
     assert shown.count("90 % interval of the mean") == 2
 
 
-# --- each form of an argument ------------------------------------------------------------------------
+# --- the forms of an argument ------------------------------------------------------------------------
 
 
 def sentence(compare: Compare, out: Path, *arguments: str) -> str:
@@ -128,7 +128,7 @@ def test_every_way_to_name_a_group_selects_the_same_runs(
         [str(swept.sweep.relative_to(swept.folder))],
         [swept.parent.info.run_id[:12]],
         ["params.`dataset.name` = 'synth'"],
-        ["tags.`mlpframe.status`='finished'"],  # no blanks, and no label
+        ["tags.`mlpframe.status`='finished'"],  # no spaces, and no label
         filters,
         [f"adam={filters[0]}", filters[1]],
         labelled,
@@ -152,14 +152,14 @@ def test_a_sweep_over_only_seeds_is_described(compare: Compare, tmp_path: Path) 
     assert rows(tmp_path / "pairs.csv") == []
 
 
-# --- runs that others have recorded ------------------------------------------------------------------
+# --- runs that other programs have recorded ----------------------------------------------------------
 
 Log = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
-    """An empty store, and its address."""
+    """A client of an empty store, and the address of the store."""
     from mlpframe.tracking.store import client
 
     uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
@@ -168,7 +168,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
 
 @pytest.fixture
 def log(store: tuple[Any, str], request: pytest.FixtureRequest) -> Log:
-    """Records a run in an experiment of this test's name."""
+    """A function that records a run in the experiment with the name of this test."""
     client, _ = store
     experiment = client.create_experiment(request.node.name)
 
@@ -194,7 +194,7 @@ def compare_here(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Compare:
-    """The command on this test's experiment; returns what it prints."""
+    """Run ``compare`` on the experiment of this test. Returns the printed text."""
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str) -> str:
@@ -208,7 +208,7 @@ def compare_here(
 def test_unfinished_and_repeated_runs_are_left_out(log: Log, compare_here: Compare) -> None:
     for lr in ("0.1", "0.2"):
         for seed in range(3):
-            log({"lr": lr, "seed": seed}, {"val/loss": 9.0})  # then done again:
+            log({"lr": lr, "seed": seed}, {"val/loss": 9.0})  # the same run again:
             log({"lr": lr, "seed": seed}, {"val/loss": float(lr) + seed**2 * float(lr)})
     log({"lr": "0.1", "seed": 3}, {"val/loss": 100.0}, "FAILED")
     log({"lr": "0.2", "seed": 3}, {"train/loss": 0.1})
@@ -244,7 +244,8 @@ def test_runs_without_seeds_or_settings_are_compared(log: Log, compare_here: Com
     for i, name in enumerate("xxxyyy"):
         log({}, {"val/loss": i**2}, who=name)
     shown = compare_here("tags.who = 'x'", "the others=tags.who = 'y'")
-    assert "tags.who = 'x'" in shown  # nothing tells the groups apart but what was asked for
+    # the runs have no settings, so the filters name the groups
+    assert "tags.who = 'x'" in shown
     assert "the others: -15" in shown
     assert "unpaired, 3 against 3 runs" in shown
 
@@ -311,7 +312,8 @@ def test_a_wrong_request_is_answered_in_a_few_lines(
 
 
 def test_an_ambiguous_run_id_is_refused(log: Log, compare_here: Compare) -> None:
-    letters = [log({}, {})[0] for _ in range(17)]  # of which there are sixteen
+    # an id begins with one of sixteen characters, so two of 17 runs share the first character
+    letters = [log({}, {})[0] for _ in range(17)]
     several = max(letters, key=letters.count)
     with pytest.raises(UsageError, match=rf"{several}: the ids of \d+ runs begin with this"):
         compare_here(several)

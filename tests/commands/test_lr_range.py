@@ -19,7 +19,7 @@ from tests.running import ROOT, mlpframe
 
 Done = subprocess.CompletedProcess[str]
 DIVERGES = ("seed=3", "--from", "1e-4", "--to", "100", "--steps", "300")
-"""Beyond a rate of 100 the digits are learnt by nobody."""
+"""Learning rates above 100, with which no optimizer learns the digits."""
 
 
 def table(folder: Path) -> dict[str, list[float]]:
@@ -29,7 +29,7 @@ def table(folder: Path) -> dict[str, list[float]]:
 
 
 def rates(done: Done) -> list[float]:
-    """The suggested rates, as printed."""
+    """The suggested learning rates in the output."""
     lines = [line for line in done.stdout.splitlines() if line.startswith("lr=")]
     return [float(line.removeprefix("lr=").split()[0]) for line in lines]
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def done(folder: Path) -> dict[str, Done]:
-    """The commands of this module, two side by side; starting Python is most of their time."""
+    """Run the commands of this module, two at a time, because most of the time is the start of Python."""
     commands: dict[str, tuple[str, ...]] = {
         "first": (*DIVERGES, "--out", "first"),
         "again": (*DIVERGES, "--out", "again"),
@@ -65,7 +65,7 @@ def done(folder: Path) -> dict[str, Done]:
         return dict(zip(commands, pool.map(run, commands.values()), strict=True))
 
 
-# --- what it does ------------------------------------------------------------------------------------
+# --- the results -------------------------------------------------------------------------------------
 
 
 def test_lr_range_writes_a_table_and_a_picture(folder: Path, done: dict[str, Done]) -> None:
@@ -102,19 +102,19 @@ def test_lr_range_stops_when_the_loss_is_four_times_the_lowest_loss(
 
 
 def test_the_suggested_learning_rates_train(folder: Path, done: dict[str, Done]) -> None:
-    """Between the ends, below the divergence; digits with plain SGD learn with 0.01 to 1."""
+    """The suggestions lie between the ends and below divergence; plain SGD learns digits with 0.01 to 1."""
     of = table(folder / "first")
     lowest = of["lr"][int(np.argmin(of["smoothed"]))]
     steepest, tenth = rates(done["first"])
     for rate in (steepest, tenth):
         assert 1e-4 < rate < lowest < of["lr"][-1]
         assert 0.01 <= rate <= 1
-    assert tenth == pytest.approx(lowest / 10, rel=0.05)  # printed with two digits
+    assert tenth == pytest.approx(lowest / 10, rel=0.05)  # the output has two digits
 
 
 @pytest.mark.usefixtures("done")
 def test_the_first_loss_is_the_loss_of_the_untrained_network(folder: Path) -> None:
-    """Ten classes that are equally likely at first: a cross entropy of about log 10."""
+    """The ten classes are equally likely at first, so the cross entropy is about log 10."""
     assert table(folder / "first")["loss"][0] == pytest.approx(np.log(10), abs=0.7)
 
 
@@ -172,7 +172,7 @@ def test_a_wrong_request_is_answered_in_one_line(
 
 
 def curve_of(loss: Callable[[float], float], steps: int = 601, smoothing: float = 0.9) -> Curve:
-    """Of losses that are a function of the decimal logarithm of the rate, from -5 to 1."""
+    """The curve of losses that are a function of log₁₀ of the learning rate, from -5 to 1."""
     curve = Curve(smoothing, 4.0)
     growth = Growth(1e-5, 10, steps)
     for rate in growth.factors(0, steps, steps):
@@ -183,7 +183,7 @@ def curve_of(loss: Callable[[float], float], steps: int = 601, smoothing: float 
 
 
 def test_the_suggestions_are_the_steepest_fall_and_the_lowest_loss() -> None:
-    """A smooth step down at a rate of 10⁻³, up again beyond 1; the mean is 9 updates behind."""
+    """The loss falls smoothly at a rate of 10⁻³ and rises beyond 1; the mean lags 9 updates behind."""
     curve = curve_of(lambda x: 2 - np.tanh(3 * (x + 3)) + 4 * max(x, 0.0) ** 2)
     suggested = list(curve.suggest().values())
     behind = 9 * 6 / 600  # decades
@@ -218,7 +218,7 @@ def test_negative_losses_end_the_curve_only_after_a_rise() -> None:
     for loss in (-1.0, -2.0, -1.5, 3.9):
         curve.add(0.1, loss)
         assert curve.stopped is None
-    curve.add(0.1, 4.1)  # more than 3 · 2 above the lowest
+    curve.add(0.1, 4.1)  # more than 3 · 2 above the lowest loss
     assert curve.stopped is not None
 
 
@@ -230,7 +230,7 @@ def test_compose_adds_entries_to_open_dictionaries() -> None:
     assert (config.optimizer.name, config.epochs, config.tags.who) == ("adam", 2, "me")
     assert config.callbacks.early_stopping.patience == 3
     assert "hydra" not in config
-    assert compose([]).optimizer.name == "sgd"  # each call begins anew
+    assert compose([]).optimizer.name == "sgd"  # each call starts from the defaults
 
 
 def test_compose_refuses_several_experiments() -> None:

@@ -1,4 +1,4 @@
-"""The report, run again: the small version as a person runs it, and, where there is time, the whole of it."""
+"""The command ``report``: with ``--quick`` as a user runs it, and, if marked long, the full report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUESTIONS = ["q1", "q3", "q4", "q5", "q6", "q7_1", "q7_2", "q7_3", "q7_4", "test
 
 
 class Page(HTMLParser):
-    """What a page refers to, which of its headings have names, and the elements that were not closed."""
+    """The addresses in a page, the names of its headings, and the elements that are not closed."""
 
     VOID = frozenset(("meta", "br", "hr", "img", "link"))
 
@@ -53,13 +53,13 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the small version was begun, interrupted, and brought to its end."""
+    """The folder in which ``report --quick`` was started, interrupted, and finished by a second call."""
     folder = tmp_path_factory.mktemp("report")
     runs = folder / "outputs" / "report" / "quick" / "runs"
     process = start(folder, "report", "--quick", "--jobs", "2")
     try:
         wait_until(lambda: any(_finished(runs)), "a run of the report ends")
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C
         assert process.wait(PATIENCE) == 130
     finally:
         end_group(process)
@@ -88,7 +88,7 @@ def test_the_quick_report_has_every_question_and_figure(small: Path) -> None:
     assert page.names == ["summary", *QUESTIONS, "environment", "runs"]
     captions = re.findall(r"<figcaption>(Figure \d\w?)", text)
     assert captions == ["Figure 1", "Figure 2", "Figure 3", "Figure 4", "Figure 5a", "Figure 5b", "Figure 6"]
-    assert text.count("<svg") == 12  # these, and five formulas
+    assert text.count("<svg") == 12  # these figures, and five formulas
     assert 'class="bad"' not in text
 
 
@@ -127,7 +127,7 @@ def test_the_plan_has_the_runs_of_the_report() -> None:
 
 
 def test_every_derivation_passes_its_numeric_check() -> None:
-    assert "linear" in registries["layer"]  # plugins are there
+    assert "linear" in registries["layer"]  # loads the plugins
     found = [*derivations.questions_1_and_2(), *derivations.question_6()]
     assert len(found) == 5
     assert all(distance < 1e-8 for derivation in found for _, distance in derivation.checks)

@@ -1,4 +1,4 @@
-"""One example step by step: the report's numbers, three computations that agree, what is shown of them."""
+"""The command ``trace``: the numbers of the report, three computations that agree, and the output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mlpframe.registry import UsageError
 from tests.running import mlpframe, run_python
 
 ASYMMETRIC = [0.2, -0.5, 1.1, -0.4, 0.3, 0.8, 0.1, -0.2, 0.05, 0.6, -1.0, -0.3, 0.9, 1.4, 0.2, -0.15, 0.25]
-"""Weights of 2-3-2 with which no derivative is 0."""
+"""Weights of 2-3-2 for which no derivative is 0."""
 EXAMPLES = {
     "the report's": Example(),
     "asymmetric": Example(x=[0.7, -1.3], weights=ASYMMETRIC, target=[1.0]),
@@ -86,7 +86,7 @@ def test_weights_are_given_by_the_user_or_drawn() -> None:
     assert trace(Example(seed=1)).by_hand.stages[0].b == [0.0, 0.0, 0.0]
 
 
-# --- what is shown -----------------------------------------------------------------------------------
+# --- the output --------------------------------------------------------------------------------------
 
 
 def shown(example: Example, digits: int = 12) -> list[Block]:
@@ -149,7 +149,7 @@ def test_the_trace_reports_a_kink() -> None:
 
 
 class Tags(HTMLParser):
-    """All tags and attributes of a page."""
+    """All tags and attributes of an HTML page."""
 
     def __init__(self) -> None:
         super().__init__()

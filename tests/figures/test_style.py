@@ -1,4 +1,4 @@
-"""A picture ends no run: a text that is no formula is shown as it is, and an error is one line."""
+"""No picture ends a run: text with formula characters is drawn as text, and an error is one line."""
 
 from __future__ import annotations
 

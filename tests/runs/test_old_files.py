@@ -1,4 +1,4 @@
-"""Files that earlier versions have written still load; files of later versions are refused in words."""
+"""Files that earlier versions have written still load; files of later versions are refused with a message."""
 
 from __future__ import annotations
 

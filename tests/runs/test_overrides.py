@@ -1,4 +1,4 @@
-"""The words of a command line."""
+"""The overrides and flags of a command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that are killed or interrupted, and continued: no value lost, none recorded twice, the same bits."""
+"""Killed or interrupted runs continue: no value is lost or recorded twice, and all bits are the same."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Hold(Callback):
             Path("held").unlink()
 '''
 HELD_AT, SAVED_AT, LAST = 390, 270, 540
-"""Steps: 135 to an epoch. The run is held within its third, its last checkpoint is the end of the second."""
+"""Steps; an epoch has 135. The run pauses in its third epoch, after the checkpoint of the second."""
 PRESET = f"""
 # @package _global_
 # Windows of one step: by the time the run is held, values from after its checkpoint have been recorded.
@@ -81,7 +81,7 @@ COMMAND = ("experiment=held", "seed=7")
 
 @dataclass
 class Place:
-    """A folder to give commands in, with the plugin at hand and a store that several such folders share."""
+    """A folder for commands, with the plugin that pauses a run, and a store that several folders share."""
 
     folder: Path
     environment: dict[str, str]
@@ -91,7 +91,7 @@ class Place:
         return mlpframe(self.folder, *arguments, **self.environment)
 
     def start(self, *arguments: str) -> None:
-        """Give a command that will be held."""
+        """Start a command that will pause."""
         (self.folder / "let_go").unlink(missing_ok=True)
         self.process = start(self.folder, *arguments, **self.environment)
 
@@ -119,7 +119,7 @@ class Place:
 
 
 class Places:
-    """Makes folders to give commands in."""
+    """A function that creates folders for commands."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -142,7 +142,7 @@ class Places:
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     places = Places(tmp_path_factory.mktemp("resume"))
     yield places
-    for place in places.made:  # what a failed test has left behind
+    for place in places.made:  # processes that a failed test has left
         if place.process is not None and place.process.poll() is None:
             place.process.kill()
             place.process.wait()
@@ -150,7 +150,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 
 @pytest.fixture(scope="module")
 def started(places: Places) -> dict[str, Place]:
-    """Three runs, started side by side: one to be killed, one for each signal that interrupts."""
+    """Three runs at the same time: one to kill, and one for each interrupting signal."""
     made = {name: places.make(name) for name in ("killed", "SIGINT", "SIGTERM")}
     for place in made.values():
         place.start(*COMMAND)
@@ -159,7 +159,7 @@ def started(places: Places) -> dict[str, Place]:
 
 @pytest.fixture(scope="module")
 def client(started: dict[str, Place]) -> Any:
-    """MLflow's own client of the store that the runs make."""
+    """An MLflow client for the store of the runs."""
     from mlflow import MlflowClient
 
     store = started["killed"].environment["MLFLOW_TRACKING_URI"]
@@ -178,7 +178,7 @@ def undisturbed(places: Places) -> Place:
 
 @pytest.fixture(scope="module")
 def uninterrupted(undisturbed: Place) -> Path:
-    """The folder of the same run, never interrupted."""
+    """The folder of the same run without an interruption."""
     return run_folders(undisturbed.folder)[0]
 
 
@@ -189,7 +189,7 @@ def final_state(run: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def assert_same_end(run: Path, uninterrupted: Path) -> None:
-    """Same weights, optimizer state and random streams to the bit, and the same values at every step."""
+    """Assert that weights, optimizer state, random streams and history are the same to the bit."""
     (arrays, meta), (expected, expected_meta) = final_state(run), final_state(uninterrupted)
     assert arrays.keys() == expected.keys()
     assert [name for name in expected if arrays[name].tobytes() != expected[name].tobytes()] == []
@@ -200,7 +200,7 @@ def assert_same_end(run: Path, uninterrupted: Path) -> None:
 
 
 def assert_recorded(client: Any, place: Place) -> None:
-    """MLflow has what the run's folder has, every value once."""
+    """Assert that MLflow has every value of the run's history exactly once."""
     rows = recorded(client, place.run_id)
     assert [key for key, n in Counter((step, name) for step, name, _ in rows).items() if n > 1] == []
     assert rows == history(place.run)
@@ -215,7 +215,7 @@ def assert_recorded(client: Any, place: Place) -> None:
 
 @pytest.fixture(scope="module")
 def killed(started: dict[str, Place], client: Any) -> Place:
-    """A run killed with SIGKILL when MLflow had values from after the last checkpoint."""
+    """A run that SIGKILL ended after MLflow had received values later than the last checkpoint."""
     place = started["killed"]
     process = place.wait_until_held(known_to_mlflow=True)
 
@@ -310,7 +310,7 @@ def test_the_continuation_is_the_same_mlflow_run(continued: Place, client: Any) 
 
 @pytest.fixture(scope="module", params=[signal.SIGINT, signal.SIGTERM], ids=lambda signum: signum.name)
 def interrupted(request: pytest.FixtureRequest, started: dict[str, Place]) -> tuple[Place, int, int]:
-    """A run interrupted by a signal to its process group: the place, the signal, the exit status."""
+    """A run that a signal to its process group interrupted: its folder, the signal, the exit status."""
     place = started[request.param.name]
     process = place.wait_until_held(known_to_mlflow=True)
     os.killpg(process.pid, request.param)
@@ -354,7 +354,7 @@ def test_an_interrupted_run_continues_to_the_same_bits(
 
 
 def interrupt(place: Place, *arguments: str) -> None:
-    """Give a command and interrupt it where it is held."""
+    """Start a command and interrupt it while it pauses."""
     place.start(*arguments)
     process = place.wait_until_held(known_to_mlflow=False)
     process.send_signal(signal.SIGINT)
@@ -368,7 +368,7 @@ def test_auto_starts_a_run_if_no_run_can_be_continued(undisturbed: Place, uninte
     assert ended.returncode == 0, ended.stderr
     assert "continued" not in ended.stdout
     first, second = run_folders(undisturbed.folder)
-    assert first == uninterrupted  # which has finished
+    assert first == uninterrupted  # the run has finished
     assert_same_end(second, uninterrupted)
 
 

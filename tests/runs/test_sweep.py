@@ -1,4 +1,4 @@
-"""Sweeps: one MLflow parent with its children, a table that is right, and failures that stop nobody else."""
+"""Sweeps: an MLflow parent with its children, a correct table, and failures that stop no other job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMALL = ("dataset=synth", "dataset.num_train=200", "dataset.num_val=100", "epoch
 
 @dataclass
 class Swept:
-    """A sweep that has ended, and what MLflow has of it."""
+    """A sweep that has ended, and its runs in MLflow."""
 
     folder: Path
     ended: subprocess.CompletedProcess[str]
@@ -126,7 +126,7 @@ def test_the_table_is_mean_and_standard_deviation_over_the_seeds(swept: Swept) -
 
 
 def test_a_lower_rate_learns_less_in_two_epochs(swept: Swept) -> None:
-    # that the children were trained with what they say
+    # the children were trained with the settings that they record
     loss = {
         (r.data.params["lr"], r.data.params["seed"]): r.data.metrics["train/loss"] for r in swept.children
     }
@@ -139,7 +139,7 @@ def test_a_lower_rate_learns_less_in_two_epochs(swept: Swept) -> None:
 
 @pytest.fixture(scope="module")
 def partly_failed(tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    """Four jobs: one that is good, one that diverges, two that are refused."""
+    """A sweep of four jobs: one finishes, one diverges, two are refused."""
     folder = tmp_path_factory.mktemp("failed")
     small = ("dataset=diabetes", "loss=mse", "epochs=2")
     return sweep(folder, "model.hidden=[10],[0]", "lr=0.0001,1000000000.0", *small)
@@ -170,7 +170,7 @@ def test_mlflow_marks_failed_jobs(partly_failed: Swept) -> None:
     assert partly_failed.parent.info.status == "FAILED"
     assert partly_failed.parent.data.tags["mlpframe.status"] == "failed"
     good, diverged = (partly_failed.child(job) for job in partly_failed.jobs[:2])
-    assert len(partly_failed.children) == 2  # the others were refused before they had a run
+    assert len(partly_failed.children) == 2  # the other jobs were refused before their runs began
     assert good.info.status == "FINISHED"
     assert diverged.info.status == "FAILED"
     assert diverged.data.tags["mlpframe.status"] == "diverged"
@@ -182,7 +182,7 @@ def test_the_table_has_the_finished_jobs(partly_failed: Swept) -> None:
     assert row["runs"] == "1"
     (metrics,) = (record(job)["metrics"] for job in partly_failed.jobs[:1])
     assert float(row["val/loss"]) == metrics["val/loss"]
-    assert row["val/loss std"] == ""  # one run has no deviation
+    assert row["val/loss std"] == ""  # a single run has no deviation
     assert partly_failed.files("figures") == {"figures/train_loss.png", "figures/val_loss.png"}
 
 
@@ -219,7 +219,7 @@ class Hold(Callback):
 
 
 def interrupt_while_held(folder: Path, *arguments: str) -> tuple[int, str, dict[str, str]]:
-    """Ctrl-C a command after its first epoch; its status and output, and the environment with the plugin."""
+    """Interrupt a command after its first epoch. Returns status, output and environment."""
     plugins = folder / "plugins"
     plugins.mkdir()
     (plugins / "hold.py").write_text(PLUGIN)
@@ -243,7 +243,7 @@ def test_ctrl_c_ends_the_whole_sweep(tmp_path: Path) -> None:
     assert status == 130
 
 
-# --- jobs side by side -------------------------------------------------------------------------------
+# --- jobs in parallel --------------------------------------------------------------------------------
 
 
 def test_jobs_in_parallel_on_a_new_store_lose_no_run(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_jobs_in_parallel_on_a_new_store_lose_no_run(tmp_path: Path) -> None:
     assert float(row["val/loss"]) == pytest.approx(statistics.mean(losses), rel=1e-12)
 
 
-# --- the table's groups ------------------------------------------------------------------------------
+# --- the groups of the table -------------------------------------------------------------------------
 
 
 def test_runs_are_grouped_by_the_settings_that_differ_except_the_seed() -> None:

@@ -1,4 +1,4 @@
-"""The conformance kit over every component there is, whoever wrote it."""
+"""The conformance kit runs on every registered component, including third-party components."""
 
 from __future__ import annotations
 

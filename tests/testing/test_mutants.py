@@ -1,4 +1,4 @@
-"""The kit finds mistakes: each of these components is right, and with one line changed a check refuses it."""
+"""The kit finds mistakes: each component here is correct, and fails a check after one line changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RIGHT = sorted(FOLDER.glob("*.py"))
 
 
 class Mutant(NamedTuple):
-    """A mistake: which check has to find it, and what it changes in a file."""
+    """A mistake: the check that must find the mistake, and the change in a file."""
 
     file: str
     mistake: str
@@ -239,7 +239,7 @@ MUTANTS = [
            'self._seen = globals().setdefault("SEEN", {"factor": 1.0, "lowest": inf})'),
     Mutant("halving", "NaN is passed on", "it_stays_finite_whatever_is_observed",
            'self._seen["factor"] /= 2', 'self._seen["factor"] *= value / (2 * value) if value else 1'),
-    # --- the others
+    # --- the other kinds
     Mutant("noise", "an element not filled", "every_element_is_filled", "out[...] =", "out[1:] ="),
     Mutant("noise", "the global generator", GLOBAL, "rng.uniform(", "np.random.uniform("),
     Mutant("noise", "a generator of its own", "one_stream_gives_one_parameter",
@@ -345,7 +345,7 @@ MUTANTS = [
 
 @contextmanager
 def loaded(file: Path) -> Iterator[list[tuple[str, str]]]:
-    """What a plugin file provides, while it lasts."""
+    """The component of a plugin file, registered only within the ``with`` block."""
     components = load_path(file)
     try:
         yield components
@@ -404,13 +404,13 @@ def test_only_built_in_components_must_have_a_textbook_form(tmp_path: Path) -> N
 
 
 def test_every_check_finds_at_least_one_mistake() -> None:
-    # a check that no mistake fails may be one that cannot fail
+    # a check without a mistake might be unable to fail
     used = {(kind, mutant.check) for mutant in MUTANTS for kind in [_kind(mutant.file)]}
     unused = [one.name for one in checks() if not any((kind, one.name) in used for kind in one.kinds)]
     assert unused == []
 
 
 def _kind(file: str) -> str:
-    """The kind of a right component, which its module's docstring begins with."""
+    """The kind of a correct component, from the first line of its module's docstring."""
     word = (FOLDER / f"{file}.py").read_text().split()[1]
     return "dataset" if word == "data" else word

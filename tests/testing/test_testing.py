@@ -1,4 +1,4 @@
-"""The kit's own tools: finite differences, arrays that say where they differ, randomness that is watched."""
+"""The tools of the kit: finite differences, messages about different arrays, watched randomness."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_wrong_gradient_is_refused() -> None:
 
 
 class Walk(Layer):
-    """Adds a random number to what it remembers."""
+    """Adds a random number to its state."""
 
     name = "walk"
 
@@ -115,7 +115,7 @@ def test_values_that_a_component_does_not_write_are_nan() -> None:
     assert np.isnan(array).all()
 
 
-# --- saying what is wrong ----------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------------
 
 
 def test_the_worst_element_is_named() -> None:

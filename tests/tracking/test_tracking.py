@@ -1,4 +1,4 @@
-"""What a run leaves in MLflow, and the store it is left in."""
+"""The records of a run in MLflow, and the store."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ OVERRIDES = [
     "+tags.purpose=test",
 ]
 TRAIN, VALIDATION, STEPS = 90, 30, 3
-"""Iris: 150 rows, a fifth of them each for test and validation; 90 rows are three batches of up to 32."""
+"""Iris has 150 rows; test and validation get a fifth each. The other 90 rows are three batches."""
 
 
 @dataclass
@@ -99,7 +99,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     return Recorded(folder, run, MlflowClient(tracking_uri=about["uri"]), about["run_id"], commit.strip())
 
 
-# --- what is recorded --------------------------------------------------------------------------------
+# --- the records -------------------------------------------------------------------------------------
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -235,7 +235,7 @@ def test_figures_are_png_files_with_something_drawn(finished: Recorded, tmp_path
         height, width = imread(file).shape[:2]
         assert 300 < height < 2000
         assert 300 < width < 2000
-        assert imread(file)[..., :3].std() > 0.02  # something is drawn
+        assert imread(file)[..., :3].std() > 0.02  # the picture is not empty
 
 
 # --- the model ---------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ print(json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def loaded(finished: Recorded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the model in MLflow predicts, in a process that knows of it by its name alone."""
+    """Predictions of the model in MLflow, in a process that has only the name of the model."""
     folder, uri = tmp_path_factory.mktemp("loaded"), f"runs:/{finished.run_id}/model"
     ended = run_python(folder, "-c", LOAD, uri, MLFLOW_TRACKING_URI=sqlite_uri(finished.folder))
     assert ended.returncode == 0, ended.stderr
@@ -267,7 +267,7 @@ def loaded(finished: Recorded, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 @pytest.fixture(scope="module")
 def predictor(finished: Recorded) -> Predictor:
-    assert "linear" in registries["layer"]  # asking for the registries loads the plugins
+    assert "linear" in registries["layer"]  # this loads the plugins
     return Predictor(finished.run / "model" / "model.npz")
 
 
@@ -281,7 +281,7 @@ def test_the_model_and_the_predictor_predict_the_same_from_raw_inputs(
     assert predicted.shape == (150, 3)
     np.testing.assert_allclose(loaded["float32"], predicted, rtol=1e-6)
     np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
-    # all 150 rows, of which validation had 30; on inputs that are not standardised it is a third
+    # 30 of the 150 rows are validation rows; without standardization a third would be correct
     right = float((predicted.argmax(1) == y).mean())
     assert right == pytest.approx(finished.mlflow.data.metrics["val/accuracy"], abs=0.15)
     assert right > 0.8
@@ -308,7 +308,7 @@ def test_the_predictor_computes_softmax_of_the_layers_of_standardized_inputs(
     logits = hidden @ W2.reshape(100, 3) + b2
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(predictor.predict(x), expected, rtol=1e-4, atol=1e-6)
-    # what training had seen: 90 of the 150 rows, as they are in the data set
+    # the 90 training rows, before standardization
     np.testing.assert_allclose(arrays["shift"], x.mean(0), rtol=0.1)
     np.testing.assert_allclose(arrays["scale"], x.std(0), rtol=0.2)
 
@@ -338,11 +338,11 @@ def test_no_saved_file_is_a_pickle(finished: Recorded) -> None:
     (model,) = (file for file in files if file.name == "MLmodel")
     flavor = yaml.safe_load(model.read_text())["flavors"]
     assert flavor.keys() == {"python_function"}
-    assert "python_model" not in flavor["python_function"]  # where MLflow names the pickled object
+    assert "python_model" not in flavor["python_function"]  # MLflow's entry for a pickled object
     assert (model.parent / flavor["python_function"]["artifacts"]["model"]["path"]).suffix == ".npz"
 
 
-# --- what is not recorded ----------------------------------------------------------------------------
+# --- wrong requests ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wrong", ["lr=fast", "model.hidden=[0]"])
@@ -360,7 +360,7 @@ def test_a_wrong_request_records_nothing(finished: Recorded, wrong: str) -> None
 
 
 def test_a_wrong_request_does_not_remove_the_empty_folder_where_it_ran(tmp_path: Path) -> None:
-    (tmp_path / "something").touch()  # or pytest's own folders would go, too
+    (tmp_path / "something").touch()  # otherwise pytest's empty folders would be removed, too
     folder = tmp_path / "mine" / "empty"
     folder.mkdir(parents=True)
     ended = mlpframe(folder, "model.hidden=[0]", "tracking=none")
@@ -377,7 +377,7 @@ def test_a_tag_is_set_like_every_other_key(tmp_path: Path, override: str) -> Non
     assert configuration["tags"] == {"purpose": "test"}
 
 
-# --- who imports mlflow ------------------------------------------------------------------------------
+# --- commands that import MLflow ---------------------------------------------------------------------
 
 MAIN = """
 import sys
@@ -491,7 +491,7 @@ def test_two_runs_that_insert_a_data_set_at_the_same_moment_are_both_recorded(tm
         recorded_runs.append(run)
 
     def overtake(*statement: Any) -> None:
-        """Record the second run when the first has seen that the data set is new and begins to insert it."""
+        """Record the second run while the first inserts a data set that both have found to be new."""
         if statement[2].startswith("INSERT INTO datasets"):
             event.remove(Engine, "before_cursor_execute", overtake)
             record("second")
@@ -506,7 +506,7 @@ def test_two_runs_that_insert_a_data_set_at_the_same_moment_are_both_recorded(tm
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an MLflow server on this machine, on a store made by mlpframe."""
+    """The address of a local MLflow server with a store that mlpframe created."""
     from mlpframe.tracking import store
 
     folder = tmp_path_factory.mktemp("server")
@@ -536,7 +536,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def assert_on_server(server: str, experiment: str, run: Path) -> Any:
-    """The one run of an experiment on the server, whole."""
+    """Assert that the only run of an experiment on the server is complete."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=server)
@@ -574,7 +574,7 @@ def test_a_server_named_in_the_environment_gets_the_run_and_training_imports_no_
     command = ["dataset=synth", "dataset.num_train=64", "epochs=2", "tracking.experiment=variable"]
     ended = run_python(tmp_path, "-c", MAIN, *command, MLFLOW_TRACKING_URI=server)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1] == "IMPORTED matplotlib"  # for the figures, when all is done
+    assert ended.stdout.splitlines()[-1] == "IMPORTED matplotlib"  # at the end, for the figures
     assert_on_server(server, "variable", the_run(tmp_path))
     assert not (tmp_path / "outputs" / "mlflow.db").exists()
 
@@ -601,7 +601,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="look
 
 @pytest.fixture
 def pages(finished: Recorded, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """``mlpframe ui`` on a copy of the store of a finished run."""
+    """Start ``mlpframe ui`` on a copy of the store of a finished run."""
     (tmp_path / "outputs").mkdir()
     shutil.copy(finished.folder / "outputs" / "mlflow.db", tmp_path / "outputs")
     port = free_port()
@@ -622,7 +622,7 @@ def test_the_pages_are_served_only_on_this_machine_and_end_with_ctrl_c(
     assert process.poll() is None, process.communicate()[0]
     everybody = descendants(process.pid)
     assert listening(everybody) == {("127.0.0.1", port)}
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C
     assert process.wait(timeout=30) == 0
     wait_until(lambda: running(everybody) == [], "nobody is left")
     assert not answers(address)

@@ -1,4 +1,4 @@
-"""Checkpoints: what comes back is what was saved, to the bit, or nothing; whatever happens in between."""
+"""Checkpoints load to the bit, or are refused, even after damage or an interruption."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_nothing_is_pickled(file: Path) -> None:
 
 
 def test_an_array_of_objects_is_refused_and_the_old_file_stays(file: Path) -> None:
-    with pytest.raises((ValueError, TypeError)):  # ``load`` would refuse it: nobody could go on
+    with pytest.raises((ValueError, TypeError)):  # ``load`` would refuse the file, and no run could continue
         checkpoint.save(file, {"w": np.array([object()])}, {})
     assert_same(checkpoint.load(file)[0], arrays())
 
@@ -139,7 +139,7 @@ def test_every_damaged_byte_that_matters_is_noticed(file: Path) -> None:
         except UsageError:
             noticed += 1
             continue
-        assert_same(found, arrays())  # it was a date, or another byte that means nothing here
+        assert_same(found, arrays())  # the byte was part of a date, or of other data that do not matter here
         assert repr(meta) == repr({"format": checkpoint.FORMAT, **META})
     assert noticed > 0.8 * len(content) / 13
 
@@ -176,12 +176,12 @@ def test_a_process_killed_while_it_saves_leaves_the_old_file_or_the_new_one(tmp_
             found, {"w": np.full(1_000_000, float(meta["step"])), "also": np.full(1000, float(meta["step"]))}
         )
         cut += len(list(file.parent.iterdir())) > 1
-    assert cut > 0  # it did happen in the middle of writing
+    assert cut > 0  # at least one kill came during writing
 
 
 @contextmanager
 def longest_file(size: int) -> Iterator[None]:
-    """No file can grow beyond ``size`` bytes: writing fails as on a full disk."""
+    """Limit files to ``size`` bytes, so that writing fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

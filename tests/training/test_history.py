@@ -1,4 +1,4 @@
-"""The history of a run: every value at its step, exactly, through files and back."""
+"""The history of a run keeps every value at its step exactly, also in files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def made() -> History:
 
 
 def bits(history: History) -> dict[str, tuple[list[int], list[str]]]:
-    """Steps and values to the bit: unlike ==, NaN equals itself and −0 differs from 0."""
+    """Steps and the bits of the values. Unlike ==, bits of NaN are equal, and −0 differs from 0."""
     return {
         name: (steps, [value.hex() for value in values])
         for name in sorted(history.names())
@@ -49,7 +49,7 @@ def test_values_are_kept_by_metric_in_the_order_of_recording() -> None:
     history = History()
     history.add(10, {"a": 1.0, "b": 2.0})
     history.add(20, {"a": 3.0})
-    history.add(20, {"a": 4.0})  # a step may come twice
+    history.add(20, {"a": 4.0})  # a step may occur twice
     assert history.series("a") == ([10, 20, 20], [1.0, 3.0, 4.0])
     assert history.series("b") == ([10], [2.0])
     assert history.series("c") == ([], [])

@@ -1,4 +1,4 @@
-"""Several runs trained as one program: each is what it would be alone, and ends as it would alone."""
+"""Several runs in lockstep: each run trains and ends as it does alone."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning") 
 RUNS = 3
 CLOSE = 1e-10
 RATES = {"sgd": (0.3, 0.1, 0.2), "momentum": (0.05, 0.01, 0.03), "adam": (0.05, 0.01, 0.03)}
-"""Rates at which the networks learn; runs that all have one rate have the first."""
+"""Learning rates at which the networks learn. Runs with a common rate have the first rate."""
 ENGINES = [(engine, optimizer) for engine in ("numpy", "online") for optimizer in RATES]
-ENGINES.remove(("online", "adam"))  # its update is not linear in the gradients
+ENGINES.remove(("online", "adam"))  # the update is not linear in the gradients
 RULES: dict[str, dict[str, Any]] = {
     "plateau": {"patience": 0, "gamma": 0.5, "threshold": 0.05},
     "loss_ratio": {"update_step": 3},
@@ -79,7 +79,7 @@ def make(
     batch_size: int = 5,
     **settings: Any,
 ) -> Trainer:
-    """A run with an engine, a seed and data of its own."""
+    """A run with its own engine, seed and data."""
     run = make_trainer(
         folder,
         data or draw_data(seed=seed, wrong=0.2),
@@ -94,13 +94,13 @@ def make(
 
 
 def drive(runs: Sequence[Trainer], engine: str = "auto") -> Iterator[dict[int, BaseException | None]]:
-    """Train in lockstep; yields the errors of those that have ended, by their number."""
+    """Train in lockstep. Yields the errors of the runs that have ended, by the run's number."""
     for ended in Lockstep(runs, engine).run():
         yield {runs.index(trainer): error for trainer, error in ended}
 
 
 def assert_alike(run: Trainer, expected: Trainer) -> None:
-    """All state agrees but for rounding and what the clock said: parameters, slots, history, schedule."""
+    """Assert equal parameters, slots, history and schedule, except for rounding and recorded times."""
     (arrays, meta), (expected_arrays, expected_meta) = run.state(), expected.state()
     assert arrays.keys() == expected_arrays.keys()
     for name, array in expected_arrays.items():
@@ -108,13 +108,13 @@ def assert_alike(run: Trainer, expected: Trainer) -> None:
             np.testing.assert_allclose(arrays[name], array, rtol=CLOSE, atol=CLOSE, err_msg=name)
     assert run.history.names() == expected.history.names()
     streams, expected_streams = meta.pop("streams"), expected_meta.pop("streams")
-    assert streams["shuffle"] == expected_streams["shuffle"]  # nothing else draws
+    assert streams["shuffle"] == expected_streams["shuffle"]  # no other component draws
     for part in (meta, expected_meta):
         part["progress"]["epoch_seconds"] = 0.0
     assert flat(meta) == pytest.approx(flat(expected_meta), rel=CLOSE, abs=CLOSE)
 
 
-# --- each is as if alone -----------------------------------------------------------------------------
+# --- each run trains as if alone ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("own_rates", [False, True], ids=["one rate", "own rates"])
@@ -148,7 +148,7 @@ def test_each_of_several_runs_trains_as_if_alone(
     assert min(np.abs(run.network.w - w).max() for run, w in zip(alone, first, strict=True)) > 0.01
     ends = [run.network.w for run in alone]
     assert min(np.abs(ends[i] - ends[i - 1]).max() for i in range(RUNS)) > 0.01
-    if schedule != "constant":  # that the rule has reacted, and not to all in the same way
+    if schedule != "constant":  # the schedule has reacted, and differently to the runs
         factors = [np.array(series(run, "lr")[1]) / run.settings.lr for run in alone]
         assert len({tuple(of_run.round(9)) for of_run in factors}) > 1
 
@@ -201,7 +201,7 @@ def test_each_tracker_gets_the_metrics_of_its_run(tmp_path: Path) -> None:
     assert len({run.history.latest["train/loss"] for run in runs}) == RUNS
 
 
-# --- those that end before the others ----------------------------------------------------------------
+# --- runs that end early -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hidden", [(6,), ()], ids=["one hidden layer", "no hidden layer"])
@@ -232,10 +232,10 @@ def test_a_run_that_stops_early_does_not_change_the_other_runs(
     ended: dict[int, Array] = {}
     for round_ in drive(together, engine):
         assert set(round_.values()) == {None}
-        (epoch,) = {together[i].epoch for i in round_}  # those that end at the same step end together
+        (epoch,) = {together[i].epoch for i in round_}  # runs that end at the same step end together
         assert set(round_) == {i for i in range(6) if epochs[i] == epoch}
         for i in range(6):
-            if i not in ended:  # nobody is ahead of those that have just ended
+            if i not in ended:  # no run is ahead of the runs that have just ended
                 assert together[i].step == together[next(iter(round_))].step
         ended |= {i: together[i].network.w.copy() for i in round_}
     assert len(ended) == 6
@@ -281,7 +281,7 @@ def test_a_run_that_diverges_does_not_change_the_other_runs(
         )
 
     alone, together = [one(i) for i in range(RUNS)], [one(i) for i in range(RUNS)]
-    if optimizer == "adam":  # its steps are as long as the rate, whatever the gradient
+    if optimizer == "adam":  # a step is as long as the rate, for every gradient
         for runs in (alone, together):
             runs[which].network.w[...] = 1e160
     with pytest.raises(Diverged) as stopped:
@@ -296,7 +296,7 @@ def test_a_run_that_diverges_does_not_change_the_other_runs(
     assert isinstance(error, Diverged)
     assert str(error) == str(stopped.value)
     step = int(re.findall(r"at step (\d+)$", str(error))[0])
-    assert {together[i].step for i in others} == {ceil(step / 5) * 5}  # the end of that very block
+    assert {together[i].step for i in others} == {ceil(step / 5) * 5}  # the end of the same block
     assert step <= 35
     assert list(rounds) == [dict.fromkeys(others)]
     for i in others:
@@ -309,7 +309,7 @@ def test_a_run_that_diverges_does_not_change_the_other_runs(
 
 
 class Noting(Callback):
-    """Notes the errors it is told of; raises one itself at a step, where it is asked to."""
+    """Records the errors that ``on_failure`` gets. Can raise an error at a step."""
 
     def __init__(self, moment: str = "", step: int = 0) -> None:
         self.moment, self.step = moment, step
@@ -362,7 +362,7 @@ def test_an_error_in_a_callback_ends_only_its_run(tmp_path: Path, moment: str, s
 
 
 class Breaking(NumpyEngine):
-    """Runs out of memory on its third block."""
+    """Raises ``MemoryError`` on its third block."""
 
     name = "breaking"
 
@@ -402,7 +402,7 @@ class Noise(Layer):
 
 @pytest.fixture
 def registered() -> Iterator[None]:
-    """The engine of this file in its registry."""
+    """Register the engine of this file."""
     registries["engine"].add("breaking", Breaking, "the tests")
     yield
     registries["engine"].forget(__name__)
@@ -429,7 +429,7 @@ def test_an_error_in_the_engine_ends_all_runs_with_that_error(tmp_path: Path, ru
 
 
 class InterruptingAll(Callback):
-    """Interrupts all runs when its own has reached a step, as the handler of a signal does."""
+    """Interrupts all runs at a step of its own run, as a signal handler does."""
 
     def __init__(self, step: int, runs: list[Trainer]) -> None:
         self.step, self.runs = step, runs
@@ -442,7 +442,7 @@ class InterruptingAll(Callback):
     on_epoch = on_window
 
 
-@pytest.mark.parametrize("step", [4, 5, 8])  # within an epoch, at its end, within the next
+@pytest.mark.parametrize("step", [4, 5, 8])  # within an epoch, at its end, within the next epoch
 @pytest.mark.parametrize(("engine", "optimizer"), ENGINES)
 def test_each_interrupted_run_is_saved_and_continues_alone(
     tmp_path: Path, engine: str, optimizer: str, step: int
@@ -463,7 +463,9 @@ def test_each_interrupted_run_is_saved_and_continues_alone(
     for run in alone:
         fit(run)
     together: list[Trainer] = []
-    for i in range(RUNS):  # the signal comes while the second has its turn: the first is a block ahead
+    for i in range(
+        RUNS
+    ):  # the signal comes during the turn of the second run, when the first run is a block ahead
         callbacks = {"interrupting": InterruptingAll(step, together)} if i == 1 else None
         together.append(one(i, "together", i, callbacks))
     rounds = list(drive(together, engine))
@@ -472,7 +474,7 @@ def test_each_interrupted_run_is_saved_and_continues_alone(
         assert isinstance(error, Interrupted)
         assert error.signum == signal.SIGTERM
     for i, expected in enumerate(alone):
-        rest = one(i, "together", seed=i + 50)  # what is not restored would show
+        rest = one(i, "together", seed=i + 50)  # without restored state the results would differ
         rest.restore(*checkpoint.load(rest.folder / "checkpoints" / "last.npz"))
         assert step <= rest.step <= step + 2
         assert rest.step == together[i].step < expected.step
@@ -501,11 +503,11 @@ def test_several_runs_continue_together_from_their_checkpoints(tmp_path: Path, s
         assert_alike(run, expected)
 
 
-# --- what cannot run in lockstep ---------------------------------------------------------------------
+# --- runs that cannot be in lockstep -----------------------------------------------------------------
 
 
 def with_noise(run: Trainer) -> Trainer:
-    """The same run, with noise on its inputs."""
+    """A run with random noise on its inputs."""
     old = run.network
     layers = [Noise(), *old.layers]
     run.network = Network(layers, old.loss, old.n_in, run.data.train.y, "float64", run.streams)
@@ -532,7 +534,7 @@ def test_the_scalar_engine_refuses_a_stack(tmp_path: Path) -> None:
         Lockstep([make(tmp_path, i) for i in range(2)], "scalar")
 
 
-# --- the command line: which runs are trained together -------------------------------------------------
+# --- the command line: which runs are trained together -----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -570,7 +572,7 @@ def test_runs_that_differ_only_in_seed_and_rate_are_trained_together() -> None:
     assert in_groups(requests[::-1], 5) == [large[:0:-1], large[:1], small[:0:-1], small[:1]]
 
 
-# --- the command line: a sweep over seeds ----------------------------------------------------------------
+# --- the command line: a sweep over seeds ------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -645,13 +647,13 @@ def test_the_table_is_over_the_replicas(swept: Swept) -> None:
         assert f"{mean:.4f} ± {std:.4f}" in shown
 
 
-# --- the command line, without MLflow --------------------------------------------------------------------
+# --- the command line, without MLflow ----------------------------------------------------------------
 
 UNRECORDED = ("tracking=none", *SMALL)
 
 
 def jobs_of(folder: Path) -> list[Path]:
-    """The folders of the jobs of the sweep made in ``folder``, by number."""
+    """The folders of the jobs of the only sweep below ``folder``, by number."""
     jobs = [path for path in folder.glob("outputs/sweeps/*/*/*") if path.name.isdigit()]
     return sorted(jobs, key=lambda job: int(job.name))
 
@@ -668,7 +670,7 @@ def test_a_sweep_over_rates_and_seeds_is_trained_together(tmp_path: Path) -> Non
     ]
     assert [one["status"] for one in records] == ["finished"] * 4
     assert ended.stdout.count(", 4 replicas\n") == 1
-    assert len({one["metrics"]["time/epoch_seconds"] for one in records}) == 1  # the same steps of a program
+    assert len({one["metrics"]["time/epoch_seconds"] for one in records}) == 1  # the replicas share the steps
     assert len({one["metrics"]["train/loss"] for one in records}) == 4
     for fast, slow in ((0, 2), (1, 3)):
         assert records[fast]["metrics"]["train/loss"] < records[slow]["metrics"]["train/loss"]
@@ -725,7 +727,9 @@ def test_ctrl_c_saves_all_replicas_and_each_can_be_continued(tmp_path: Path) -> 
     status, output, own = interrupt_while_held(tmp_path, "-m", "seed=0,1,2", "replicas=2", *common)
     assert status == 130
     jobs = jobs_of(tmp_path)
-    assert [record(job)["status"] for job in jobs] == ["interrupted"] * 2, output  # the third was not begun
+    assert [record(job)["status"] for job in jobs] == ["interrupted"] * 2, (
+        output
+    )  # the third run has not begun
     for job in jobs:
         assert (job / "checkpoints" / "last.npz").exists()
 

@@ -1,4 +1,4 @@
-"""The network: one flat vector, plans that share it, and its iterates against plain Python."""
+"""The network: one flat vector, plans that share the vector, and weights against plain Python."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mlpframe.training.rng import Streams
 def make_network(
     widths: Sequence[int], activation: str = "tanh", dtype: str = "float64", loss: str = "cross_entropy"
 ) -> Network:
-    """Linear layers of these widths with an activation between them; class numbers as targets."""
+    """A network of linear layers with an activation between, for class numbers as targets."""
     specs: list[Any] = []
     for units in widths[1:-1]:
         specs += [{"name": "linear", "units": units}, activation]
@@ -31,7 +31,7 @@ def make_network(
     network = Network(layers, made, widths[0], np.zeros(0, np.intp), dtype, Streams(3))
     biases = np.random.default_rng(4)
     for name, view in network.views(network.w).items():
-        if name.endswith(".b"):  # they start at 0: a mistake in them would not show
+        if name.endswith(".b"):  # biases start at 0, where a mistake would not be visible
             view[...] = biases.uniform(-0.5, 0.5, view.shape)
     return network
 
@@ -81,7 +81,7 @@ def test_training_uses_the_vectors_themselves() -> None:
     plan = fill(network.plan(4, training=True), table, slice(None))
     network.g[...] = np.nan
     plan.step()
-    assert np.isfinite(network.g).all()  # every gradient is written, none is left out
+    assert np.isfinite(network.g).all()  # every gradient is written
     network.w[...] = 0
     plan.forward()
     assert (plan.output == 0).all()
@@ -108,7 +108,7 @@ def test_plans_of_several_batch_sizes_share_the_parameters() -> None:
         return plan.output.copy()
 
     before = outputs(2, True)
-    whole = outputs(6, True)  # asks for larger buffers than the plan for two rows has
+    whole = outputs(6, True)  # this plan needs larger buffers than the plan for two rows
     np.testing.assert_allclose(outputs(2, True), before, rtol=1e-15)
     np.testing.assert_allclose(whole[:2], before, rtol=1e-12)
     network.w *= 2
@@ -129,7 +129,7 @@ def test_the_gradient_of_a_batch_is_the_mean_of_the_gradients_of_its_halves() ->
 
     loss_a, a = gradient(slice(0, 3))
     loss, g = gradient(slice(0, 6))
-    loss_b, b = gradient(slice(3, 6))  # the plan of the first half again, after the larger one
+    loss_b, b = gradient(slice(3, 6))  # the plan of the first half again, after the larger plan
     np.testing.assert_allclose(g, (a + b) / 2, rtol=1e-12, atol=1e-15)
     assert loss == pytest.approx((loss_a + loss_b) / 2, rel=1e-13)
     assert np.abs(a - b).max() > 1e-3
@@ -169,7 +169,7 @@ def test_a_step_allocates_less_than_the_size_of_the_network(optimizer: str) -> N
     table = draw_table(500, 784, 10, "float32")
     rows = np.random.default_rng(6).permutation(500)
     block = Block(table, rows, 50, [0.1] * 10)
-    engine.advance([block])  # plans are bound and slots made
+    engine.advance([block])  # binds plans and creates slots
 
     tracemalloc.start()
     try:
@@ -181,14 +181,14 @@ def test_a_step_allocates_less_than_the_size_of_the_network(optimizer: str) -> N
         one_copy = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert one_copy >= W.nbytes  # that this would be seen
+    assert one_copy >= W.nbytes  # tracemalloc sees arrays of NumPy
     assert steady < W.nbytes / 20
 
 
-# --- the iterates, against lists and loops -----------------------------------------------------------
+# --- the weights, against lists and loops ------------------------------------------------------------
 
 FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
-    # of the pre-activation: the function and its derivative
+    # functions of the pre-activation: the activation and its derivative
     "sigmoid": (lambda a: 1 / (1 + exp(-a)), lambda a: exp(-a) / (1 + exp(-a)) ** 2),
     "tanh": (tanh, lambda a: 1 - tanh(a) ** 2),
     "relu": (lambda a: a if a > 0 else 0.0, lambda a: 1.0 if a > 0 else 0.0),
@@ -196,7 +196,7 @@ FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] 
 
 
 class PlainMLP:
-    """One hidden layer, softmax, cross-entropy, SGD, by the formulas of any textbook; nothing but lists."""
+    """One hidden layer, softmax, cross-entropy and SGD by textbook formulas, with Python lists only."""
 
     def __init__(self, network: Network, activation: str) -> None:
         p = {name: view.tolist() for name, view in network.views(network.w).items()}
@@ -206,7 +206,7 @@ class PlainMLP:
         self.f, self.df = FUNCTIONS[activation]
 
     def step(self, xs: list[list[float]], ys: list[int], lr: float) -> float:
-        """One update on the mean loss of a batch; returns that loss."""
+        """Take one step on a batch. Returns the mean loss."""
         n_in, n_hidden, n_out = len(self.W1), len(self.b1), len(self.b2)
         gW1 = [[0.0] * n_hidden for _ in range(n_in)]
         gW2 = [[0.0] * n_out for _ in range(n_hidden)]
@@ -267,7 +267,7 @@ def test_the_weights_equal_those_of_a_plain_python_loop(
         ]
         np.testing.assert_allclose(losses.values, expected, rtol=0, atol=1e-12)
         np.testing.assert_allclose(network.w, plain.vector(), rtol=0, atol=1e-12)
-    assert np.abs(network.w - start).max() > 0.5  # it went somewhere
+    assert np.abs(network.w - start).max() > 0.5  # the weights have moved
 
 
 def test_correct_rows_are_counted_before_the_update() -> None:

@@ -1,4 +1,4 @@
-"""The driver: what it adds to every optimizer, in which order, and on which parameters."""
+"""The driver of every optimizer: weight decay, clipping and rates, their order, and their parameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def create(name: str, **options: Any) -> Optimizer:
 
 
 def make_network(hidden: int = 4, dtype: str = "float64") -> Network:
-    """Three inputs, sigmoid, three classes; no parameter is 0, the biases neither."""
+    """Three inputs, sigmoid, three classes. No parameter is 0, not even the biases."""
     init = {"name": "normal", "std": 0.5}
     specs = [{"name": "linear", "units": hidden, "init": init}, "sigmoid", {"name": "linear", "init": init}]
     loss = registries["loss"].create("cross_entropy")
@@ -41,7 +41,7 @@ def make_network(hidden: int = 4, dtype: str = "float64") -> Network:
 
 
 def decayed(network: Network) -> Array:
-    """Which elements are weights, not biases: by the names of the parameters."""
+    """A mask of the elements that are weights and not biases, from the names of the parameters."""
     mask = np.zeros(network.w.shape, bool)
     for name, view in network.views(mask).items():
         view[...] = name.endswith(".W")
@@ -101,7 +101,7 @@ def test_decoupled_decay_shrinks_the_weights_before_the_step(name: str) -> None:
         shrinking.update(rate)
         plain.update(rate)
         np.testing.assert_allclose(with_decay.w, without.w, rtol=1e-14)
-    for slot, vector in plain.slots.items():  # the state knows nothing of the decay
+    for slot, vector in plain.slots.items():  # the decay does not change the state
         assert shrinking.slots[slot].tobytes() == vector.tobytes()
 
 
@@ -136,7 +136,7 @@ def test_biases_are_not_decayed(name: str, decoupled: bool) -> None:
 
 
 def test_both_decays_are_the_same_for_plain_gradient_descent() -> None:
-    # w − η (g + λ w) = (1 − η λ) w − η g: coupling matters only where the gradient is transformed
+    # w − η (g + λ w) = (1 − η λ) w − η g: coupling matters only for optimizers that transform the gradient
     ends = []
     for decoupled in (False, True):
         network = make_network()
@@ -370,7 +370,7 @@ def test_rules_can_be_given_on_the_command_line() -> None:
     before = network.w.copy()
     Updater(made, network).update(1.0)
     moved = {name: float(view.flat[0]) for name, view in network.views(before - network.w).items()}
-    scale = 1.5 / np.sqrt(12)  # of the gradient of the first weights: twelve ones, cut to the norm 1.5
+    scale = 1.5 / np.sqrt(12)  # the gradient of the first weights, twelve ones, is clipped to the norm 1.5
     assert moved == pytest.approx(
         {
             "0.linear.W": 0.1 * scale,
@@ -379,7 +379,7 @@ def test_rules_can_be_given_on_the_command_line() -> None:
             "2.linear.b": 1.5 / np.sqrt(3),
         }
     )
-    # an MLflow parameter cannot have such a name: the mapping stays one value
+    # an MLflow parameter cannot have a name with *, so the whole mapping is one value
     assert flat({"optimizer": root.optimizer})["optimizer.rates"] == {"0.*": 0.1, "2.linear.W": 0.0}
 
 
@@ -444,7 +444,7 @@ def test_each_stacked_network_updates_as_if_alone(name: str, rules: dict[str, An
 
 
 class Recorder(Optimizer):
-    """Notes down how it is called and moves the weights by the gradient."""
+    """Records its calls, and moves the weights by the gradient."""
 
     slots = ("count",)
 
@@ -544,7 +544,7 @@ def test_an_optimizer_continues_to_the_same_bits_from_weights_slots_and_step(
 
 @pytest.mark.parametrize("name", ["momentum", "adam"])
 def test_state_does_not_stay_subnormal(name: str) -> None:
-    """0.9 of the smallest subnormal number is rounded to itself: left alone, it would stay for ever."""
+    """0.9 × the smallest subnormal number is rounded to that number, so it would stay forever."""
     network = make_network(dtype="float32")
     updater = Updater(create(name), network)
     tiny = np.finfo(network.dtype).smallest_normal

@@ -1,4 +1,4 @@
-"""The loop: what it reports of a run, what it trains with, and that it can be stopped anywhere."""
+"""The training loop: reported values, order of the rows, learning rates, and interruptions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STEPS = 5  # an epoch: four batches of five rows and one of three
 
 
 def draw_data(*, validation: bool = True, seed: int = 0, wrong: float = 0.0) -> Data:
-    """Four features and three classes, learnable; a share of the validation labels is wrong."""
+    """Learnable data with four features and three classes. A share of the validation labels is wrong."""
     rng = np.random.default_rng(seed)
     direction = rng.standard_normal((4, 3))
 
@@ -61,12 +61,12 @@ def draw_data(*, validation: bool = True, seed: int = 0, wrong: float = 0.0) -> 
 
 
 def draw_overfitting() -> Data:
-    """Data on which the validation loss falls, with ups and downs, and then rises."""
+    """Data for which the validation loss falls, with ups and downs, and then rises."""
     return draw_data(seed=3, wrong=0.2)
 
 
 class Watched(Engine):
-    """The numpy engine, with notes on what it was given and what came of it."""
+    """The engine ``numpy``, which also records its blocks and the losses."""
 
     name = "watched"
 
@@ -94,7 +94,7 @@ class Watched(Engine):
 
 
 class Kept:
-    """A tracker that keeps what it is given."""
+    """A tracker that keeps everything that it gets."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, str, float]] = []
@@ -109,7 +109,7 @@ class Kept:
 
 
 class Interrupting(Callback):
-    """Interrupts the run at a step, as a signal would."""
+    """Interrupts the run at a step, as a signal does."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -122,7 +122,7 @@ class Interrupting(Callback):
 
 
 def fit(run: Trainer) -> None:
-    """Train a run to its end."""
+    """Train a run to the end."""
     ((ended,),) = Lockstep([run]).run()
     if ended[1] is not None:
         raise ended[1]
@@ -189,18 +189,18 @@ def series(run: Trainer, name: str) -> tuple[list[int], list[float]]:
     return run.history.series(name)
 
 
-# --- what is reported, against softmax regression by hand ---------------------------------------------
+# --- reported values, against softmax regression by hand ---------------------------------------------
 
 
 class ByHand:
-    """Softmax regression trained by its textbook gradient, on batches in the order of the rows."""
+    """Softmax regression with its textbook gradient, trained on batches in the order of the rows."""
 
     def __init__(self, run: Trainer) -> None:
         p = run.network.views(run.network.w)
         self.W, self.b = p["0.linear.W"].copy(), p["0.linear.b"].copy()
-        self.each: list[Array] = []  # the loss of every row of every batch, before its update
+        self.each: list[Array] = []  # the loss of every row, before the update of the row's batch
         self.right: list[int] = []
-        self.after: list[tuple[float, float]] = []  # loss and accuracy on validation after each epoch
+        self.after: list[tuple[float, float]] = []  # validation loss and accuracy after each epoch
         table, held = run.data.train, run.data.validation
         for _ in range(run.epochs):
             for start in range(0, len(table), BATCH):
@@ -282,7 +282,7 @@ def test_seconds_times_speed_is_the_number_of_rows_of_an_epoch(by_hand: tuple[Tr
     np.testing.assert_allclose(np.multiply(seconds, speed), ROWS, rtol=1e-12)
 
 
-# --- the order of the rows, the blocks, the callbacks -------------------------------------------------
+# --- the order of the rows, the blocks, the callbacks ------------------------------------------------
 
 
 def test_every_epoch_trains_on_every_row_once_in_a_new_order(tmp_path: Path) -> None:
@@ -320,7 +320,9 @@ def test_the_length_of_blocks_changes_no_result(
     cut = train()
     assert max(map(len, watched(cut).blocks)) <= longest * BATCH < max(map(len, watched(whole).blocks))
     assert watched(cut).rows == watched(whole).rows
-    if schedule != "loss_ratio":  # its rates are means, which another order of summation rounds otherwise
+    if (
+        schedule != "loss_ratio"
+    ):  # the rates depend on means, and another order of summation rounds differently
         assert cut.network.w.tobytes() == whole.network.w.tobytes()
     assert cut.history.names() == whole.history.names()
     for name in whole.history.names():
@@ -378,7 +380,7 @@ CLOSED = [
 
 
 class Harmonic(Schedule):
-    """1, 1/2, 1/3, …, with notes on what it was asked."""
+    """The factors 1, 1/2, 1/3, …; records the steps of its calls."""
 
     name = "harmonic"
 
@@ -397,7 +399,7 @@ def test_the_schedule_is_called_for_every_step_of_the_run(tmp_path: Path) -> Non
     assert schedule.asked == {(step, 15) for step in range(15)}
     assert watched(run).lrs == [0.6 * (1 / (1 + step)) for step in range(15)]
     assert series(run, "lr") == ([2, 4, 6, 8, 10, 12, 14], watched(run).lrs[1::2])
-    assert run.lr == watched(run).lrs[-1]  # all updates are done: the last one's
+    assert run.lr == watched(run).lrs[-1]  # after all updates: the rate of the last update
 
 
 @pytest.mark.parametrize("name", CLOSED)
@@ -413,7 +415,7 @@ def test_every_update_has_the_rate_of_its_step(tmp_path: Path, name: str) -> Non
 def test_after_n_windows_the_rate_is_the_first_rate_times_loss_n_over_loss_1(
     tmp_path: Path, optimizer: str, start_rate: float
 ) -> None:
-    # α ← α · (this window ÷ the one before) after each window: the product telescopes
+    # α ← α · (mean of this window ÷ mean of the last window): the product telescopes
     rule = registries["schedule"].create("loss_ratio", update_step=3)
     run = make_trainer(tmp_path, schedule=rule, optimizer=optimizer, lr=start_rate, log_every=3, epochs=12)
     fit(run)
@@ -439,7 +441,7 @@ def test_the_windows_of_the_schedule_are_independent_of_the_windows_of_the_log(
         done = i // update_step
         expected = 0.5 if done == 0 else 0.5 * windows[done - 1] / windows[0]
         assert lrs[i] == pytest.approx(expected, rel=1e-12)
-    assert len(set(lrs)) == max(29 // update_step, 1)  # the first two windows have the same
+    assert len(set(lrs)) == max(29 // update_step, 1)  # the first two windows have the same rate
 
 
 @pytest.mark.parametrize("validation", [True, False])
@@ -470,11 +472,11 @@ def test_warmup_before_a_reactive_schedule_does_not_change_its_windows(tmp_path:
     np.testing.assert_allclose(lrs, expected, rtol=1e-12)
 
 
-# --- early stopping, and the best state --------------------------------------------------------------
+# --- early stopping, and the best checkpoint ---------------------------------------------------------
 
 
 def stops_after(values: Sequence[float], patience: int, min_delta: float) -> int:
-    """The first epoch that ends ``patience`` epochs in a row none of which is an improvement."""
+    """The first epoch that ends ``patience`` consecutive epochs without an improvement."""
     best, waited = values[0], 0
     for epoch, value in enumerate(values[1:], 2):
         if best - value > min_delta:
@@ -488,14 +490,14 @@ def stops_after(values: Sequence[float], patience: int, min_delta: float) -> int
 
 @pytest.fixture(scope="module")
 def overfitting(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
-    """The validation losses of a run that goes on whatever they do."""
+    """The validation losses of a run without early stopping."""
     run = make_trainer(tmp_path_factory.mktemp("run"), draw_overfitting(), epochs=40)
     fit(run)
     return series(run, "val/loss")[1]
 
 
 def stopping(patience: int, min_delta: float = 0.0) -> dict[str, Callback]:
-    """As in ``conf``: checkpoints first, early stopping after them."""
+    """The callbacks in the order of ``conf``: checkpoints before early stopping."""
     create = registries["callback"].create
     return {
         "checkpoint": create("checkpoint"),
@@ -521,7 +523,7 @@ def test_the_count_of_early_stopping_survives_an_interruption(
 ) -> None:
     patience = 4
     last = stops_after(overfitting, patience, 0.0)
-    for epoch in range(last - patience, last):  # with each number of epochs waited so far
+    for epoch in range(last - patience, last):  # every possible number of epochs without improvement occurs
         folder = tmp_path / str(epoch)
         callbacks = {**stopping(patience), "interrupting": Interrupting(epoch * STEPS)}
         first = make_trainer(folder, draw_overfitting(), epochs=40, callbacks=callbacks)
@@ -563,7 +565,7 @@ def test_the_best_checkpoint_is_the_state_with_the_best_validation_metric(
     fit(run)
     steps, values = series(run, monitor)
     best = values.index(choose(values))
-    assert 0 < best < 19  # neither the first nor the last
+    assert 0 < best < 19  # the best epoch is neither the first nor the last
 
     arrays, meta = checkpoint.load(tmp_path / "checkpoints" / "best.npz")
     other = make_trainer(tmp_path, data, seed=9)
@@ -578,7 +580,7 @@ def test_the_best_checkpoint_is_the_state_with_the_best_validation_metric(
 
 
 def assert_same(run: Trainer, expected: Trainer) -> None:
-    """Every bit of state agrees, but for what the clock said."""
+    """Assert that every bit of state is equal, except for recorded times."""
     (arrays, meta), (expected_arrays, expected_meta) = run.state(), expected.state()
     assert arrays.keys() == expected_arrays.keys()
     for name, array in expected_arrays.items():
@@ -622,7 +624,12 @@ def test_an_interrupted_run_continues_to_the_same_bits(tmp_path: Path, optimizer
     assert whole.step == 20
 
     seed = 0
-    for step in (2, 4, 10, 18):  # within an epoch, there again, at the end of one, within the last
+    for step in (
+        2,
+        4,
+        10,
+        18,
+    ):  # within an epoch, again in that epoch, at the end of an epoch, within the last epoch
         run = make(step, seed)
         if seed:
             run.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
@@ -630,7 +637,7 @@ def test_an_interrupted_run_continues_to_the_same_bits(tmp_path: Path, optimizer
             fit(run)
         assert stopped.value.signum == signal.SIGTERM
         assert run.step == step
-        seed += 1  # whatever is not restored would show
+        seed += 1  # without restored state the results would differ
     rest = make(None, seed)
     rest.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
     fit(rest)
@@ -685,7 +692,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
             seen.append(error)
 
     callbacks = {"checkpoint": registries["callback"].create("checkpoint"), "mourning": Mourning()}
-    # each update multiplies the error: past the largest float32 in some tens of steps
+    # each update multiplies the error, which exceeds the largest float32 after a few tens of steps
     run = make_trainer(
         tmp_path,
         draw_regression(16),
@@ -720,7 +727,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(tmp_path: Path) -> No
         callbacks={"checkpoint": registries["callback"].create("checkpoint")},
         lr=1e39,
         epochs=5,
-        batch_size=16,  # the update that diverges is the only one of its epoch
+        batch_size=16,  # the diverging update is the only update of its epoch
         dtype="float32",
     )
     with pytest.raises(Diverged):
@@ -743,7 +750,7 @@ def test_the_command_says_that_a_run_diverged(tmp_path: Path) -> None:
 
 
 class Numbered(Dataset):
-    """Rows that carry their number in the first feature."""
+    """A data set whose first feature is the row's number."""
 
     name = "numbered"
     shared = Preparation(validation=10, test=15)
@@ -802,7 +809,7 @@ def test_the_command_tests_a_final_run_at_its_last_step(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     rows = history(the_run(tmp_path))
     assert {(step, name) for step, name, _ in rows if not name.startswith(("train/", "time/", "lr"))} == {
-        (8, "test/loss"),  # 120 rows are four batches of 32, two epochs
+        (8, "test/loss"),  # two epochs of 120 rows, in four batches of up to 32
         (8, "test/accuracy"),
     }
     assert "test/accuracy" in ended.stdout

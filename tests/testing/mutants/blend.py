@@ -5,12 +5,12 @@ from mlpframe.api import Transform, check_range, register
 
 @register("kit_blend")
 class Blend(Transform):
-    """Mixes every row with another one, targets too.
+    """Mixes every row and its target with another row.
 
     x ← (1 − share) x + share x′ for a row x′ of the block, y likewise
 
     Options:
-        share: of the other row, at least 0 and at most 1.
+        share: the share of the other row, at least 0 and at most 1.
     """
 
     needs_images = False

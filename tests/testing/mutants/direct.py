@@ -8,7 +8,7 @@ from mlpframe.api.loss import means
 
 @register("kit_direct")
 class Direct(Loss):
-    """Squared error, halved; it computes the mean over the batch itself.
+    """Half of the squared error; the loss computes the mean over the batch itself.
 
     l = ½ Σ_j (o_j − t_j)²,  ∂l/∂o_j = o_j − t_j
     """

@@ -7,7 +7,7 @@ from mlpframe.api import Engine, rates, register, split_losses
 
 @register("kit_first")
 class First(Engine):
-    """Batch by batch; the first layer, a linear one, is the engine's own arithmetic."""
+    """Batch by batch; the engine itself computes the first layer, which is linear."""
 
     def refuses(self, network, updater):
         if network.weighted:

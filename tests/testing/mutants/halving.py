@@ -7,9 +7,9 @@ from mlpframe.api import Schedule, register
 
 @register("kit_halving")
 class Halving(Schedule):
-    """The rate is halved after every epoch that has not improved.
+    """Halves the rate after every epoch without improvement.
 
-    factor ← factor / 2 where the loss is not below the lowest before it
+    factor ← factor / 2 if the loss is not below the lowest loss so far
     """
 
     observes = "epoch"

@@ -7,7 +7,7 @@ from mlpframe.api import Bound, Layer, register, registries
 
 @register("kit_inner")
 class Inner(Layer):
-    """Another layer inside: the hyperbolic tangent of the double.
+    """A layer with another layer inside: the hyperbolic tangent of 2 x.
 
     y = tanh(2 x),  ∂l/∂x = 2 (1 − y²) ∂l/∂y
     """

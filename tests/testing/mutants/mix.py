@@ -12,7 +12,7 @@ class Mix(Layer):
     y = gain · x W + b,  ∂l/∂W = gain · xᵀ ∂l/∂y,  ∂l/∂b = Σ_batch ∂l/∂y,  ∂l/∂x = gain · ∂l/∂y Wᵀ
 
     Options:
-        gain: what the mixture is multiplied by, more than 0 and at most 10.
+        gain: factor of the mixture, more than 0 and at most 10.
     """
 
     def __init__(self, *, gain: float = 0.5) -> None:

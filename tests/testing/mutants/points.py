@@ -7,7 +7,7 @@ from mlpframe.api import Dataset, Preparation, Splits, Table, check_range, regis
 
 @register("kit_points")
 class Points(Dataset):
-    """Points of the plane in three bands.
+    """Points in the plane, in three bands.
 
     x ~ N(0, I), the class is the third of the line in which the first coordinate lies.
 

@@ -8,7 +8,7 @@ class Watch(Callback):
     """Remembers the losses of the epochs.
 
     Options:
-        most: how many are remembered, at least 1.
+        most: the number of losses to remember, at least 1.
     """
 
     def __init__(self, *, most: int = 10) -> None:

@@ -1,1 +1,1 @@
-"""What a package gives to mlpframe: components in ``plugins/``, presets in ``conf/``."""
+"""A package that extends mlpframe: components in ``plugins/``, presets in ``conf/``."""

@@ -1,4 +1,4 @@
-"""From a data set as loaded to the arrays of a run: what is held out, how, and what it is scaled with."""
+"""Preparation of a loaded data set: held-out rows, standardization, missing values, mapped files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mlpframe.training.rng import Streams
 from tests.data import data_dir, needs_mnist
 from tests.running import run_python
 
-COUNTS = (53, 31, 16)  # of three classes: no fraction of these is a whole number of rows
+COUNTS = (53, 31, 16)  # rows of three classes, of which no tested fraction is a whole number
 
 
 class Given(Dataset):
-    """A data set made of given parts."""
+    """A data set of the given parts."""
 
     name = "given"
 
@@ -34,7 +34,7 @@ class Given(Dataset):
 
 
 def table(rows: int, first: int = 0) -> Table:
-    """Rows that can be told apart: the first feature is the row's number."""
+    """Rows whose first feature is the row's number."""
     numbers = np.arange(first, first + rows, dtype=np.float64)
     classes = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], COUNTS))
     return Table(np.stack([numbers, np.sin(numbers), 5 - numbers], 1), np.resize(classes, rows))
@@ -58,19 +58,19 @@ def prepare(
 
 
 def rows(part: Table | None) -> list[int]:
-    """The numbers of a part's rows, in its order."""
+    """The numbers of the rows of a part, in order."""
     assert part is not None
     return part.x[:, 0].astype(int).tolist()
 
 
-# --- how many ----------------------------------------------------------------------------------------
+# --- sizes of the parts ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("split", ["random", "stratified", "last"])
 @pytest.mark.parametrize(
     ("validation", "test", "sizes"),
     [
-        (0.2, 0.2, (60, 20, 20)),  # both are fractions of all 100 rows
+        (0.2, 0.2, (60, 20, 20)),  # both are fractions of 100 rows
         (0.25, 0.1, (65, 25, 10)),
         (7, 13, (80, 7, 13)),
         (0.5, 0.49, (1, 50, 49)),
@@ -85,7 +85,7 @@ def test_held_out_parts_have_the_requested_sizes(
     data = prepare(classes(table(100)), **options)
     assert data.validation is not None
     assert (len(data.train), len(data.validation)) == sizes[:2]
-    assert data.test is None  # only a final run may see it
+    assert data.test is None  # only a final run has the test part
     if test:
         final = prepare(classes(table(100)), final=True, **options)
         assert final.test is not None
@@ -102,7 +102,7 @@ def test_parts_are_disjoint_and_complete_and_rows_keep_their_targets(split: str)
     assert sorted(found) == list(range(100))
     for part in (data.train, data.validation, final.train, final.test):
         assert part is not None
-        assert rows(part) == sorted(rows(part))  # in the order they came in
+        assert rows(part) == sorted(rows(part))  # in their original order
         np.testing.assert_array_equal(part.x, whole.x[rows(part)])
         np.testing.assert_array_equal(part.y, whole.y[rows(part)])
 
@@ -130,7 +130,7 @@ def test_last_holds_out_the_last_rows_with_the_test_part_at_the_end() -> None:
     assert rows(final.test) == list(range(70, 100))
 
 
-# --- which -------------------------------------------------------------------------------------------
+# --- which rows --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("held", [1, 2, 3, 10, 0.2, 0.37, 0.5, 99])
@@ -157,7 +157,7 @@ def test_a_random_split_draws_every_row_with_equal_probability() -> None:
     drawn = np.zeros(100)
     for seed in range(300):
         drawn[rows(prepare(classes(table(100)), seed, validation=0.2, split="random").validation)] += 1
-    # each row is binomial (300, 0.2): mean 60, deviation 6.9
+    # the count of each row is binomial (300, 0.2): mean 60, deviation 6.9
     assert 60 - 5 * 6.9 < drawn.min() <= drawn.max() < 60 + 5 * 6.9
 
 
@@ -233,7 +233,9 @@ def test_mnist_s_first_55_000_images_train_and_its_last_5_000_validate() -> None
     folder = data_dir()
     assert folder is not None
     mnist = registries["dataset"].create("mnist", mirrors=[])
-    splits = mnist.load(DataContext(folder, np.random.default_rng(0)))  # once: unpacking takes a second
+    splits = mnist.load(
+        DataContext(folder, np.random.default_rng(0))
+    )  # load the files only once, because unpacking takes a second
     rules = asdict(mnist.shared)
     data = prepare(splits, dtype="float32", **rules)
     assert data.validation is not None
@@ -247,7 +249,7 @@ def test_mnist_s_first_55_000_images_train_and_its_last_5_000_validate() -> None
     assert final.test.x.shape == (10_000, 784)
 
 
-# --- standardised with what --------------------------------------------------------------------------
+# --- standardization ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -268,7 +270,7 @@ def test_the_training_part_alone_determines_the_standardization(dtype: str, fina
     np.testing.assert_allclose(
         held.x, (whole.x[held_rows] - mean) / deviation, rtol=20 * tolerance, atol=tolerance
     )
-    assert (held.x[:, 0] > 1).all()  # its rows lie beyond those that were averaged over
+    assert (held.x[:, 0] > 1).all()  # its rows lie outside the averaged rows
     np.testing.assert_allclose(data.shift, mean, rtol=1e-14)
     np.testing.assert_allclose(data.scale, deviation, rtol=1e-14)
 
@@ -282,7 +284,7 @@ def test_a_constant_feature_stays_finite(constant: float, source: type) -> None:
     data = prepare(classes(Table(x, whole.y)), validation=0.2, standardize=True, dtype="float32")
     column = data.train.x[:, 1]
     assert (column == column[0]).all()
-    assert abs(column[0]) <= 1e-12 * abs(constant)  # 0, but for the rounding of the mean
+    assert abs(column[0]) <= 1e-12 * abs(constant)  # 0, except for the rounding of the mean
     assert np.isfinite(data.train.x).all()
     assert data.scale is not None
     assert (data.scale > 0).all()
@@ -313,7 +315,7 @@ def test_arrays_are_contiguous_and_have_the_dtype_of_the_run(dtype: str) -> None
         assert part.y.dtype == (np.intp if part.y.ndim == 1 else dtype)
 
 
-# --- categories and missing values ---------------------------------------------------------------------
+# --- categories and missing values -------------------------------------------------------------------
 
 
 def test_categories_are_not_standardized() -> None:
@@ -328,7 +330,7 @@ def test_categories_are_not_standardized() -> None:
 
 
 def gappy(rows: int, every: int) -> Table:
-    """``table(rows)`` without the second feature of every so many rows, the first of them first."""
+    """``table(rows)`` in which every ``every``-th row, from the first on, lacks the second feature."""
     whole = table(rows)
     x = whole.x.copy()
     x[::every, 1] = np.nan
@@ -338,7 +340,7 @@ def gappy(rows: int, every: int) -> Table:
 @pytest.mark.parametrize("standardize", [False, True])
 def test_a_missing_value_becomes_the_mean_of_the_training_part(standardize: bool) -> None:
     whole = gappy(100, 7)
-    whole.x[99, 1] = 1e6  # held out: it must not be seen
+    whole.x[99, 1] = 1e6  # a held-out row, which must not change the mean
     train = whole.x[:80, 1]
     mean = train[~np.isnan(train)].sum() / (~np.isnan(train)).sum()
     assert abs(mean) < 1
@@ -354,7 +356,9 @@ def test_a_missing_value_becomes_the_mean_of_the_training_part(standardize: bool
     there = ~np.isnan(whole.x)
     np.testing.assert_allclose(raw[there], whole.x[there], rtol=1e-12, atol=1e-12)
     if standardize:
-        np.testing.assert_allclose(data.train.x.std(0), 1)  # of what is trained on, means included
+        np.testing.assert_allclose(
+            data.train.x.std(0), 1
+        )  # of the training rows, including the imputed means
 
 
 def test_a_final_run_imputes_means_of_training_and_validation_rows() -> None:
@@ -430,7 +434,7 @@ def test_numbers_whose_sum_overflows_are_not_missing() -> None:
     np.testing.assert_array_equal(data.train.x, x)
 
 
-# --- mapped from a file, which may be larger than the memory -----------------------------------------
+# --- mapped files, which may be larger than the memory -----------------------------------------------
 
 
 @pytest.fixture
@@ -450,7 +454,7 @@ def test_a_mapped_file_stays_mapped_and_its_memory_can_be_released(mapped: Table
         part.release()
         np.testing.assert_array_equal(part.x, before)
     assert table(100).mapping is None
-    table(100).release()  # nothing to let go of
+    table(100).release()  # there is no memory to release
 
 
 @pytest.mark.parametrize(
@@ -492,7 +496,7 @@ def test_rows_of_a_mapped_file_are_shuffled_a_bounded_part_at_a_time(tmp_path: P
         assert len(np.unique(part // block)) == len(part) / block  # whole blocks
         distance = np.abs(np.diff(part))
         assert np.median(distance) > n / 10  # from everywhere in the file
-        assert np.mean(distance < block) < 0.1  # and mixed
+        assert np.mean(distance < block) < 0.1  # in mixed order
     again, other = (shuffled(Table(x, np.zeros(n)), np.random.default_rng(seed)) for seed in (0, 1))
     np.testing.assert_array_equal(order, again)
     assert (order != other).mean() > 0.9
@@ -515,7 +519,7 @@ def test_a_file_of_three_gigabytes_is_trained_with_less_than_one_resident(tmp_pa
     assert 50e6 < int(kilobytes) * 1024 < 1e9
 
 
-# --- what is refused ---------------------------------------------------------------------------------
+# --- refused data and options ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -558,13 +562,13 @@ def part(x: Any, y: Any) -> Table:
 @pytest.mark.parametrize(
     "splits",
     [
-        classes(part(np.zeros((3, 2)), [0, 1, 3])),  # a class that has no name
+        classes(part(np.zeros((3, 2)), [0, 1, 3])),  # a class without a name
         classes(part(np.zeros((3, 2)), [0, 1, -1])),
         classes(part(np.zeros((3, 2)), [0, 1])),  # a row without a target
         classes(part(np.zeros((3, 2)), [[0], [1], [2]])),  # class numbers in a column
         classes(part(np.zeros(3), [0, 1, 2])),
         classes(part(np.zeros((3, 2)), [0, 1, 2]), test=part(np.zeros((1, 2)), [7])),
-        Splits(part(np.zeros((3, 2)), [0.0, 1.0, 2.0])),  # values of a regression that are no table
+        Splits(part(np.zeros((3, 2)), [0.0, 1.0, 2.0])),  # regression targets that are no table
     ],
 )
 def test_wrong_tables_are_refused(splits: Splits) -> None:
@@ -572,7 +576,7 @@ def test_wrong_tables_are_refused(splits: Splits) -> None:
         prepare(splits)
 
 
-# --- where, and what -----------------------------------------------------------------------------------
+# --- the data folder, and descriptions ---------------------------------------------------------------
 
 
 def test_the_data_folder_is_the_setting_then_the_environment_variable_then_the_cache(

@@ -1,4 +1,4 @@
-"""The engines compute the same iterates: ``numpy`` is the reference, which ``test_network`` checks itself."""
+"""All engines compute the weights of the engine ``numpy``, which ``test_network`` tests."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def draw_table(loss: str = "cross_entropy", seed: int = 0) -> Table:
 
 
 class Training:
-    """A network, its optimizer and an engine over one table."""
+    """A network, an optimizer and an engine that train on one table."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Training:
             self.engine: Engine = create_engine(engine, self.network, self.updater, batch)
 
     def blocks(self, epochs: int, window: int, seed: int = 1) -> list[Block]:
-        """Shuffled epochs in blocks that end at windows and epochs, at a rate that falls all the time."""
+        """Train shuffled epochs in blocks that end at windows and epochs, with a falling learning rate."""
         rng = np.random.default_rng(seed)
         steps = ceil(ROWS / self.batch)
         blocks = []
@@ -99,7 +99,7 @@ def assert_same(one: Training, other: Training, tolerance: float = 1e-10) -> Non
 @pytest.mark.parametrize("batch", [1, 3, 10])
 @pytest.mark.parametrize(("optimizer", "options"), LINEAR_OPTIMIZERS, ids=str)
 def test_online_takes_the_steps_of_numpy(optimizer: str, options: dict[str, Any], batch: int) -> None:
-    # Windows of 100 steps are no multiple of the blocks of 64 rows; 700 rows no multiple of the batches.
+    # 100 steps are no multiple of the 64 rows of a block, and 700 rows are no multiple of the batches.
     how: dict[str, Any] = {"optimizer": optimizer, "options": options, "batch": batch}
     online, reference = Training("online", **how), Training("numpy", **how)
     blocks = reference.blocks(epochs=5 if batch == 1 else 10, window=100)
@@ -319,19 +319,19 @@ def test_auto_takes_the_engine_made_for_the_size(widths: tuple[int, ...], batch:
 
 
 class Third(NumpyEngine):
-    """An engine of somebody else that suits every network."""
+    """A third-party engine that suits every network."""
 
     priority = 5
 
 
 class Low(NumpyEngine):
-    """One that is asked after ``numpy``."""
+    """An engine that ``auto`` asks after ``numpy``."""
 
     priority = -1
 
 
 class Top(NumpyEngine):
-    """One that is asked before all others."""
+    """An engine that ``auto`` asks first."""
 
     priority = 100
 
@@ -362,7 +362,7 @@ class PriorityInWords(NumpyEngine):
 
 @pytest.fixture
 def register() -> Iterator[Callable[..., None]]:
-    """Registers engines under names, as long as a test lasts."""
+    """A function that registers engines until the end of the test."""
 
     def add(**engines: type[Engine]) -> None:
         for name, cls in engines.items():

@@ -9,7 +9,7 @@ from .sixteen import Sixteen
 
 @register("last_resort")
 class LastResort(Sixteen):
-    """Batch by batch, for any network for which there is nothing better."""
+    """Batch by batch, for any network that no other engine suits."""
 
     priority = -1
 

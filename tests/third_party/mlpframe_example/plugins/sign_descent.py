@@ -11,12 +11,12 @@ from mlpframe.api import Array, Optimizer, check_range, register
 
 @register("sign_descent")
 class SignDescent(Optimizer):
-    """Descent by the sign of the gradient: every weight moves as far as any other.
+    """Descent by the sign of the gradient: every weight moves by the same distance.
 
     w ← w − η s sign(g)
 
     Options:
-        pace: s, what the rate is multiplied by, more than 0.
+        pace: s, a factor of the learning rate, more than 0.
 
     Source: Bernstein, Wang, Azizzadenesheli, Anandkumar 2018, "signSGD: compressed optimisation for
         non-convex problems".

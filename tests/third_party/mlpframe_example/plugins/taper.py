@@ -9,7 +9,7 @@ from mlpframe.api import Model, Shapes, Spec, check_range, register
 
 @register("taper")
 class Taper(Model):
-    """Hidden layers of which each has half of the units of the one before.
+    """Hidden layers, each with half of the units of the layer before.
 
     Options:
         first: units of the first hidden layer, at least 2.
