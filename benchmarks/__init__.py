@@ -1,1 +1,1 @@
-"""Measurements: ratios of medians within one run, never single times."""
+"""Measurements. Every result is a median of ratios between contenders that take turns in one process."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks <what>``: measure, print a table, write it as Markdown and PNG."""
+"""``python -m benchmarks <what>``: measure, print tables, and write the tables and a figure to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks against REVISION``: what has changed since, in results and in time."""
+"""``python -m benchmarks against REVISION``: compare results and speed with an older revision."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STEPS = {
         ((784, 300, 10), "adam", 256, 10_240),
     )
 }
-"""Steps that are timed: widths, optimizer, rows of a batch, rows of an epoch."""
+"""The training steps to time: widths, optimizer, rows of a batch, rows of an epoch."""
 EPOCHS = 4
 QUIET = ["tracking=none", "callbacks.progress=null", "callbacks.checkpoint=null"]
 IMPORTS, MISTYPED = "import hydra, numpy", "mlpframe lrr=1"
@@ -48,26 +48,27 @@ TRACKING = {"with MLflow": [], "tracking=none": ["tracking=none"]}
     "--only",
     type=click.Choice(["bits", "steps", "commands", "sweeps"]),
     multiple=True,
-    help="Do only this part; may be repeated. Nothing is written then.",
+    help="Do only this part, and write no file; may be repeated.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(1),
     default=5,
     show_default=True,
-    help="Rounds of old and new in turn; for sweeps half as many.",
+    help="Rounds in which old and new take turns; sweeps have half as many.",
 )
 def against(revision: str, only: tuple[str, ...], rounds: int) -> None:
     """Compare the results and the speed of this checkout with those of an older REVISION.
 
-    The revision gets a work tree and a virtual environment of its own in outputs/against, with the library
-    versions installed here as far as its bounds allow. Another call uses both again. Old and new take turns.
+    The revision gets its own work tree and virtual environment in outputs/against, which later calls use
+    again. If the revision allows it, the libraries have the versions that are installed here. Old and new
+    take turns.
 
     \b
-    bits      train a small network with every layer, loss, optimizer, schedule, engine, … that both have:
-              which weights and histories differ, and by how much
+    bits      train small networks with every layer, loss, optimizer, schedule, engine, … that both
+              revisions have: which weights and histories differ, and by how much
     steps     a training step of 784-300-10 and 2-3-2, on one thread
-    commands  --help, list, a mistyped key, the default run
+    commands  --help, list, a command with a mistyped key, the default run
     sweeps    one more run in a sweep, with MLflow and without
     """
     commit = git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
@@ -108,7 +109,7 @@ def _text(commit: str, probes: Mapping[str, Probe]) -> str:
 
 
 def _in_turn(rounds: int, cases: Mapping[str, Callable[[str], float]]) -> Times:
-    """Seconds of every case on both sides, round after round; which side goes first turns."""
+    """Seconds of every case on both sides, round after round. The sides take turns at going first."""
     seconds: dict[str, list[float]] = {f"{side} {name}": [] for name in cases for side in (OLD, NEW)}
     for turn in range(rounds):
         for name, measure in cases.items():
@@ -118,7 +119,7 @@ def _in_turn(rounds: int, cases: Mapping[str, Callable[[str], float]]) -> Times:
 
 
 def _row(times: Times, name: str, *, micro: bool = False) -> list[str]:
-    """A case, the medians of old and new, and the median of the paired ratios."""
+    """The row of a case: the medians of old and new, and the median of the paired ratios."""
     old, new = f"{OLD} {name}", f"{NEW} {name}"
     medians = [times.median(old), times.median(new)]
     shown = [f"{seconds * 1e6:.1f}" if micro else f"{seconds:.2f}" for seconds in medians]
@@ -132,7 +133,7 @@ def _steps(folder: Path, probes: Mapping[str, Probe], rounds: int) -> Table:
 
 
 def _step(folder: Path, probes: Mapping[str, Probe], name: str, side: str) -> float:
-    """Seconds of a step: the median of the epochs after the first, by their own clock."""
+    """Seconds of a step: the median of the epoch times that the run recorded, without the first epoch."""
     widths, optimizer, batch, rows = STEPS[name]
     data = folder / f"{name}.npz"
     if not data.exists():
@@ -154,7 +155,7 @@ def _commands(folder: Path, sides: Mapping[str, Revision], rounds: int) -> Table
         return sides[side].seconds(folder / side, *COMMANDS[name], status=2 if name == MISTYPED else 0)
 
     cases = {name: partial(seconds, name) for name in COMMANDS}
-    _in_turn(1, cases)  # writes bytecode, makes the store
+    _in_turn(1, cases)  # the first calls write bytecode and create the store
     times = _in_turn(rounds, cases)
 
     def to_imports(name: str) -> list[str]:
@@ -174,7 +175,7 @@ def _sweeps(folder: Path, sides: Mapping[str, Revision], rounds: int) -> Table:
         return (many - few) / (MANY - FEW)
 
     for side in sides:
-        sides[side].seconds(folder / side, *SWEEP, "seed=0")  # makes the store
+        sides[side].seconds(folder / side, *SWEEP, "seed=0")  # creates the store
     times = _in_turn(rounds, {name: partial(seconds, name) for name in TRACKING})
     title = "One more run in a sweep over seeds: digits, 2 epochs"
     return Table(title, ("", "old s", "new s", RATIO), [_row(times, name) for name in TRACKING])

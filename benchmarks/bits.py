@@ -1,4 +1,4 @@
-"""Whether two revisions compute the same: small runs of both, whose files are compared bit by bit."""
+"""Train small networks with two revisions, and compare the files of the runs bit by bit."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .writing import Table
 
 Arrays = dict[str, NDArray[Any]]
 Components = Mapping[str, Mapping[str, list[dict[str, Any]]]]
-"""By kind and name, the examples of options that a component's class gives."""
+"""The example options of every component's class, by kind and name."""
 
 COMMON = ["tracking=none", "callbacks.progress=null", "threads=1", "epochs=6", "batch_size=4"]
 DATA = {"classes": [], "values": ["loss=mse"], "images": []}
-"""The arrays to train on, and the settings that they need."""
+"""The names of the arrays to train on, and the settings that these arrays need."""
 SETTINGS = (
     "model.hidden=[3]",
     "engine=online optimizer=momentum",
@@ -36,18 +36,18 @@ SETTINGS = (
     "optimizer.clip_norm=0.1 optimizer.clip_value=0.05",
     "optimizer.rates={*.b:0.5}",
 )
-"""Settings that belong to no single component."""
+"""Settings that do not belong to a single component."""
 SWEEPS = {
     "data sets": ["-m", "dataset=breast_cancer,digits,iris,wine", "epochs=2"],
     "stack": ["replicas=3", "dataset=iris", "epochs=5"],
     "stack of rates": ["-m", "replicas=4", "lr=0.1,0.02", "seed=0,1", "optimizer=momentum", "epochs=2"],
 }
-"""Command lines of several runs."""
+"""Command lines that train several runs."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A small network to train: the component it is about, how, the name of its arrays, and its settings."""
+    """A small network to train: component, variant, name of the arrays, settings."""
 
     component: str
     variant: str
@@ -57,9 +57,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference in the weights and other state of two runs, and in their histories.
+    """The largest differences between two runs: in the weights and other state, and in the histories.
 
-    ``unmatched`` are the arrays that only one of them has.
+    ``unmatched``: the arrays that only one of the runs has.
     """
 
     weights: str
@@ -68,7 +68,7 @@ class Difference:
 
 
 def compare_bits(folder: Path, sides: Mapping[str, Revision], probes: Mapping[str, Probe]) -> list[Table]:
-    """Train everything that both revisions have with both; returns what differs and what only one has."""
+    """Train every case with both revisions. Returns tables of what differs and of what is not compared."""
     _write_data(folder)
     components = {side: probe.about["components"] for side, probe in probes.items()}
     names = {side: _names(components[side]) for side in components}
@@ -92,8 +92,8 @@ def compare_bits(folder: Path, sides: Mapping[str, Revision], probes: Mapping[st
     alone = [
         ("only old has", ", ".join(sorted(names[OLD] - names[NEW]))),
         ("only new has", ", ".join(sorted(names[NEW] - names[OLD]))),
-        ("neither trains with", ", ".join(sorted(tried - trained))),
-        ("arrays that only one saves", ", ".join(sorted(unmatched))),
+        ("neither revision trains with", ", ".join(sorted(tried - trained))),
+        ("arrays that only one revision saves", ", ".join(sorted(unmatched))),
     ]
     return [Table(title, headings, differing), Table("Not compared", ("", "components"), alone)]
 
@@ -111,7 +111,7 @@ def _names(components: Components) -> set[str]:
 
 
 def _cases(components: Components, shared: set[str]) -> Iterator[Case]:
-    """The settings above; every shared component with its defaults and with the examples of its class."""
+    """Yield ``SETTINGS``, then every shared component with its defaults and with its example options."""
     for settings in SETTINGS:
         yield Case(settings, "", "classes", settings.split())
     for component in sorted(shared):
@@ -125,7 +125,7 @@ def _cases(components: Components, shared: set[str]) -> Iterator[Case]:
 
 
 def _overrides(kind: str, name: str, options: Mapping[str, Any]) -> list[str]:
-    """Settings that train a small network with a component; none for a kind that is not compared."""
+    """Settings that train a small network with a component; an empty list if the kind is not compared."""
     component = _written({"name": name, **options})
     match kind:
         case "layer":
@@ -148,12 +148,12 @@ def _overrides(kind: str, name: str, options: Mapping[str, Any]) -> list[str]:
 
 
 def _written(value: Any) -> str:
-    """A value in Hydra's grammar: JSON, but keys have no quotes."""
+    """Write a value in Hydra's grammar, which is JSON with unquoted keys."""
     return re.sub(r'"(\w+)": ', r"\1:", json.dumps(value))
 
 
 def _sweep(side: Revision, folder: Path, arguments: list[str]) -> dict[str, Path]:
-    """The folders of the runs of a command line, by their number."""
+    """Run a command line of several runs. Returns the folder of every run, by the run's number."""
     folder.mkdir()
     side.seconds(folder, "-m", "mlpframe", *arguments, "tracking=none", "threads=1")
     runs = [file.parents[1] for file in folder.glob("outputs/**/history/history.csv")]
@@ -161,7 +161,7 @@ def _sweep(side: Revision, folder: Path, arguments: list[str]) -> dict[str, Path
 
 
 def _difference(old: Path | None, new: Path | None) -> Difference:
-    """What differs between the files that two runs have left."""
+    """Compare the files of two runs."""
     if old is None or new is None:
         return Difference(f"only {OLD if new is None else NEW} trains")
     before, after = _arrays(old), _arrays(new)
@@ -170,7 +170,7 @@ def _difference(old: Path | None, new: Path | None) -> Difference:
 
 
 def _arrays(run: Path) -> Arrays:
-    """Weights, slots and other state by file and name; the history comes from its own file."""
+    """Weights, slots and other state, by file and name, without the history."""
     arrays: Arrays = {}
     for file in ("model/model.npz", "checkpoints/last.npz"):
         with np.load(run / file) as stored:
@@ -180,7 +180,7 @@ def _arrays(run: Path) -> Arrays:
 
 
 def read_history(run: Path) -> Arrays:
-    """The steps and values of every metric, in two columns."""
+    """Every metric of a run, as an array with a column of steps and a column of values."""
     rows: dict[str, list[tuple[float, float]]] = {}
     with (run / "history" / "history.csv").open(newline="") as file:
         for row in csv.DictReader(file):
@@ -193,12 +193,12 @@ def _timeless(history: Arrays) -> Arrays:
 
 
 def _largest(old: Arrays, new: Arrays) -> str:
-    """The largest difference between arrays of the same name, and where; empty if they have the same bits."""
+    """The largest difference between arrays of the same name, with that name; empty if all bits are equal."""
     different: dict[str, float] = {}
     for name in old.keys() & new.keys():
         a, b = old[name], new[name]
         if a.shape != b.shape or a.dtype != b.dtype:
-            return f"another shape or type ({name})"
+            return f"shape or type differs ({name})"
         if a.tobytes() != b.tobytes():
             different[name] = float(np.abs(a.astype(float) - b).max())
     if not different:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks command``: the whole command: what tracking costs, and what surrounds training."""
+"""``python -m benchmarks command``: the time of whole commands: the cost of tracking and of start-up."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ START_UP = {
 
 
 @click.command()
-@click.option("--rounds", default=5, show_default=True, help="Rounds of all commands in turn.")
-@click.option("--epochs", default=5, show_default=True, help="Of the runs with and without tracking.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds in which all commands take turns.")
+@click.option("--epochs", default=5, show_default=True, help="Epochs of the runs with and without tracking.")
 def command(rounds: int, epochs: int) -> None:
-    """Time `python -m mlpframe` on MNIST: with tracking ÷ without, start-up, and what is not training."""
+    """Time `python -m mlpframe` on MNIST: tracking ÷ no tracking, start-up, and all but training."""
     with tempfile.TemporaryDirectory() as folder:
         training, around = _runs(Path(folder), rounds, epochs)
         commands = {name: repeated(partial(_start, Path(folder), name)) for name in START_UP}
         start_up = interleaved(commands, rounds=rounds)
     runs = Table(
         "Runs on MNIST",
-        ("run", "training s", "not training s"),
+        ("run", "training s", "other s"),
         [(name, f"{training.median(name):.2f}", f"{around.median(name):.2f}") for name in training.seconds],
     )
     starts = Table(
@@ -52,7 +52,7 @@ def command(rounds: int, epochs: int) -> None:
     )
     text = (
         f"784-300-10, epochs={epochs}: training with tracking ÷ without: {training.ratio(*TRACKING):.3f}.\n"
-        "What is not training, with a store that exists, should take 4 s at most."
+        "With an existing store, everything except training should take 4 s at most."
     )
     for table in (runs, starts):
         table.show()
@@ -67,17 +67,17 @@ def run_python(
     python: Path | str = sys.executable,
     environment: Mapping[str, str] | None = None,
 ) -> float:
-    """Seconds that Python takes with these arguments, in a folder.
+    """Run Python in a folder. Returns the seconds that the process takes.
 
     Args:
         folder: the working directory.
-        arguments: what follows ``python``.
-        status: the exit status that is expected.
+        arguments: the arguments after ``python``.
+        status: the expected exit status.
         python: the interpreter.
-        environment: its environment variables; ``None``: those of this process.
+        environment: the environment variables; ``None``: the variables of this process.
 
     Raises:
-        click.ClickException: it ended with another status.
+        click.ClickException: the process ended with another status.
     """
     began = time.perf_counter()
     done = subprocess.run(
@@ -90,7 +90,7 @@ def run_python(
 
 
 def _runs(folder: Path, rounds: int, epochs: int) -> tuple[Times, Times]:
-    """Seconds between first and last step, and the other seconds of the command."""
+    """Seconds between the first and the last step, and the remaining seconds of the command."""
     sized = ["model.hidden=[300]", "model.activation=sigmoid", "batch_size=50", f"epochs={epochs}"]
     runs = {
         TRACKING[0]: ["dataset=mnist", *sized],
@@ -99,7 +99,7 @@ def _runs(folder: Path, rounds: int, epochs: int) -> tuple[Times, Times]:
     }
     training: dict[str, list[float]] = {name: [] for name in runs}
     around: dict[str, list[float]] = {name: [] for name in runs}
-    run_python(folder, "-m", "mlpframe", "epochs=1")  # makes the store
+    run_python(folder, "-m", "mlpframe", "epochs=1")  # creates the store
     for _ in range(rounds):
         for name, overrides in runs.items():
             whole = run_python(folder, "-m", "mlpframe", *overrides)

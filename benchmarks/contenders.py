@@ -1,7 +1,8 @@
-"""Who is measured: the engines of mlpframe, the bare matrix products, a plain loop, other libraries.
+"""The contenders: the engines of mlpframe, the bare matrix products, a plain loop, other libraries.
 
-Every maker takes a ``Case`` and returns a function that trains that many steps on rows gathered in a
-shuffled order, or ``None`` where the library is not installed or the case does not exist there.
+A function that makes a contender takes a ``Case``. The contender trains a given number of steps, and
+gathers the rows of each batch in shuffled order. The function returns ``None`` if the library is not
+installed or does not have the case.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .timing import Contender
 ROWS = 20_000
 LR = 0.01
 SCAN_PRODUCTS = 1_000_000_000
-"""Weights × rows of a ``lax.scan``: it takes about as long as the others' part of a round."""
+"""Weights × rows of one ``lax.scan``, so that the scan takes about as long as the other contenders' turns."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class Case:
     """A network, a batch size, an optimizer.
 
     Args:
-        widths: units from input to output; sigmoid between them. With one output it is a regression.
+        widths: units of each layer from input to output, with sigmoids between. One output: a regression.
         batch: rows of a batch.
         optimizer: ``sgd`` or ``adam``.
-        rows: of the data.
+        rows: number of rows of the data.
     """
 
     widths: tuple[int, ...]
@@ -47,18 +48,18 @@ class Case:
 
     @property
     def regression(self) -> bool:
-        """Mean squared error instead of cross-entropy."""
+        """Whether the loss is mean squared error instead of cross-entropy."""
         return self.widths[-1] == 1
 
     def __str__(self) -> str:
         return f"{'-'.join(map(str, self.widths))}, batch {self.batch}, {self.optimizer}"
 
     def model(self) -> dict[str, Any]:
-        """The model's configuration for mlpframe."""
+        """The configuration of the model in mlpframe."""
         return {"name": "mlp", "hidden": list(self.widths[1:-1]), "activation": "sigmoid"}
 
     def data(self) -> tuple[Array, Array]:
-        """Inputs and classes or values; all cases of one shape share them."""
+        """Inputs and targets. All cases of one shape share the arrays."""
         return _data(self.rows, self.widths[0], self.widths[-1])
 
     def weights(self) -> list[Array]:
@@ -72,7 +73,7 @@ class Case:
 
 @lru_cache(maxsize=1)
 def _data(rows: int, n_in: int, n_out: int) -> tuple[Array, Array]:
-    """Inputs as sparse as images of digits where there are as many."""
+    """Random inputs. If a row has more than 100, most are 0, as in images of digits."""
     rng = np.random.default_rng(0)
     x = rng.random((rows, n_in), dtype=np.float32)
     if n_in > 100:
@@ -83,7 +84,7 @@ def _data(rows: int, n_in: int, n_out: int) -> tuple[Array, Array]:
 
 
 class Rows:
-    """Endless batches of row numbers in one shuffled order."""
+    """The row numbers of batches, without end, in one shuffled order."""
 
     def __init__(self, case: Case, seed: int = 0) -> None:
         self._batches: Array = case.order(seed).reshape(-1, case.batch)
@@ -95,7 +96,7 @@ class Rows:
         return chosen
 
     def block(self, steps: int) -> Array:
-        """That many batches in one array of row numbers; the order starts anew at its end."""
+        """The row numbers of the next ``steps`` batches. After the last row the order starts again."""
         start = self._at
         if start + steps > len(self._batches):
             start = 0
@@ -104,7 +105,7 @@ class Rows:
 
 
 def network(case: Case) -> Network:
-    """The network of mlpframe, with the case's weights."""
+    """The case as a network of mlpframe."""
     loss = registries["loss"].create("mse" if case.regression else "cross_entropy")
     layers = create_layers(case.model(), Shapes(case.widths[0], case.widths[-1], "classification"))
     built = Network(layers, loss, case.widths[0], case.data()[1], "float32", Streams(0))
@@ -115,9 +116,9 @@ def network(case: Case) -> Network:
 
 
 def mlpframe(case: Case, engine: str = "auto", replicas: int = 1) -> Contender:
-    """This project, as the trainer calls it: blocks of 100 steps, shuffled gather and accuracy included.
+    """mlpframe, called as the trainer calls it: blocks of 100 steps, with shuffled gather and accuracy.
 
-    With several replicas, a step is that of one of them.
+    With several replicas, a step is one step of one replica.
     """
     networks = [network(case) for _ in range(replicas)]
     updaters = [Updater(registries["optimizer"].create(case.optimizer), built) for built in networks]
@@ -139,22 +140,23 @@ def mlpframe(case: Case, engine: str = "auto", replicas: int = 1) -> Contender:
 
 
 def products(case: Case, block: int = 1) -> Contender:
-    """The matrix products of a training step alone, into arrays made once.
+    """Only the matrix products of a training step, written into existing arrays.
 
-    With ``block`` steps at a time the first layer's are those of the engine ``online``.
+    If ``block`` is given, the products of the first layer are the products of the engine ``online``.
     """
     x, _ = case.data()
     weights = case.weights()
     rows = case.batch * block
     hidden = [np.empty((case.batch, w.shape[1]), np.float32) for w in weights]
     rng = np.random.default_rng(3)
-    deltas = [rng.standard_normal(h.shape, np.float32) for h in hidden]  # empty: denormal numbers are slow
+    # np.empty may hold subnormal numbers, which are slow
+    deltas = [rng.standard_normal(h.shape, np.float32) for h in hidden]
     gradients = [np.empty_like(w) for w in weights]
-    outer = np.dot if case.batch == 1 else np.matmul  # whichever is the faster there, by up to 9 times
+    outer = np.dot if case.batch == 1 else np.matmul  # the faster of both, by up to 9 times
     wide, gram = np.empty((rows, weights[0].shape[1]), np.float32), np.empty((rows, rows), np.float32)
 
     def forward_backward(inputs: Array, first: int) -> None:
-        """The products of the layers from ``first`` on; ``inputs`` are those of layer ``first``."""
+        """The products of the layers from ``first`` on; ``inputs`` are the inputs of layer ``first``."""
         for i in range(first, len(weights)):
             np.matmul(inputs if i == first else hidden[i - 1], weights[i], hidden[i])
         for i in range(len(weights) - 1, first - 1, -1):
@@ -181,7 +183,7 @@ def products(case: Case, block: int = 1) -> Contender:
 
 
 def plain_loop(case: Case) -> Contender:
-    """The loop as the report writes it: float64, a new array for everything."""
+    """The loop as the report writes it: float64, and a new array for every result."""
     x, y = case.data()
     weights = [w.astype(np.float64) for w in case.weights()]
     biases = [np.zeros(w.shape[1]) for w in weights]
@@ -230,7 +232,7 @@ def installed(module: str) -> bool:
 
 
 def torch_model(case: Case) -> Any:
-    """The same network as a PyTorch module, with the case's weights."""
+    """The case as a PyTorch module."""
     import torch as t
 
     parts: list[t.nn.Module] = []
@@ -243,7 +245,7 @@ def torch_model(case: Case) -> Any:
 
 
 def torch(case: Case, *, compiled: bool = False, fused: bool = False) -> Contender | None:
-    """PyTorch eager, or with ``torch.compile`` of the whole step."""
+    """PyTorch, eager or with ``torch.compile`` of the whole step."""
     if not installed("torch"):
         return None
     import torch as t
@@ -285,7 +287,7 @@ def jax_parameters(case: Case) -> list[Any]:
 
 
 def jax_logits(parameters: Sequence[Any], inputs: Any) -> Any:
-    """The outputs of the network; to be compiled."""
+    """Compute the outputs of the network. JAX compiles this function."""
     import jax as j
 
     h = inputs
@@ -296,7 +298,7 @@ def jax_logits(parameters: Sequence[Any], inputs: Any) -> Any:
 
 
 def jax(case: Case, *, scan: bool) -> Contender | None:
-    """JAX: one jitted step a call, or many steps in one ``lax.scan``."""
+    """JAX, with one jitted step in a call or with many steps in one ``lax.scan``."""
     if not installed("jax"):
         return None
     import jax as j
@@ -333,7 +335,7 @@ def jax(case: Case, *, scan: bool) -> Contender | None:
     state: Any = (parameters, zeros, zeros, jnp.zeros(()))
     one = j.jit(step, donate_argnums=0)
     many = j.jit(lambda s, block: j.lax.scan(step, s, block), donate_argnums=0)
-    state = j.tree.map(jnp.copy, state)  # donated buffers must not be shared
+    state = j.tree.map(jnp.copy, state)  # JAX reuses donated buffers, so the contender needs its own copies
     weights = sum(w.size for w in case.weights())
     length = max(1, min(SCAN_PRODUCTS // (weights * case.batch), case.rows // case.batch))
 
@@ -368,7 +370,7 @@ def sklearn_model(case: Case) -> Any:
 
 
 def sklearn(case: Case) -> Contender:
-    """scikit-learn's own loop over batches: ``partial_fit`` of the rows of many, in an order it shuffles."""
+    """scikit-learn's own loop: ``partial_fit`` gets the rows of many batches and shuffles the rows itself."""
     x, y = case.data()
     model = sklearn_model(case)
     more: dict[str, Any] = {} if case.regression else {"classes": np.arange(case.widths[-1])}

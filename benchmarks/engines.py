@@ -1,4 +1,4 @@
-"""``python -m benchmarks engines``: where which engine is the fastest, and each against the bare products."""
+"""``python -m benchmarks engines``: the fastest engine for each size, and the bare matrix products."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ REPLICAS = 8
 
 
 @click.command()
-@click.option("--threads", type=THREADS, default=1, show_default=True, help="Processors to use.")
-@click.option("--rounds", default=15, show_default=True, help="Rounds of all contenders in turn.")
+@click.option("--threads", type=THREADS, default=1, show_default=True, help="Number of processors to use.")
+@click.option("--rounds", default=15, show_default=True, help="Rounds in which all contenders take turns.")
 def engines(threads: int, rounds: int) -> None:
     """Time every engine ÷ the engine numpy, numpy ÷ the bare matrix products, and replicas ÷ a single run."""
     apart(threads, _measure, threads, rounds)

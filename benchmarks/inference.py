@@ -1,4 +1,4 @@
-"""``python -m benchmarks inference``: the same predictions by other libraries, side by side."""
+"""``python -m benchmarks inference``: predictions of mlpframe and of other libraries."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Predict = Callable[[Array], Array]
 
 
 @click.command()
-@click.option("--threads", type=THREADS, default=1, show_default=True, help="Processors to use.")
-@click.option("--rounds", default=15, show_default=True, help="Rounds of all contenders in turn.")
+@click.option("--threads", type=THREADS, default=1, show_default=True, help="Number of processors to use.")
+@click.option("--rounds", default=15, show_default=True, help="Rounds in which all contenders take turns.")
 def inference(threads: int, rounds: int) -> None:
-    """Time predictions of mlpframe ÷ those of others, from NumPy rows to NumPy probabilities."""
+    """Time predictions, from NumPy rows to NumPy probabilities: mlpframe ÷ other libraries."""
     apart(threads, _measure, threads, rounds)
 
 
@@ -56,7 +56,7 @@ def _measure(threads: int, rounds: int) -> None:
 
 
 def mlpframe() -> Predict:
-    """A model file, loaded and asked as a user does."""
+    """A model file that is loaded and called as users do."""
     table = Table(*CASE.data())
     classes = tuple(map(str, range(CASE.widths[-1])))
     data = Data("synthetic", Splits(table, class_names=classes), table, None, None, None, None)
@@ -67,7 +67,7 @@ def mlpframe() -> Predict:
 
 
 def plain() -> Predict:
-    """The expression as one writes it down."""
+    """The formula as plain NumPy expressions, without any checks."""
     first, second = CASE.weights()
     b1, b2 = (np.zeros(w.shape[1], np.float32) for w in (first, second))
 
@@ -83,7 +83,7 @@ def sklearn() -> Predict:
     """scikit-learn's MLPClassifier with the same weights."""
     model = contenders.sklearn_model(CASE)
     x, _ = CASE.data()
-    model.partial_fit(x[:1], [0], classes=np.arange(CASE.widths[-1]))  # makes its arrays
+    model.partial_fit(x[:1], [0], classes=np.arange(CASE.widths[-1]))  # allocates the arrays of the network
     model.coefs_ = CASE.weights()
     model.intercepts_ = [np.zeros(w.shape[1], np.float32) for w in model.coefs_]
     predict: Predict = model.predict_proba

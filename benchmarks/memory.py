@@ -1,4 +1,4 @@
-"""``python -m benchmarks memory``: data larger than memory: training from a mapped file."""
+"""``python -m benchmarks memory``: training on data that are larger than memory, from a mapped file."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ import numpy as np
 from .writing import Table, write
 
 FEATURES = 1024
-PART = 65_536  # rows written at a time
+PART = 65_536  # number of rows that are written at once
 PROC = Path("/proc")
-"""Where Linux says how much memory a process has; elsewhere ``ps`` does."""
+"""Linux's file with the memory of a process. On other systems the command ``ps`` says it."""
 
 
 @click.command()
-@click.option("--gigabytes", default=8.0, show_default=True, help="Size of the file of inputs, float32.")
+@click.option("--gigabytes", default=8.0, show_default=True, help="Size of the file of float32 inputs.")
 @click.option(
-    "--folder", type=click.Path(exists=True, path_type=Path), help="Where it is written for a while."
+    "--folder",
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder for the file. The file is deleted at the end.",
 )
 def memory(gigabytes: float, folder: Path | None) -> None:
-    """Train an epoch on a file of that size and report how much memory was resident at most."""
+    """Train one epoch on a file of inputs, and report the largest resident memory."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         rows = _write_data(Path(scratch), gigabytes)
         seconds, resident = _train(Path(scratch))
@@ -37,12 +39,12 @@ def memory(gigabytes: float, folder: Path | None) -> None:
         [(f"{gigabytes:g}", f"{resident:.2f}", f"{seconds:.0f}", f"{0.9 * rows / seconds:,.0f}")],
     )
     table.show()
-    text = "`dataset=npy`: the file is mapped, shuffled in blocks, and let go of as it is read."
+    text = "`dataset=npy`: the file is mapped and shuffled in blocks. Memory is released after reading."
     write("memory", "Data larger than memory", text, [table])
 
 
 def _write_data(folder: Path, gigabytes: float) -> int:
-    """``x.npy`` of that size and ``y.npy``, whose classes can be told from the inputs; returns the rows."""
+    """Write ``x.npy``, and ``y.npy`` with classes that depend on the inputs. Returns the number of rows."""
     rows = int(gigabytes * 1e9 / 4 / FEATURES)
     rng = np.random.default_rng(0)
     y = rng.integers(0, 10, rows)
@@ -57,7 +59,7 @@ def _write_data(folder: Path, gigabytes: float) -> int:
 
 
 def _train(folder: Path) -> tuple[float, float]:
-    """Seconds of training, and gigabytes resident at most, of a process of its own."""
+    """Train in a new process. Returns the seconds of training and the largest resident gigabytes."""
     data = ["dataset=npy", f"dataset.x={folder}/x.npy", f"dataset.y={folder}/y.npy"]
     options = ["model.hidden=[64]", "batch_size=256", "epochs=1", "tracking=none"]
     command = [sys.executable, "-m", "mlpframe", *data, *options]
@@ -74,13 +76,13 @@ def _train(folder: Path) -> tuple[float, float]:
 
 
 def _resident(pid: int) -> float:
-    """Gigabytes a process has in memory, pages of mapped files included."""
+    """Resident memory of a process in gigabytes, including pages of mapped files."""
     try:
         if PROC.exists():
             words = (PROC / str(pid) / "status").read_text().partition("VmRSS:")[2].split()
         else:
             ps = ["ps", "-o", "rss=", "-p", str(pid)]
             words = subprocess.run(ps, capture_output=True, text=True, check=False).stdout.split()
-    except OSError:  # the process has just ended
+    except OSError:  # the process has already ended
         return 0.0
     return int(words[0]) * 1024 / 1e9 if words else 0.0

@@ -1,4 +1,4 @@
-"""``python -m benchmarks peers``: the same training step by other libraries, side by side."""
+"""``python -m benchmarks peers``: a training step of mlpframe and of other libraries."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ TARGETS: dict[Case, dict[str, float]] = {
     },
     Case(MNIST, 50, "adam"): {"PyTorch eager": 0.7, "PyTorch fused": 1.0},
 }
-"""With one thread: at most that many microseconds, or that ratio to the other."""
+"""Targets for one thread: a largest number of microseconds, or a largest ratio to a contender."""
 
 
 def makers(case: Case, *, compiled: bool) -> dict[str, Callable[[], Contender | None]]:
-    """Who runs a case, by name."""
+    """The contenders that run a case, by name."""
     block = BLOCK_ROWS // case.batch if case.batch <= MOST_ROWS and case.optimizer == "sgd" else 1
     found: dict[str, Callable[[], Contender | None]] = {
         OWN: lambda: contenders.mlpframe(case),
@@ -67,12 +67,17 @@ def makers(case: Case, *, compiled: bool) -> dict[str, Callable[[], Contender | 
 
 
 @click.command()
-@click.option("--threads", type=THREADS, multiple=True, default=(1, 2), help="Processors to use.")
-@click.option("--rounds", default=15, show_default=True, help="Rounds of all contenders in turn.")
-@click.option("--compile", "compiled", is_flag=True, help="With torch.compile, which takes a minute a case.")
-@click.option("--case", "chosen", multiple=True, help="Only cases whose name contains this; writes nothing.")
+@click.option("--threads", type=THREADS, multiple=True, default=(1, 2), help="Number of processors to use.")
+@click.option("--rounds", default=15, show_default=True, help="Rounds in which all contenders take turns.")
+@click.option("--compile", "compiled", is_flag=True, help="Include torch.compile (a minute for each case).")
+@click.option(
+    "--case",
+    "chosen",
+    multiple=True,
+    help="Measure only cases whose name contains this; write no file.",
+)
 def peers(threads: tuple[int, ...], rounds: int, compiled: bool, chosen: tuple[str, ...]) -> None:
-    """Time a step of mlpframe ÷ a step of others: medians of paired ratios."""
+    """Time a training step, mlpframe ÷ other libraries: medians of paired ratios."""
     for number in threads:
         apart(number, _measure, number, rounds, compiled, chosen)
 
@@ -93,7 +98,12 @@ def _measure(threads: int, rounds: int, compiled: bool, chosen: tuple[str, ...])
     if threads == 1:
         table = _targets(results)
         table.show()
-        write("targets", table.title, "Each is an upper bound; ÷: time of mlpframe ÷ time of it.", [table])
+        write(
+            "targets",
+            table.title,
+            "Targets are upper bounds; ÷: mlpframe ÷ the contender.",
+            [table],
+        )
 
 
 def _targets(results: Mapping[Case, Times]) -> Table:
@@ -106,7 +116,7 @@ def _targets(results: Mapping[Case, Times]) -> Table:
             elif name in times.seconds:
                 what, measured = f"÷ {name}", times.ratio(OWN, name)
             else:
-                continue  # it is not installed
+                continue  # the library is not installed
             verdict = "reached" if measured <= bound else "missed"
             rows.append((str(case), what, f"{bound:g}", f"{measured:.3g}", verdict))
     return Table("Targets, 1 thread", ("case", "measure", "target", "measured", ""), rows)

@@ -1,4 +1,4 @@
-"""What runs inside a revision for ``against``: answers requests, one line of JSON each, until its input ends.
+"""Runs inside a revision for ``against``: answers requests, one line of JSON each, until the input ends.
 
 The revision may be older than this file. So the file imports nothing from its neighbors, and uses only names
 that every revision has: ``mlpframe.fit``, ``mlpframe.registries``.
@@ -18,7 +18,7 @@ import mlpframe
 
 
 def describe() -> dict[str, Any]:
-    """The code and the libraries that run here, and every component with its class's examples of options."""
+    """Describe this process: the code, the libraries, and every component with its example options."""
     components = {
         kind: {name: list(getattr(registry[name], "examples", ())) for name in registry.names()}
         for kind, registry in mlpframe.registries.items()
@@ -28,7 +28,7 @@ def describe() -> dict[str, Any]:
 
 
 def fit(data: str, overrides: list[str]) -> dict[str, str]:
-    """Train on the arrays ``x`` and ``y`` of a file; answers the run's folder, or why there is none."""
+    """Train on the arrays ``x`` and ``y`` of a file. Answers the run's folder, or the error."""
     with np.load(data) as arrays:
         x, y = arrays["x"], arrays["y"]
     try:
@@ -39,7 +39,7 @@ def fit(data: str, overrides: list[str]) -> dict[str, str]:
 
 def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a run prints is not an answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a run's output is no answer to a request
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(fit(**request) if request else describe()), file=answers, flush=True)

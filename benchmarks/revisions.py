@@ -1,4 +1,4 @@
-"""Another revision of this repository beside this checkout, each run in its own Python environment."""
+"""Run another revision of this repository beside this checkout, each in its own Python environment."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 @dataclass(frozen=True)
 class Revision:
-    """A revision that can be run: the root of its code, and the Python of its environment."""
+    """A revision that can run: the root of its code, and the Python of its environment."""
 
     root: Path
     python: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables of this process without the user's settings; this code comes first."""
+        """The environment variables without the user's settings. Python finds this revision's code first."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS_OF_THE_USER)}
         return {**kept, "PYTHONPATH": str(self.root)}
 
     def seconds(self, folder: Path, *arguments: str, status: int = 0) -> float:
-        """The time that Python takes with these arguments, in a folder."""
+        """Run Python in a folder. Returns the seconds that the process takes."""
         return run_python(folder, *arguments, status=status, python=self.python, environment=self.environment)
 
     @contextmanager
     def probe(self, folder: Path) -> Iterator[Probe]:
-        """A process of this revision that trains when asked, in a folder, on one BLAS thread."""
+        """Start a process of this revision that trains on request, in a folder, on one BLAS thread."""
         process = subprocess.Popen(
-            [self.python, "-P", PROBE],  # -P: the files beside the probe are not importable
+            [self.python, "-P", PROBE],  # -P: the probe cannot import the files beside it
             cwd=folder,
             env={**self.environment, **ONE_THREAD},
             stdin=subprocess.PIPE,
@@ -62,10 +62,10 @@ class Revision:
 
 
 class Probe:
-    """The near end of ``probe.py``; ``about`` is what the process says of itself.
+    """A process that runs ``probe.py``; ``about`` is the process's description of itself.
 
     Args:
-        process: the far end.
+        process: the running process.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -73,7 +73,7 @@ class Probe:
         self.about = self._ask(None)
 
     def fit(self, data: Path, overrides: Sequence[str]) -> Path | None:
-        """Train on the arrays of a file; returns the run's folder, or ``None`` if the revision refuses."""
+        """Train on the arrays of a file. Returns the run's folder, or ``None`` if they are refused."""
         folder = self._ask({"data": str(data), "overrides": list(overrides)}).get("folder")
         return Path(folder) if folder else None
 
@@ -84,12 +84,12 @@ class Probe:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise click.ClickException("the process of a revision has ended; its last words are above")
+            raise click.ClickException("the process of a revision has ended; its error message is above")
         return json.loads(answer)
 
 
 def git(*arguments: str) -> str:
-    """What git answers about this repository."""
+    """Run a git command in this repository. Returns the output."""
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise click.ClickException(f"git {' '.join(arguments)}: {done.stderr.strip()}")
@@ -101,7 +101,7 @@ def this_checkout() -> Revision:
 
 
 def check_out(commit: str) -> Revision:
-    """Put a commit into a work tree and an environment of its own, or use those of an earlier call again."""
+    """Give a commit its own work tree and environment. Later calls for the commit use both again."""
     folder = CACHE / commit
     code, venv, complete = folder / "code", folder / "venv", folder / "complete"
     revision = Revision(code, venv / "bin" / "python")
@@ -113,7 +113,7 @@ def check_out(commit: str) -> Revision:
         git("worktree", "prune")
         git("worktree", "add", "--force", "--detach", str(code), commit)
     _python(sys.executable, "-m", "venv", "--clear", str(venv))
-    same = folder / "same.txt"  # the libraries of this environment: what differs shall be the code
+    same = folder / "same.txt"  # the libraries of this environment, so that only the code differs
     installed = {found.name: found.version for found in distributions() if found.name != "mlpframe"}
     same.write_text("".join(f"{name}=={version}\n" for name, version in installed.items()))
     install = ("-m", "pip", "install", "--quiet", "--editable", str(code))

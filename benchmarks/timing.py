@@ -1,4 +1,4 @@
-"""Timing several contenders fairly: in turn, in one process, many rounds, ratios round by round."""
+"""Time several contenders fairly: they take turns in one process, with a ratio in each round."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import click
 from mlpframe.machine import processors
 
 THREADS = click.IntRange(1, processors())
-"""How many processors can be asked for."""
+"""The type of the option for the number of processors."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """``run(n)`` does ``n * unit`` steps."""
+    """Something to time: ``run(n)`` does ``n * unit`` steps."""
 
     run: Callable[[int], object]
     unit: int = 1
 
 
 def repeated(call: Callable[[], object]) -> Contender:
-    """A contender whose step is a call."""
+    """A contender whose step is one call of the function."""
 
     def run(number: int) -> None:
         for _ in range(number):
@@ -39,7 +39,7 @@ def repeated(call: Callable[[], object]) -> Contender:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds a step of every contender, round by round."""
+    """Seconds of a step, for every contender and round."""
 
     seconds: Mapping[str, list[float]]
 
@@ -47,7 +47,7 @@ class Times:
         return statistics.median(self.seconds[name])
 
     def ratio(self, name: str, to: str) -> float:
-        """The median over the rounds of the ratio within a round: what the machine did meanwhile cancels."""
+        """The median of the ratios within the rounds, so that the machine's other load cancels."""
         pairs = zip(self.seconds[name], self.seconds[to], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
@@ -55,12 +55,12 @@ class Times:
 def interleaved(
     contenders: Mapping[str, Contender], *, rounds: int = 15, round_seconds: float = 0.15
 ) -> Times:
-    """Run every contender once a round, in an order that turns, for about ``round_seconds`` each."""
+    """Run every contender once a round for about ``round_seconds``. The order rotates from round to round."""
     gc.collect()
-    gc.freeze()  # with PyTorch and JAX loaded, collecting would take longer than a turn
+    gc.freeze()  # if PyTorch and JAX are loaded, a garbage collection takes longer than a turn
     steps: dict[str, int] = {}
     for name, contender in contenders.items():
-        contender.run(1)  # compiles, fills caches
+        contender.run(1)  # the first call compiles and fills caches
         number, seconds = 1, _timed(contender, 1)
         while seconds < round_seconds / 4:
             number *= 2
@@ -85,10 +85,10 @@ def _timed(contender: Contender, number: int) -> float:
 
 
 def apart(threads: int, function: Callable[..., None], *arguments: object) -> None:
-    """Call a function of a module in a new process that has that many processors from its start.
+    """Call a module's function in a new process that has ``threads`` processors from its start.
 
-    BLAS, OpenMP and XLA count the processors when they are loaded and keep that many threads ever after,
-    so the limit must be there before anything else is imported.
+    BLAS, OpenMP and XLA count the processors when they are loaded, and keep that number of threads. So the
+    limit must be set before anything else is imported.
     """
     with ProcessPoolExecutor(1, get_context("spawn"), _limit, (threads,)) as pool:
         pool.submit(function, *arguments).result()

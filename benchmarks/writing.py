@@ -1,4 +1,4 @@
-"""What was measured: tables for the terminal and for Markdown, and figures, written to ``results/``."""
+"""Show results as tables on the terminal, and write tables and figures to ``results/``."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ OWN = "mlpframe"
 
 @dataclass(frozen=True)
 class Table:
-    """A title, the columns' headings, and rows of as many cells."""
+    """A table: title, headings of the columns, and rows with a cell for each column."""
 
     title: str
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def show(self) -> None:
-        """Print it on the terminal."""
+        """Print the table on the terminal."""
         table = rich.table.Table()
         for i, heading in enumerate(self.headings):
             table.add_column(heading, justify="right" if i else "left")
@@ -59,7 +59,7 @@ def write(name: str, title: str, text: str, tables: Sequence[Table], figure: Fig
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """The machine and the library versions, in words."""
     found = []
     for package in ("numpy", "torch", "jax", "scikit-learn"):
         try:
@@ -85,7 +85,7 @@ def on_threads(number: int) -> str:
 
 
 def comparison(title: str, unit: str, times: Times) -> Table:
-    """One case: a row for each contender."""
+    """The results of one case, with a row for each contender."""
     rows = [
         (name, f"{times.median(name) * 1e6:.1f}", f"{times.ratio(OWN, name):.3g}") for name in times.seconds
     ]
@@ -93,10 +93,10 @@ def comparison(title: str, unit: str, times: Times) -> Table:
 
 
 def write_comparisons(name: str, title: str, unit: str, results: Mapping[str, Times]) -> None:
-    """All cases on one page: a row for each."""
+    """Write a page with the results of all cases, a row for each case."""
     text = (
-        f"Time of {OWN} divided by the time of each other: medians of paired ratios of interleaved rounds;\n"
-        f"below 1, {OWN} is faster."
+        f"Time of {OWN} divided by the time of the other contender: medians of paired ratios of interleaved\n"
+        f"rounds. Below 1, {OWN} is faster."
     )
     others = list(dict.fromkeys(name for times in results.values() for name in times.seconds))[1:]
     rows = [
