@@ -23,7 +23,7 @@ from ..training.rng import Streams
 from ..training.trainer import Settings, Tracker, Trainer
 from .request import Request
 
-FREE = ("resume", "epochs", "threads", "data_dir", "run_name", "tags", "tracking")
+FREE = ("resume", "epochs", "metrics", "threads", "data_dir", "run_name", "tags", "tracking")
 """The settings that may differ between a run and its continuation."""
 PROGRESS = "progress"
 """The callback that shows how far a run is. Without this callback, a command prints only errors."""
