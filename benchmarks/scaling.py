@@ -92,7 +92,7 @@ def _table(name: str, times: Mapping[int, float]) -> Table:
 
 
 def _parts(times: Mapping[int, float]) -> tuple[dict[int, float], dict[int, float]]:
-    """The upper half of the points, and all points."""
+    """The half of the measurements with the larger sizes, and all measurements."""
     return dict(list(times.items())[len(times) // 2 :]), dict(times)
 
 

@@ -46,7 +46,10 @@ class Table:
         return base
 
     def release(self) -> None:
-        """Release the memory that a mapped file occupies. The system reads the file again when needed."""
+        """Release the memory that a mapped file occupies.
+
+        The operating system reads the file again when the rows are used again.
+        """
         mapping = self.mapping
         # systems without this call take the memory back themselves when memory is short
         if mapping is not None and hasattr(mapping, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
@@ -74,7 +77,9 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set as loaded: its parts and their description. A part that the data set lacks is ``None``.
+    """A data set as loaded: its parts (train, validation, test) and the names of classes and features.
+
+    A part that the data set lacks is ``None``.
 
     ``class_names`` and the shape of the targets say which task it is. Without names it is a regression. With
     names and class numbers ``(n,)`` it is a classification; with names and a 0 or 1 for each class

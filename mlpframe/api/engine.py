@@ -62,7 +62,10 @@ class EnginePlan(Protocol):
         """Run forward and backward; write the gradient into ``network.g`` and return the mean loss."""
 
     def correct(self) -> Any:
-        """Number of correctly classified rows; an array, one count per replica, if networks are stacked."""
+        """The number of rows whose class is predicted correctly.
+
+        If networks are stacked, an array with one number for each network.
+        """
 
 
 class EngineNetwork(Protocol):

@@ -49,7 +49,7 @@ class Saving(Callback):
 def draw_data(task: Task = "classification") -> Data:
     """Data that can be learned: four features, and three classes or three values between 0 and 1.
 
-    For multilabel, a row has each of the three classes, or does not have it.
+    For multilabel, a row belongs to any number of the three classes.
     """
     rng = np.random.default_rng(0)
     direction = rng.standard_normal((N_IN, N_OUT))

@@ -248,7 +248,7 @@ class Updater:
         slots: Mapping[str, Array],
         trained: Sequence[ParameterView],
     ) -> list[Call]:
-        """One call for each parameter of one network, with arrays of the parameter's shape."""
+        """A list of functions: each one updates one parameter, with arrays of that parameter's shape."""
         views = self._network.views
         ws, gs, scratch = views(w), views(g), views(np.empty_like(w))
         state = {name: views(vector) for name, vector in slots.items()}

@@ -213,7 +213,9 @@ class Trainer:
     # the loop -----------------------------------------------------------------------------------
 
     def run(self) -> Steps:
-        """Train until the end, or until a callback stops the run. The caller runs each yielded block.
+        """Train until the end, or until a callback stops the run.
+
+        The engine of the caller trains on each block of batches that is yielded.
 
         Raises:
             Diverged: a loss or a parameter is not finite; the last checkpoint is from before the divergence.
@@ -287,7 +289,8 @@ class Trainer:
         if not isfinite(total):
             bad = next(i for i, value in enumerate(values) if not isfinite(value))
             raise Diverged(f"the training loss became {values[bad]} at step {start + bad + 1}")
-        short = len(rows) - len(values) * settings.batch_size  # minus the rows that the last batch lacks
+        # 0 if the last batch is full, else minus the number of rows that it lacks
+        short = len(rows) - len(values) * settings.batch_size
         progress.step = stop
         progress.correct += losses.correct
         progress.epoch_loss.add(settings.batch_size * total + short * values[-1], len(rows))

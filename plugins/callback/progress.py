@@ -75,7 +75,7 @@ class ProgressDisplay(Callback):
 
 def _new_bar() -> Progress:
     """A bar that always shows its numbers in full; the run's title gets the space that is left."""
-    from rich.console import Console  # here: a plain line does not need it
+    from rich.console import Console  # imported here, because output that is not a terminal does without rich
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 

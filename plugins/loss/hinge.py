@@ -22,10 +22,11 @@ class Hinge(Loss):
     their number for c
 
     With ``squared`` each max(0, …) is squared, so its derivative is 2 max(0, …). At a kink, where the margin
-    is met exactly, the subgradient 0 is taken. If several classes have the same highest score, the first
-    counts. crammer_singer with m = 1 is scikit-learn's hinge_loss; weston_watkins is PyTorch's
-    MultiMarginLoss times the number of classes. Predictions are the scores: they order the classes, but are
-    not probabilities. o is (batch, classes), the target (batch,) class numbers.
+    is met exactly, the subgradient 0 is taken. If several wrong classes share the
+    highest score, crammer_singer takes the first of them. crammer_singer with m = 1 is scikit-learn's
+    hinge_loss; weston_watkins is PyTorch's MultiMarginLoss times the number of classes. Predictions are the
+    scores: they order the classes, but are not probabilities. o is (batch, classes), the target (batch,)
+    class numbers.
 
     Options:
         form: crammer_singer (the strongest other class counts) or weston_watkins (all of them do).

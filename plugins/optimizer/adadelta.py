@@ -20,7 +20,7 @@ class AdaDelta(Optimizer):
 
     Options:
         decay: ρ, at least 0 and below 1.
-        epsilon: ε, at least 1e-30; its root is the size of the first steps.
+        epsilon: ε, at least 1e-30; √ε sets the order of magnitude of the first steps.
 
     Source: Zeiler 2012, "ADADELTA: An adaptive learning rate method".
     """

@@ -22,7 +22,8 @@ class Muon(Optimizer):
     NS brings all singular values near 1: X = U S Vᵀ is divided by its Frobenius norm, then replaced
     ``iterations`` times by X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X with a, b, c = 3.4445, −4.7750, 2.0315, which
     are chosen for speed and leave singular values between about 0.7 and 1.2. Weights ``(n_in, n_out)`` are
-    transposed compared with the source, which explains the factor. Vectors, such as biases, and arrays of
+    stored as the transpose of the source's, so the source's factor √max(1, rows / columns) is
+    √max(1, n_out / n_in) here. Vectors, such as biases, and arrays of
     more axes have Nesterov's momentum with the same η and μ: w ← w − η (g + μ v).
 
     Options:
