@@ -104,7 +104,7 @@ WRONG: list[tuple[Request, tuple[str, ...]]] = [  # the request, and the texts t
     (("--epochs=3",), ("--epochs",)),
     (("-m", NONE, "optimizer=sgd,adm"), ("no optimizer 'adm'", "nearest: adam")),
     # commands
-    (("lst",), ("'lst' is neither a command nor key=value", "nearest: list")),
+    (("lst",), ("'lst' is neither a command nor a setting key=value", "nearest: list")),
     (("list", "optimzer"), ("no kind 'optimzer'", "nearest: optimizer")),
     (("list", "optimizer", "adm"), ("no optimizer 'adm'", "nearest: adam")),
     (("list", "--all"), ("--all",)),

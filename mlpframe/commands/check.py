@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 from rich.text import Text
 
 from ..runs.terminal import new_console
+
+if TYPE_CHECKING:
+    from ..testing import Outcome
 
 STYLES = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -21,8 +25,9 @@ def check(requests: Sequence[str], only_failed: bool) -> int:
     """Check components with the conformance kit: the facts that hold for every component of a kind.
 
     A PLUGIN is a plugin's file or folder, anywhere on the disk; the name of a component; kind/name; a kind;
-    or all. The line below the checks says by what factor a component's textbook form is slower than its fast
-    form. The exit status is 0 if no check fails, otherwise 1.
+    or all. If several checks of a component fail for the same reason, only the first is shown. If no check of
+    a component fails, the line below the checks says by what factor its textbook form is slower than its
+    fast form. The exit status is 0 if no check fails, otherwise 1.
     """
     from ..testing import cases, find_components
     from ..testing.textbook import slowdown
@@ -32,29 +37,35 @@ def check(requests: Sequence[str], only_failed: bool) -> int:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("component", "check", "", "reason"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "reason")
-    counts: Counter[str] = Counter()
+    outcomes = [case.outcome() for case in cases(components)]
+    failures = Counter(_failure(outcome) for outcome in outcomes if outcome.status == "failed")
+    reported: set[tuple[str, str]] = set()
     shown = None
-    for case in cases(components):
-        outcome = case.outcome()
-        counts[outcome.status] += 1
-        if only_failed and outcome.status == "ok":
+    for outcome in outcomes:
+        if (only_failed and outcome.status == "ok") or _failure(outcome) in reported:
             continue
-        case_name = f"{case.kind} {case.name}"
+        component, reason = _failure(outcome)
+        if outcome.status == "failed":  # an error in __init__ or bind fails nearly every check
+            reported.add(_failure(outcome))
+            if more := failures[_failure(outcome)] - 1:
+                reason += f" ({more} more check{'s' * (more > 1)} failed for this reason)"
         status = Text(outcome.status, style=STYLES[outcome.status])
-        table.add_row(
-            "" if case_name == shown else case_name, case.check.title, status, Text(_in_lines(outcome.reason))
-        )
-        shown = case_name
+        title = outcome.case.check.title
+        table.add_row("" if component == shown else component, title, status, Text(reason))
+        shown = component
     if table.row_count:
         console.print(table)
+    failed = {component for component, _ in failures}
     for kind, name in components if not only_failed else ():
-        if factor := slowdown(kind, name):
+        if f"{kind} {name}" not in failed and (factor := slowdown(kind, name)):
             console.print(Text(f"{kind} {name}: {factor}"))
+    counts = Counter(outcome.status for outcome in outcomes)
     total = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
     number = "1 component" if len(components) == 1 else f"{len(components)} components"
     console.print(Text(f"{number}: {total}"))
     return 1 if counts["failed"] else 0
 
 
-def _in_lines(reason: str) -> str:
-    return " ".join(reason.split())
+def _failure(outcome: Outcome) -> tuple[str, str]:
+    """The component and the reason on one line. Equal failures are reported once."""
+    return f"{outcome.case.kind} {outcome.case.name}", " ".join(outcome.reason.split())

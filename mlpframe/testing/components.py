@@ -60,16 +60,19 @@ def refusal(subject: Subject, option: Option, value: Any) -> str | None:
 
 
 def require_refused(subject: Subject, option: Option, value: Any, expected: str) -> None:
-    said = refusal(subject, option, value)
-    require(said is not None, f"{option.name}={value!r} is accepted; {expected} (check_range in __init__)")
+    message = refusal(subject, option, value)
     require(
-        option.name in (said or "").partition(":")[2],
-        f"{option.name}={value!r} is refused without naming the option: {said}",
+        message is not None,
+        f"{option.name}={value!r} is accepted, but {expected} (use check_range in __init__)",
+    )
+    require(
+        option.name in (message or "").partition(":")[2],
+        f"{option.name}={value!r} is refused, but the message does not name the option: {message}",
     )
 
 
 @check()
-def configuration_composes_and_makes_an_instance(subject: Subject) -> None:
+def configuration_creates_the_component(subject: Subject) -> None:
     """The configuration made from the signature holds the defaults, and it creates the component."""
     from ..config import typed
 
@@ -78,22 +81,30 @@ def configuration_composes_and_makes_an_instance(subject: Subject) -> None:
         options.setdefault("units", 3)
     composed = typed(subject.kind, subject.kind, subject.name, options)
     composed.pop("name")
-    made = registries[subject.kind].create(subject.name, **composed)
-    require(isinstance(made, subject.cls), f"the registry makes a {type(made).__name__}")
+    component = registries[subject.kind].create(subject.name, **composed)
+    require(
+        isinstance(component, subject.cls),
+        f"the registry creates a {type(component).__name__}, expected a {subject.cls.__name__}",
+    )
 
 
 @check(on_options=True)
-def numbers_that_are_none_are_refused(subject: Subject) -> None:
+def nan_is_refused(subject: Subject) -> None:
     """Every option that takes numbers refuses NaN, with an error that names the option."""
     for option in own_options(subject):
         if takes(option, float):
-            require_refused(subject, option, NAN, "NaN compares with nothing and spreads")
+            require_refused(
+                subject,
+                option,
+                NAN,
+                "NaN must be refused, because every result would be NaN",
+            )
         elif list[float] in (option.type, *get_args(option.type)) and isinstance(option.default, list):
-            require_refused(subject, option, [NAN, *option.default[1:]], "NaN spreads")
+            require_refused(subject, option, [NAN, *option.default[1:]], "NaN must be refused")
 
 
 @check(on_options=True)
-def documented_ranges_are_kept(subject: Subject) -> None:
+def documented_ranges_are_enforced(subject: Subject) -> None:
     """Every option refuses numbers outside the range in its help, with an error that names the option."""
     for option in own_options(subject):
         if takes(option, float) or takes(option, int):
@@ -104,14 +115,14 @@ def documented_ranges_are_kept(subject: Subject) -> None:
 def beyond(option: Option) -> Iterator[tuple[float, str]]:
     """Values outside the range that an option's help states, each with the help's words for the bound."""
     make = float if takes(option, float) else int
-    for found in BOUND.finditer(option.doc):
-        words, bound = found["words"], float(found["number"].rstrip("._"))
+    for bound_text in BOUND.finditer(option.doc):
+        words, bound = bound_text["words"], float(bound_text["number"].rstrip("._"))
         if words in (*LOWER, *STRICT_LOWER):
-            yield make(bound - 1), found[0]
+            yield make(bound - 1), bound_text[0]
         if words in (*UPPER, *STRICT_UPPER):
-            yield make(bound + 1), found[0]
+            yield make(bound + 1), bound_text[0]
         if words in (*STRICT_LOWER, *STRICT_UPPER):
-            yield make(bound), found[0]
+            yield make(bound), bound_text[0]
 
 
 @check(on_class=True)
@@ -119,8 +130,11 @@ def help_begins_with_one_sentence(subject: Subject) -> None:
     """The docstring begins with one line that ends in a period, followed by a blank line."""
     lines = (subject.cls.__doc__ or "").splitlines()
     require(lines and lines[0].strip(), "the class has no docstring")
-    require(lines[0].endswith("."), f"its first line is no sentence: {lines[0]!r}")
-    require(lines[1:2] in ([], [""]), f"the second line of its docstring is not blank: {lines[1:2]}")
+    require(
+        lines[0].endswith("."),
+        f"the docstring's first line must be a sentence that ends in a period, not {lines[0]!r}",
+    )
+    require(lines[1:2] in ([], [""]), f"the docstring's second line must be blank, not {lines[1:2]}")
 
 
 @check(*FORMULA, on_class=True)
@@ -130,7 +144,7 @@ def help_has_a_formula(subject: Subject) -> None:
     formula = body.split("\n\n")[0]
     require(
         EQUATION.search(formula),
-        "the paragraph after the docstring's first line holds no formula, such as: y = max(x, 0)",
+        "the paragraph after the docstring's first line must hold a formula, such as: y = max(x, 0)",
     )
 
 
@@ -140,23 +154,28 @@ def help_explains_every_option(subject: Subject) -> None:
     _, _, texts, source = docstring_parts(subject.cls.__doc__ or "")
     names = [option.name for option in options_of(subject.cls)]
     missing = [option.name for option in options_of(subject.cls) if not option.doc]
-    require(not missing, f"no text under Options: for {', '.join(missing)}")
+    require(not missing, f"the docstring's section Options: does not explain {', '.join(missing)}")
     unknown = [name for name in texts if name not in names]
-    require(not unknown, f"Options: explains {', '.join(unknown)}, which __init__ does not have")
-    require(source or "Source:" not in (subject.cls.__doc__ or ""), "Source: is empty")
+    require(
+        not unknown,
+        f"the docstring's section Options: explains {', '.join(unknown)}, but __init__ has no such option",
+    )
+    require(
+        source or "Source:" not in (subject.cls.__doc__ or ""), "the docstring's section Source: is empty"
+    )
 
 
 @check()
-def global_generators_are_left_alone(subject: Subject) -> None:
+def global_generators_are_not_used(subject: Subject) -> None:
     """Random numbers come from the generator that the component is given, never from a global generator."""
     if subject.kind not in EXERCISES:
-        raise Skipped("nothing of this kind draws numbers")
+        raise Skipped("components of this kind draw no random numbers")
     with own_randomness():
         EXERCISES[subject.kind](subject)
 
 
 @check("layer", "engine")
-def what_it_binds_gets_contiguous_arrays(subject: Subject) -> None:
+def inner_components_get_contiguous_arrays(subject: Subject) -> None:
     """Layers and losses that the component binds get contiguous arrays that do not overlap."""
     with watched_bindings():
         EXERCISES[subject.kind](subject)

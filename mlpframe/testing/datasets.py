@@ -27,7 +27,7 @@ def no_downloads() -> Iterator[list[str]]:
 
     def refuse(*asked: Any, **_: Any) -> None:
         refused.append(str(asked[0]))
-        raise OSError("the checks download nothing")
+        raise OSError("the checks do not download files")
 
     connect, resolve = socket.socket.connect, socket.getaddrinfo
     socket.socket.connect, socket.getaddrinfo = refuse, refuse  # type: ignore[method-assign, assignment]
@@ -44,7 +44,7 @@ def load(subject: Subject, seed: int = 0) -> Splits:
             splits: Splits = subject.create().load(DataContext(data_folder(None), Streams(seed)["dataset"]))
         except UsageError as error:
             folder = data_folder(None)
-            missing = f"its files are not in {folder} (MLPFRAME_DATA), and the checks download nothing"
+            missing = f"its files are not in {folder} (MLPFRAME_DATA), and the checks do not download files"
             raise Skipped(missing if refused else str(error).splitlines()[0]) from error
         except ImportError as error:
             raise Skipped(f"it needs a library that is not installed: {error}") from error
@@ -52,8 +52,8 @@ def load(subject: Subject, seed: int = 0) -> Splits:
 
 
 def parts(splits: Splits) -> dict[str, Table]:
-    found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    return {name: table for name, table in found.items() if table is not None}
+    parts_by_name = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {name: table for name, table in parts_by_name.items() if table is not None}
 
 
 @exercise("dataset")
@@ -62,58 +62,77 @@ def use(subject: Subject) -> None:
 
 
 @check("dataset")
-def one_seed_gives_one_data_set(subject: Subject) -> None:
+def the_same_seed_gives_the_same_data(subject: Subject) -> None:
     """Loading twice with the same seed gives the same bits."""
     first, second = parts(load(subject)), parts(load(subject))
-    require(first.keys() == second.keys(), f"it has the parts {list(first)}, loaded again {list(second)}")
+    require(
+        first.keys() == second.keys(),
+        f"the data set has the parts {list(first)}, but {list(second)} when loaded again",
+    )
     for name, table in first.items():
-        for what, one, other in (("x", table.x, second[name].x), ("y", table.y, second[name].y)):
-            require(one.shape == other.shape, f"{name} {what} is {one.shape}, loaded again {other.shape}")
-            equal = np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
-            require(equal, f"{name} {what} holds other numbers when it is loaded again with the same seed")
+        for letter, array, reloaded in (("x", table.x, second[name].x), ("y", table.y, second[name].y)):
+            require(
+                array.shape == reloaded.shape,
+                f"{name} {letter} has shape {array.shape}, but {reloaded.shape} when loaded again",
+            )
+            equal = np.array_equal(array, reloaded, equal_nan=array.dtype.kind == "f")
+            require(equal, f"{name} {letter} has other numbers when it is loaded again with the same seed")
 
 
 @check("dataset")
-def its_parts_are_tables(subject: Subject) -> None:
-    """x is (n, features), y is of its task in every row, and names and image shape fit."""
+def parts_have_matching_shapes(subject: Subject) -> None:
+    """x is (n, features), y fits its task in every row, and names and image shape fit."""
     splits = load(subject)
     features, classes = splits.train.x.shape[-1], len(splits.class_names)
     for name, table in parts(splits).items():
         x, y = table.x, table.y
-        require(x.ndim == 2 and len(x) > 0, f"{name} x is {x.shape}, expected (n, features) with rows")
+        require(
+            x.ndim == 2 and len(x) > 0,
+            f"{name} x has shape {x.shape}, expected (n, features) with at least one row",
+        )
         require(x.shape[1] == features, f"{name} x has {x.shape[1]} features, train x has {features}")
         require(len(y) == len(x), f"{name} has {len(x)} rows of x and {len(y)} of y")
         if splits.task == "multilabel":
-            words = f"{name} y is {y.dtype} of shape {y.shape}"
+            words = f"{name} y has dtype {y.dtype} and shape {y.shape}"
             require(y.shape == (len(x), classes), f"{words}; expected (n, {classes}), as many as class_names")
-            require(np.isin(y, (0, 1)).all(), f"{words}; several classes a row are only 0 and 1")
+            require(np.isin(y, (0, 1)).all(), f"{words}; expected 0 and 1 only")
         elif classes:
-            require(y.ndim == 1, f"{name} y is {y.shape}; with class_names it is (n,) class numbers")
-            require(y.dtype.kind in "iu", f"{name} y is {y.dtype}; class numbers are whole")
+            require(
+                y.ndim == 1, f"{name} y has shape {y.shape}; with class_names, expected class numbers (n,)"
+            )
+            require(y.dtype.kind in "iu", f"{name} y has dtype {y.dtype}; expected whole class numbers")
         else:
-            require(y.ndim == 2, f"{name} y is {y.shape}; without class_names it is (n, k) values")
+            require(y.ndim == 2, f"{name} y has shape {y.shape}; without class_names, expected values (n, k)")
         if table.weights is not None:
-            require(table.weights.shape == (len(x),), f"{name} has weights of shape {table.weights.shape}")
+            require(
+                table.weights.shape == (len(x),),
+                f"{name} has weights of shape {table.weights.shape}, expected {(len(x),)}",
+            )
             require((table.weights >= 0).all(), f"{name} has weights below 0")
     names = splits.feature_names
-    require(not names or len(names) == features, f"{len(names)} feature names for {features} features")
+    require(
+        not names or len(names) == features, f"there are {len(names)} feature names for {features} features"
+    )
     shape = splits.image_shape
-    require(shape is None or shape[0] * shape[1] == features, f"image_shape {shape} for {features} features")
+    require(
+        shape is None or shape[0] * shape[1] == features,
+        f"image_shape {shape} does not fit {features} features",
+    )
 
 
 @check("dataset")
-def its_numbers_are_finite(subject: Subject) -> None:
+def inputs_and_targets_are_finite(subject: Subject) -> None:
     """Inputs and targets are finite. Inputs may be NaN only if the help mentions missing values."""
     may_miss = MISSING.search(subject.cls.__doc__ or "")
     for name, table in parts(load(subject)).items():
         if not may_miss:
-            require_finite(f"{name} x (say in the docstring that NaN stands for what is missing)", table.x)
+            require_finite(f"{name} x (NaN is allowed if the docstring mentions missing values)", table.x)
         if table.y.dtype.kind == "f":
             require_finite(f"{name} y", table.y)
 
 
 @check("dataset")
-def its_classes_are_numbered_from_0(subject: Subject) -> None:
+def class_numbers_count_from_0(subject: Subject) -> None:
     """Class numbers count from 0 and are below the number of class names."""
     splits = load(subject)
     classes = len(splits.class_names)
@@ -127,7 +146,7 @@ def its_classes_are_numbered_from_0(subject: Subject) -> None:
 
 
 @check("dataset")
-def it_can_be_prepared_for_a_run(subject: Subject) -> None:
+def data_can_be_prepared_for_a_run(subject: Subject) -> None:
     """The data set can be prepared for a run: inputs have the run's dtype, and classes are integers."""
     splits = load(subject)
     dtype = splits.train.x.dtype.name if splits.train.mapping is not None else "float32"

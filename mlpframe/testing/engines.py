@@ -41,12 +41,12 @@ NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ),
     ("a softmax network", ({"name": "linear", "units": 5}, "sigmoid", "linear", "softmax"), "nll"),
     (
-        "a network that drops",
+        "a network with dropout",
         ({"name": "linear", "units": 5}, "sigmoid", {"name": "dropout", "rate": 0.3}, "linear"),
         "cross_entropy",
     ),
     (
-        "a network that normalizes",  # no bias, because its gradient would be only rounding errors
+        "a network with batch normalization",  # no bias, because its gradient would be only rounding errors
         ({"name": "linear", "units": 5, "bias": False}, "batch_norm", "relu", "linear"),
         "cross_entropy",
     ),
@@ -107,11 +107,11 @@ def trained(engine: str, setup: Setup, first: int = 0) -> list[tuple[Array, Loss
         except UsageError as error:
             return str(error)
         updater = Updater.stacked(updaters, network)
-    one = registries["engine"].create(engine)
-    reason: str | None = one.refuses(network, updater)
+    created = registries["engine"].create(engine)
+    reason: str | None = created.refuses(network, updater)
     if reason is not None:
         return reason
-    one.bind(network, updater)
+    created.bind(network, updater)
     losses = [Losses() for _ in numbers]
     orders = [np.random.default_rng([1, number]).permutation(len(table)) for number in numbers]
     for start in (0, 12):
@@ -120,10 +120,10 @@ def trained(engine: str, setup: Setup, first: int = 0) -> list[tuple[Array, Loss
             part = order[start : start + 12]
             rates = [0.1 / (1 + number) / (1 + step) for step in range(-(-len(part) // setup.batch))]
             blocks.append(Block(table, part, setup.batch, rates))
-        for so_far, block in zip(losses, one.advance(blocks), strict=True):
+        for so_far, block in zip(losses, created.advance(blocks), strict=True):
             so_far.values += block.values
             so_far.correct += block.correct
-    return [(one.w, so_far) for one, so_far in zip(networks, losses, strict=True)]
+    return [(created.w, so_far) for created, so_far in zip(networks, losses, strict=True)]
 
 
 def one_thread() -> Any:
@@ -148,7 +148,7 @@ def accepted(
             stacked = f", {replicas} stacked" if replicas else ""
             yield f"{words}, {optimizer}, batch {batch}{rows}{stacked}", setup, results
     if not count:
-        raise Skipped(f"it refuses every network that is tried; the last because {reason}")
+        raise Skipped(f"the engine refuses every network that the kit tries, the last because: {reason}")
 
 
 @exercise("engine")
@@ -160,7 +160,7 @@ def use(subject: Subject) -> None:
 
 
 @check("engine")
-def its_answers_are_of_their_types(subject: Subject) -> None:
+def answers_have_the_right_types(subject: Subject) -> None:
     """``priority`` is an integer, ``refuses`` returns a reason or ``None``, and ``suits`` returns a bool."""
     engine = subject.create()
     require(type(engine.priority) is int, f"priority is {engine.priority!r}, expected a whole number")
@@ -176,7 +176,7 @@ def its_answers_are_of_their_types(subject: Subject) -> None:
 
 
 @check("engine")
-def its_iterates_are_those_of_the_plain_engine(subject: Subject) -> None:
+def training_equals_the_numpy_engine(subject: Subject) -> None:
     """The engine trains every network or stack that it accepts as ``numpy`` trains each network alone."""
     with one_thread():
         _compare(subject.name)
@@ -187,16 +187,16 @@ def _compare(engine: str) -> None:
         for number, (w, losses) in enumerate(results):
             alone = trained("numpy", setup._replace(replicas=0), number)
             assert not isinstance(alone, str)
-            ((expected, others),) = alone
+            ((expected, expected_losses),) = alone
             require_close(f"w ({words})", w, expected, rtol=1e-9, atol=1e-11)
             require_close(
                 f"the losses ({words})",
                 np.array(losses.values),
-                np.array(others.values),
+                np.array(expected_losses.values),
                 rtol=1e-9,
                 atol=1e-12,
             )
             require(
-                losses.correct == others.correct,
-                f"{losses.correct} correct rows, expected {others.correct} ({words})",
+                losses.correct == expected_losses.correct,
+                f"{losses.correct} correct rows, expected {expected_losses.correct} ({words})",
             )

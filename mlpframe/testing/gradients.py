@@ -96,10 +96,10 @@ class Context:
         return inner
 
     def single(self, index: tuple[int, ...]) -> Context:
-        one = copy(self)
+        network_context = copy(self)
         own: Any = (*index, ...)
-        one.state = {name: array[own] for name, array in self.state.items()}
-        return one
+        network_context.state = {name: array[own] for name, array in self.state.items()}
+        return network_context
 
     def rewind(self) -> None:
         """Return to the state before the first step. The next step then draws the same random numbers."""
@@ -194,8 +194,10 @@ def _watched(bind: Callable[..., Any]) -> Callable[..., Any]:
         words = f"the {component.kind} {component.name} is bound to"
         for name, array in arrays.items():
             require(array.flags.c_contiguous, f"{words} an array {name} {array.shape} that is not contiguous")
-        for (name, array), (other_name, other) in combinations(arrays.items(), 2):
-            require(not np.may_share_memory(array, other), f"{words} {name} and {other_name} that overlap")
+        for (name, array), (other_name, other_array) in combinations(arrays.items(), 2):
+            require(
+                not np.may_share_memory(array, other_array), f"{words} {name} and {other_name} that overlap"
+            )
         return bind(component, *args, **kwargs)
 
     return watched
@@ -222,7 +224,10 @@ def draw_parameters(
     layer: Layer, n_in: int, rng: np.random.Generator, runs: tuple[int, ...] = ()
 ) -> dict[str, Array]:
     """Normal numbers for every parameter, including biases, with a leading axis for stacked networks."""
-    drawn = {name: rng.standard_normal(runs + one.shape) for name, one in layer.parameters(n_in).items()}
+    drawn = {
+        name: rng.standard_normal(runs + parameter.shape)
+        for name, parameter in layer.parameters(n_in).items()
+    }
     return {name: apart(value) for name, value in drawn.items()} if runs else drawn
 
 

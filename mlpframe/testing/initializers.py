@@ -23,12 +23,13 @@ def filled(subject: Subject, shape: tuple[int, ...], seed: int = 0) -> Array | N
 
 
 def all_filled(subject: Subject) -> dict[tuple[int, ...], Array]:
-    found = {shape: filled(subject, shape) for shape in SHAPES}
+    arrays_by_shape = {shape: filled(subject, shape) for shape in SHAPES}
     accepted: dict[tuple[int, ...], Array] = {
-        shape: array for shape, array in found.items() if array is not None
+        shape: array for shape, array in arrays_by_shape.items() if array is not None
     }
     if not accepted:
-        raise Skipped(f"it refuses the shapes {', '.join(map(str, SHAPES))}")
+        subject.create()  # raises if the options are refused
+        raise Skipped(f"the initializer refuses the shapes {', '.join(map(str, SHAPES))}")
     return accepted
 
 
@@ -45,11 +46,11 @@ def every_element_is_filled(subject: Subject) -> None:
 
 
 @check("initializer")
-def one_stream_gives_one_parameter(subject: Subject) -> None:
+def the_same_stream_gives_the_same_values(subject: Subject) -> None:
     """The same random stream gives the same bits."""
     for shape, array in all_filled(subject).items():
         again = filled(subject, shape)
-        require(again is not None, f"the shape {shape} is taken once and then refused")
+        require(again is not None, f"the shape {shape} is accepted once and then refused")
         require_close(f"a parameter of shape {shape}, filled again,", np.asarray(again), array)
 
 
@@ -57,9 +58,12 @@ def one_stream_gives_one_parameter(subject: Subject) -> None:
 def views_are_filled_in_place(subject: Subject) -> None:
     """``fill`` writes into the given array and returns nothing."""
     for shape in all_filled(subject):
-        whole = np.full((2, *shape), np.nan)
+        pair = np.full((2, *shape), np.nan)
         parameter = Parameter(shape, subject.name, fan_in=shape[0], fan_out=shape[-1])
-        returned = subject.create().fill(whole[0], parameter, np.random.default_rng(0))
-        require(returned is None, f"fill returns a {type(returned).__name__}; it fills out in place")
-        require_finite(f"a parameter of shape {shape}", whole[0])
-        require(np.isnan(whole[1]).all(), "fill writes beyond the array that it is given")
+        returned = subject.create().fill(pair[0], parameter, np.random.default_rng(0))
+        require(
+            returned is None,
+            f"fill returns a {type(returned).__name__}; expected None, with out filled in place",
+        )
+        require_finite(f"a parameter of shape {shape}", pair[0])
+        require(np.isnan(pair[1]).all(), "fill writes beyond the array that it is given")

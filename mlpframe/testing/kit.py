@@ -25,6 +25,11 @@ PLACEHOLDERS: dict[Any, Any] = {str: "a", int: 1, float: 0.5, bool: False}
 """Values for required options while a check looks at another option."""
 
 
+DRAW = "draw from the generator that the component is given"
+PROPER_NAMES = {"json": "JSON", "nan": "NaN", "numpy": "NumPy", "rosenbrock": "Rosenbrock"}
+"""How titles spell words that the names of check functions write in lower case."""
+
+
 class Skipped(SkipTest):
     """Raised with the reason if a check cannot be made here. pytest then reports a skipped test."""
 
@@ -49,7 +54,7 @@ class Subject:
         return registries[self.kind].create(self.name, **options)
 
     def has(self, option: str) -> bool:
-        return any(one.name == option for one in options_of(self.cls))
+        return any(own_option.name == option for own_option in options_of(self.cls))
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,8 @@ class Check:
 
     @property
     def title(self) -> str:
-        """The name with spaces between its words."""
-        return self.name.replace("_", " ")
+        """The name with spaces between its words, and with capital letters in proper names."""
+        return " ".join(PROPER_NAMES.get(word, word) for word in self.name.split("_"))
 
 
 _checks: list[Check] = []
@@ -95,7 +100,7 @@ def check(*kinds: str, on_class: bool = False, on_options: bool = False) -> Call
 
 def checks(kind: str | None = None) -> list[Check]:
     """The checks of a kind; ``None``: all checks."""
-    return [one for one in _checks if kind is None or kind in one.kinds]
+    return [entry for entry in _checks if kind is None or kind in entry.kinds]
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ class Case:
         """The last file and line of the component in an error's traceback, else the traceback's last line."""
         frames = traceback.extract_tb(error.__traceback__)
         own = inspect.getsourcefile(registries[self.kind][self.name])
-        frame = next((one for one in reversed(frames) if one.filename == own), frames[-1])
+        frame = next((candidate for candidate in reversed(frames) if candidate.filename == own), frames[-1])
         return f"{frame.filename}:{frame.lineno}"
 
     def _subjects(self) -> list[Subject]:
@@ -161,16 +166,16 @@ def subjects(kind: str, name: str, *, placeholders: bool = False) -> list[Subjec
         placeholders: whether required options may get any value of their type.
     """
     plain = Subject(kind, name)
-    examples = [Subject(kind, name, one) for one in getattr(plain.cls, "examples", ())]
-    required = {one.name: one for one in options_of(plain.cls) if one.default is REQUIRED}
+    examples = [Subject(kind, name, option) for option in getattr(plain.cls, "examples", ())]
+    required = {option.name: option for option in options_of(plain.cls) if option.default is REQUIRED}
     if not required.keys() - {"units"}:
         return [plain, *examples]
     if examples:
         return examples
-    if placeholders and all(one.type in PLACEHOLDERS for one in required.values()):
-        return [Subject(kind, name, {k: PLACEHOLDERS[one.type] for k, one in required.items()})]
+    if placeholders and all(option.type in PLACEHOLDERS for option in required.values()):
+        return [Subject(kind, name, {k: PLACEHOLDERS[option.type] for k, option in required.items()})]
     raise Skipped(
-        f"{', '.join(required)} must be given; a class attribute examples = ({{…}},) says what to try"
+        f"{', '.join(required)} must be given; set the class attribute examples = ({{…}},) to options to try"
     )
 
 
@@ -185,7 +190,7 @@ class Outcome:
 
 def cases(components: Iterable[tuple[str, str]]) -> list[Case]:
     """Every check of every component in ``components``, which holds pairs (kind, name)."""
-    return [Case(kind, name, one) for kind, name in components for one in checks(kind)]
+    return [Case(kind, name, entry) for kind, name in components for entry in checks(kind)]
 
 
 def plugin_cases(path: Path) -> list[Case]:
@@ -213,16 +218,16 @@ def find_components(request: str) -> list[tuple[str, str]]:
     known = [(kind, name) for kind in KINDS for name in registries[kind].names()]
     if request == "all":
         return known
-    found = [one for one in known if request in one]
-    if not found and Path(request).is_dir():
+    components = [component for component in known if request in component]
+    if not components and Path(request).is_dir():
         return load_path(Path(request))
     for broken in registries.broken:
-        if not found and broken.name == request:
+        if not components and broken.name == request:
             raise UsageError(f"{request} could not be loaded ({broken.file}): {broken.error}")
-    if not found:
+    if not components:
         names = {*KINDS, *(name for _, name in known)}
         raise UsageError(f"there is no component or file {request!r}; {nearest(request, names)}")
-    return found
+    return components
 
 
 # --- saying what is wrong ------------------------------------------------------------------------
@@ -237,23 +242,23 @@ def require(holds: object, message: str) -> None:
 def require_fast_form(subject: Subject) -> None:
     """Skip a check of memory if the component has only a textbook form, which may allocate arrays."""
     if not subject.cls.has_fast_form():
-        raise Skipped("it has no fast form, and a textbook form may allocate")
+        raise Skipped("the component has only a textbook form, which may allocate")
 
 
 def require_close(
-    what: str, found: Array, expected: Array, *, rtol: float = 0.0, atol: float = 0.0, where: Any = None
+    label: str, actual: Array, expected: Array, *, rtol: float = 0.0, atol: float = 0.0, where: Any = None
 ) -> None:
     """Raise ``AssertionError`` with the worst element if elements differ by more than the tolerances.
 
     Without tolerances, the arrays must have the same bits.
     """
-    found, expected = np.asarray(found), np.asarray(expected)
+    actual, expected = np.asarray(actual), np.asarray(expected)
     require(
-        found.shape == expected.shape, f"{what} has the shape {found.shape}, expected is {expected.shape}"
+        actual.shape == expected.shape, f"{label} has the shape {actual.shape}, expected {expected.shape}"
     )
-    same = (found == expected) | (np.isnan(found) & np.isnan(expected) & (rtol == atol == 0))
+    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected) & (rtol == atol == 0))
     with np.errstate(all="ignore"):
-        excess = np.abs(found - expected) - rtol * np.abs(expected) - atol
+        excess = np.abs(actual - expected) - rtol * np.abs(expected) - atol
     wrong = ~same & ~(excess <= 0) if rtol or atol else ~same
     if where is not None:
         wrong &= where
@@ -262,17 +267,17 @@ def require_close(
             int(np.argmax(np.where(wrong, np.nan_to_num(excess, nan=np.inf), -1))), wrong.shape
         )
         at = f"[{', '.join(map(str, worst))}]" if worst else ""
-        name, opened, words = what.partition(" (")
-        wide = f"; {np.count_nonzero(wrong)} of {wrong.size} elements are wrong" if wrong.size > 1 else ""
+        name, bracket, words = label.partition(" (")
+        extent = f"; {np.count_nonzero(wrong)} of {wrong.size} elements are wrong" if wrong.size > 1 else ""
         raise AssertionError(
-            f"{name}{at} is {found[worst]:.8g}, expected is {expected[worst]:.8g}{opened}{words}{wide}"
+            f"{name}{at} is {actual[worst]:.8g}, expected {expected[worst]:.8g}{bracket}{words}{extent}"
         )
 
 
-def require_finite(what: str, *arrays: Any) -> None:
+def require_finite(label: str, *arrays: Any) -> None:
     for array in arrays:
-        bad = ~np.isfinite(np.asarray(array))
-        require(not bad.any(), f"{what}: {np.count_nonzero(bad)} of {bad.size} numbers are not finite")
+        wrong = ~np.isfinite(np.asarray(array))
+        require(not wrong.any(), f"{label}: {np.count_nonzero(wrong)} of {wrong.size} numbers are not finite")
 
 
 @contextmanager
@@ -285,12 +290,12 @@ def own_randomness() -> Iterator[None]:
         np.array_equal(legacy["state"]["key"], now["state"]["key"])
         and legacy["state"]["pos"] == now["state"]["pos"]
     )
-    require(same, "NumPy's global generator was used; draw from the generator that is handed in")
-    require(random.getstate() == python, "Python's global generator was used; draw from the one handed in")
+    require(same, f"NumPy's global generator was used; {DRAW}")
+    require(random.getstate() == python, f"Python's global generator was used; {DRAW}")
 
 
 @contextmanager
-def raising(what: str) -> Iterator[None]:
+def raising(label: str) -> Iterator[None]:
     """Turn an overflow, invalid operation or division by 0 into an ``AssertionError``."""
     try:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -298,4 +303,4 @@ def raising(what: str) -> Iterator[None]:
     except FloatingPointError as error:
         place = re.sub(r"^.*/", "", traceback.extract_tb(error.__traceback__)[-1].filename)
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        raise AssertionError(f"{what}: {error} ({place}:{line}); compute it in a stable form") from error
+        raise AssertionError(f"{label}: {error} ({place}:{line}); compute it in a stable form") from error

@@ -60,7 +60,10 @@ def shapes(subject: Subject) -> list[tuple[int, int, int]]:
     accepted = [shape for shape in SHAPES if accepts(subject, shape)]
     widths = sorted({n_in for _, n_in, _ in SHAPES})
     if not accepted:
-        raise Skipped(f"it refuses {widths} features; name options for one of these in `examples`")
+        make(subject)  # raises if the options are refused
+        raise Skipped(
+            f"the layer refuses inputs of {widths} features; set examples to options that accept one of these"
+        )
     return accepted
 
 
@@ -100,7 +103,7 @@ def _trials(subject: Subject) -> Iterator[tuple[str, Trial]]:
             yield in_words(shape, training=training), Trial(subject, shape, training=training)
 
 
-def _compare(what: str, trial: Trial, names: list[str]) -> None:
+def _compare(words: str, trial: Trial, names: list[str]) -> None:
     """Compare gradients with finite differences. Skips elements at a kink, where no slope exists."""
     y, gradients = trial.step()
     scale = max(1.0, float(np.abs(y).max(initial=0)) * float(np.abs(trial.dy).max(initial=0)))
@@ -109,25 +112,25 @@ def _compare(what: str, trial: Trial, names: list[str]) -> None:
         slope, kinks = differences(trial.bound.forward, at, weights=trial.dy)
         require(
             np.count_nonzero(kinks) <= max(1, at.size // 10),
-            f"y has a kink or a jump at {np.count_nonzero(kinks)} of {at.size} elements of {name} ({what})",
+            f"y has a kink or a jump at {np.count_nonzero(kinks)} of {at.size} elements of {name} ({words})",
         )
         require_close(
-            f"∂l/∂{name} ({what})", gradients[name], slope, rtol=1e-6, atol=1e-8 * scale, where=~kinks
+            f"∂l/∂{name} ({words})", gradients[name], slope, rtol=1e-6, atol=1e-8 * scale, where=~kinks
         )
 
 
 @check("layer")
-def derivative_of_the_input_is_the_slope(subject: Subject) -> None:
+def input_derivative_equals_the_finite_difference(subject: Subject) -> None:
     """∂l/∂x from backward equals the finite difference of Σ dy · y, in training and in evaluation."""
-    for what, trial in _trials(subject):
-        _compare(what, trial, ["x"])
+    for words, trial in _trials(subject):
+        _compare(words, trial, ["x"])
 
 
 @check("layer")
-def derivatives_of_the_parameters_are_the_slopes(subject: Subject) -> None:
+def parameter_derivatives_equal_the_finite_differences(subject: Subject) -> None:
     """The gradient of every parameter equals the finite difference, in training and in evaluation."""
-    for what, trial in _trials(subject):
-        _compare(what, trial, list(trial.p))
+    for words, trial in _trials(subject):
+        _compare(words, trial, list(trial.p))
 
 
 @check("layer")
@@ -142,7 +145,7 @@ def gradients_are_overwritten(subject: Subject) -> None:
         trial.bound.backward(trial.dy, 5.0)
         for name, gradient in trial.bound.gradients().items():
             require_close(
-                f"∂l/∂{name}, after 5 was left in its array ({in_words(shape)})", gradient, clean[name]
+                f"∂l/∂{name}, written over an array full of 5 ({in_words(shape)})", gradient, clean[name]
             )
 
 
@@ -157,14 +160,14 @@ def output_has_the_announced_width(subject: Subject) -> None:
         expected = (shape[0], trial.layer.n_out(shape[1]))
         y, dy = trial.bound.bound.y, trial.bound.bound.dy
         for name, array in (("y", y), ("dy", dy)):
-            require(array.shape == expected, f"{name} is {array.shape}, n_out announces {expected}")
+            require(array.shape == expected, f"{name} has shape {array.shape}, expected {expected} by n_out")
             require(array.flags.c_contiguous, f"{name} is not contiguous")
             require(array.dtype == trial.x.dtype, f"{name} is {array.dtype} in a run of {trial.x.dtype}")
         require(not np.shares_memory(y, dy), "y and dy share memory; each needs an array of its own")
 
 
 @check("layer")
-def first_layer_needs_no_dx(subject: Subject) -> None:
+def first_layer_works_without_dx(subject: Subject) -> None:
     """Outputs and gradients stay the same if there is no dx, as in the first layer."""
     shape = shapes(subject)[0]
     y, gradients = Trial(subject, shape).step()
@@ -175,7 +178,7 @@ def first_layer_needs_no_dx(subject: Subject) -> None:
 
 
 @check("layer")
-def inputs_are_left_alone(subject: Subject) -> None:
+def inputs_are_not_changed(subject: Subject) -> None:
     """A step changes neither x nor the parameters."""
     for shape in shapes(subject):
         trial = Trial(subject, shape)
@@ -186,19 +189,19 @@ def inputs_are_left_alone(subject: Subject) -> None:
 
 
 @check("layer")
-def a_step_can_be_repeated(subject: Subject) -> None:
+def a_repeated_step_gives_the_same_bits(subject: Subject) -> None:
     """The same input, parameters, state and random stream give the same bits again."""
     for training in (True, False):
         trial = Trial(subject, shapes(subject)[0], training=training)
         y, gradients = trial.step()
-        again, others = trial.step()
-        require_close("y of the same step, done again,", again, y)
+        again, repeated_gradients = trial.step()
+        require_close("y of the same step, repeated,", again, y)
         for name, gradient in gradients.items():
-            require_close(f"∂l/∂{name} of the same step, done again,", others[name], gradient)
+            require_close(f"∂l/∂{name} of the same step, repeated,", repeated_gradients[name], gradient)
 
 
 @check("layer")
-def layers_share_nothing(subject: Subject) -> None:
+def layers_share_no_state(subject: Subject) -> None:
     """Two layers of one kind, or one layer bound to two batches, do not affect each other's results."""
     shape = shapes(subject)[0]
     y, alone = Trial(subject, shape).step()
@@ -211,18 +214,18 @@ def layers_share_nothing(subject: Subject) -> None:
     third.forward()
     third.backward(np.ones_like(third.bound.dy))
     first.bound.backward(first.dy)
-    require_close("y, when others have run in between,", first.bound.bound.y, y)
+    require_close("y, after other layers have run,", first.bound.bound.y, y)
     for name, gradient in first.bound.gradients().items():
-        require_close(f"∂l/∂{name}, when others have run in between,", gradient, alone[name])
+        require_close(f"∂l/∂{name}, after other layers have run,", gradient, alone[name])
     for name, array in first.layer.state(shape[1]).items():
         require(
             not np.shares_memory(array, make(subject).state(shape[1])[name]),
-            f"state {name!r} is one array for all layers; make a new one in state()",
+            f"all layers share the array of state {name!r}; create a new array in state()",
         )
 
 
 @check("layer")
-def stacked_networks_are_single_ones(subject: Subject) -> None:
+def stacked_networks_equal_single_networks(subject: Subject) -> None:
     """Networks stacked along a new leading axis compute the same numbers as single networks."""
     runs = 1 if draws(subject) else 3  # networks that share a stream draw different numbers
     for shape in shapes(subject):
@@ -231,7 +234,7 @@ def stacked_networks_are_single_ones(subject: Subject) -> None:
         x, p = away_from_zero(rng, runs, batch, n_in), draw_parameters(layer, n_in, rng, (runs,))
         dy = rng.standard_normal((runs, batch, layer.n_out(n_in)))
         states = [layer.state(n_in) for _ in range(runs)]
-        state = {name: np.stack([one[name] for one in states]) for name in states[0]}
+        state = {name: np.stack([network_state[name] for network_state in states]) for name in states[0]}
         with watched_bindings():
             stacked = BoundLayer(layer, x.copy(), p, state=state)
         y = stacked.forward()
@@ -243,15 +246,15 @@ def stacked_networks_are_single_ones(subject: Subject) -> None:
             require_close(f"y {words}", y[run], single.forward(), rtol=1e-12, atol=1e-12)
             single.backward(dy[run])
             for name, gradient in single.gradients().items():
-                mine = stacked.gradients()[name][run]
-                require_close(f"∂l/∂{name} {words}", mine, gradient, rtol=1e-12, atol=1e-12)
+                stacked_gradient = stacked.gradients()[name][run]
+                require_close(f"∂l/∂{name} {words}", stacked_gradient, gradient, rtol=1e-12, atol=1e-12)
 
 
 # --- numbers -------------------------------------------------------------------------------------
 
 
 @check("layer")
-def single_precision_is_near_double(subject: Subject) -> None:
+def float32_is_near_float64(subject: Subject) -> None:
     """In float32, all arrays are float32, and the numbers agree with float64 up to rounding errors."""
     shape, training = shapes(subject)[0], not draws(subject)  # a stream gives different numbers in float32
     double = Trial(subject, shape, training=training)
@@ -267,7 +270,7 @@ def single_precision_is_near_double(subject: Subject) -> None:
 
 
 @check("layer")
-def large_inputs_stay_finite(subject: Subject) -> None:
+def large_inputs_give_finite_results(subject: Subject) -> None:
     """Inputs of ±10,000 and equal inputs give finite outputs and gradients, without an overflow."""
     _, n_in, units = shapes(subject)[0]
     rows = np.array([[1e4, -1e4, 0, 1], [-1e4, -1e4, -1e4, -1e4], [1e4, 1e4, 1e4, 1e4]])
@@ -296,7 +299,7 @@ def a_step_allocates_no_arrays(subject: Subject) -> None:
     require_fast_form(subject)
     width = next((w for w in (512, 1024, 256, 64, 16, 4, 6, 1) if accepts(subject, (1, w, UNITS))), None)
     if width is None:
-        raise Skipped("it refuses the numbers of features that are tried")
+        raise Skipped("the layer refuses the numbers of features that the kit tries")
     trial = Trial(subject, (2**18 // max(width, 64), width, UNITS))
     trial.step()
     bound = trial.bound.bound
@@ -320,11 +323,13 @@ def a_step_allocates_no_arrays(subject: Subject) -> None:
 
 
 @check("layer")
-def evaluation_draws_nothing(subject: Subject) -> None:
+def evaluation_draws_no_random_numbers(subject: Subject) -> None:
     """The layer draws random numbers in training only."""
     trial = Trial(subject, shapes(subject)[0], training=False)
     trial.bound.forward()
-    require(not trial.bound.ctx.drawn, "it draws random numbers in evaluation; ask ctx.training")
+    require(
+        not trial.bound.ctx.drawn, "the layer draws random numbers in evaluation; draw only if ctx.training"
+    )
 
 
 @check("layer")
@@ -337,7 +342,7 @@ def evaluation_changes_no_state(subject: Subject) -> None:
 
 
 @check("layer")
-def learning_changes_its_state_only(subject: Subject) -> None:
+def learn_changes_only_the_state(subject: Subject) -> None:
     """``learn`` does not change the training inputs, and evaluation gives finite outputs afterwards."""
     for shape in shapes(subject):
         trial = Trial(subject, shape, training=False)
@@ -355,7 +360,7 @@ def randomness_keeps_the_expectation(subject: Subject) -> None:
     """The mean output over many draws equals the output in evaluation, or mean and variance are kept."""
     if not draws(subject):
         return
-    shape = next((one for one in shapes(subject) if one[1] >= 4), shapes(subject)[0])
+    shape = next((candidate for candidate in shapes(subject) if candidate[1] >= 4), shapes(subject)[0])
     trial = Trial(subject, shape)
     expected = Trial(subject, shape, training=False).bound.forward()
     total, squares = np.zeros_like(expected), np.zeros_like(expected)
@@ -369,7 +374,8 @@ def randomness_keeps_the_expectation(subject: Subject) -> None:
     off = np.abs(mean - expected) > 6 * error + 1e-9
     require(
         not off.any() or _keeps_moments(subject, shape),
-        f"over {DRAWS} draws y is {mean[off][:1]} on average, in evaluation {expected[off][:1]}; rescale",
+        f"the mean of y over {DRAWS} draws is {mean[off][:1]}, but in evaluation {expected[off][:1]}; "
+        "rescale y",
     )
 
 
@@ -380,8 +386,8 @@ def _keeps_moments(subject: Subject, shape: tuple[int, int, int]) -> bool:
     for training in (True, False):
         bound, seen = Trial(subject, shape, training=training).bound, []
         bound.forward()
-        for one in x:
-            bound.x[...] = one
+        for values in x:
+            bound.x[...] = values
             bound.bound.forward()
             seen.append(bound.bound.y.copy())
         moments.append((np.mean(seen), np.var(seen)))

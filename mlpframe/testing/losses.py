@@ -71,7 +71,8 @@ def problems(subject: Subject, *, stack: tuple[int, ...] = ()) -> Iterator[Probl
             if np.isfinite(Problem("", wide, problem.target).bind(subject.create()).run()).all():
                 yield Problem(f"{words}, outputs from −9 to 9", wide, problem.target)
     if not count:
-        raise Skipped("it refuses every shape that is tried")
+        subject.create()  # raises if the options are refused
+        raise Skipped("the loss refuses every shape that the kit tries")
 
 
 def _kinds(subject: Subject) -> Iterator[tuple[str, tuple[int, int], str]]:
@@ -90,13 +91,13 @@ def _kinds(subject: Subject) -> Iterator[tuple[str, tuple[int, int], str]]:
 
 def draw_problem(words: str, shape: tuple[int, int], kind: str, stack: tuple[int, ...]) -> Problem:
     rng = np.random.default_rng(shape)
-    whole = (*stack, *shape)
-    output = rng.uniform(0.05, 0.95, whole)
+    full_shape = (*stack, *shape)
+    output = rng.uniform(0.05, 0.95, full_shape)
     if kind == "classes":
-        return Problem(words, output, rng.integers(0, shape[1], whole[:-1]))
+        return Problem(words, output, rng.integers(0, shape[1], full_shape[:-1]))
     if kind == "multilabel":
-        return Problem(words, output, rng.integers(0, 2, whole).astype(output.dtype))
-    target = rng.uniform(0.1, 0.9, whole)
+        return Problem(words, output, rng.integers(0, 2, full_shape).astype(output.dtype))
+    target = rng.uniform(0.1, 0.9, full_shape)
     if kind == "probabilities":
         target /= target.sum(-1, keepdims=True)
     return Problem(words, output, target)
@@ -124,7 +125,7 @@ def use(subject: Subject) -> None:
 
 
 @check("loss")
-def derivative_of_the_loss_is_the_slope(subject: Subject) -> None:
+def loss_derivative_equals_the_finite_difference(subject: Subject) -> None:
     """∂(mean loss)/∂output equals the finite difference of the mean loss, with and without row weights."""
     for problem in problems(subject):
         bound = problem.bind(subject.create())
@@ -151,10 +152,10 @@ def loss_is_the_mean_over_the_batch(subject: Subject) -> None:
         for part in (slice(0, 1), slice(1, 3), slice(3, None)):
             piece = problem.part(part)
             if len(piece.output):
-                one = piece.bind(subject.create())
+                bound_piece = piece.bind(subject.create())
                 share = len(piece.output) / rows
-                total += share * float(np.asarray(one.run()))
-                pieces.append(share * one.d_output)
+                total += share * float(np.asarray(bound_piece.run()))
+                pieces.append(share * bound_piece.d_output)
         require_close(f"the loss ({problem.words})", np.array(value), np.array(total), rtol=1e-12, atol=1e-15)
         require_close(
             f"∂l/∂output ({problem.words})", bound.d_output, np.concatenate(pieces), rtol=1e-12, atol=1e-15
@@ -170,7 +171,7 @@ def stacked_networks_have_their_own_losses(subject: Subject) -> None:
         values = bound.run()
         require(
             isinstance(values, list) and len(values) == runs,
-            f"{runs} stacked networks have the loss {values!r}; expected is a list with one for each",
+            f"{runs} stacked networks have the loss {values!r}; expected a list with one loss per network",
         )
         for run, value in enumerate(values if isinstance(values, list) else []):
             single = problem.part(run).bind(subject.create())
@@ -182,7 +183,7 @@ def stacked_networks_have_their_own_losses(subject: Subject) -> None:
 
 
 @check("loss")
-def outputs_and_targets_are_left_alone(subject: Subject) -> None:
+def outputs_and_targets_are_not_changed(subject: Subject) -> None:
     """The loss changes neither output nor target, and the same call gives the same bits again."""
     for problem in problems(subject):
         output, target = problem.output.copy(), problem.target.copy()
@@ -195,22 +196,22 @@ def outputs_and_targets_are_left_alone(subject: Subject) -> None:
 
 
 @check("loss")
-def losses_share_nothing(subject: Subject) -> None:
+def losses_share_no_state(subject: Subject) -> None:
     """A loss bound to two batches computes the same numbers for each batch as a loss bound to it alone."""
     problem = next(problems(subject))
-    other = problem.part(slice(0, 2))
+    two_rows = problem.part(slice(0, 2))
     alone = problem.bind(subject.create())
     value = alone.run()
     loss = subject.create()
-    first, second = problem.bind(loss), other.bind(loss)
+    first, second = problem.bind(loss), two_rows.bind(loss)
     second.run()
-    require_close("the loss, with another bound,", np.array(first.run()), np.array(value))
+    require_close("the loss, after a second batch was bound,", np.array(first.run()), np.array(value))
     second.run()
-    require_close("∂l/∂output, with another bound,", first.d_output, alone.d_output)
+    require_close("∂l/∂output, after a second batch was bound,", first.d_output, alone.d_output)
 
 
 @check("loss")
-def single_precision_is_near_double(subject: Subject) -> None:
+def float32_is_near_float64(subject: Subject) -> None:
     """In float32, the loss is a Python number near the float64 loss, and its derivative is float32."""
     for problem in problems(subject):
         double = problem.bind(subject.create())
@@ -218,7 +219,7 @@ def single_precision_is_near_double(subject: Subject) -> None:
         weights = None if problem.weights is None else problem.weights.astype("f4")
         single = BoundLoss(subject.create(), problem.output.astype("f4"), target, weights)
         value = single.run()
-        require(type(value) is float, f"the mean is a {type(value).__name__}, not a Python float")
+        require(type(value) is float, f"the mean loss must be a Python float, not a {type(value).__name__}")
         scale = max(1.0, float(np.asarray(double.run())))
         require_close(
             "the loss in float32", np.array(value), np.array(double.run()), rtol=1e-4, atol=1e-5 * scale
@@ -227,7 +228,7 @@ def single_precision_is_near_double(subject: Subject) -> None:
 
 
 @check("loss")
-def extreme_outputs_stay_finite(subject: Subject) -> None:
+def extreme_outputs_give_finite_results(subject: Subject) -> None:
     """Extreme outputs and equal outputs give finite losses and derivatives, without an overflow."""
     for task in subject.cls.tasks:
         far = EXTREME[task]
@@ -259,7 +260,7 @@ def prediction_has_the_shape_of_the_output(subject: Subject) -> None:
         prediction = subject.create().predict(problem.output)
         require(
             prediction.shape == problem.output.shape,
-            f"the prediction is {prediction.shape} for an output of {problem.output.shape}",
+            f"the prediction has shape {prediction.shape}, expected the output's {problem.output.shape}",
         )
         require_finite("the prediction", prediction)
         require_close("output after predict", problem.output, before)

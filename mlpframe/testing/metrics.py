@@ -36,8 +36,8 @@ def problems(
 
 def probabilities(rng: np.random.Generator, k: int) -> Array:
     raw = rng.uniform(0.01, 1, (ROWS, k))
-    made: Array = raw / raw.sum(-1, keepdims=True)
-    return made
+    probabilities: Array = raw / raw.sum(-1, keepdims=True)
+    return probabilities
 
 
 @exercise("metric")
@@ -54,14 +54,20 @@ def result_is_a_finite_number_or_array(subject: Subject) -> None:
             value = subject.create().compute(prediction.astype(dtype), target)
             require_finite(f"the metric ({words})", value)
             if subject.cls.scalar:
-                require(np.ndim(value) == 0, f"a scalar metric gives an array of shape {np.shape(value)}")
+                require(
+                    np.ndim(value) == 0,
+                    f"a scalar metric must return one number, not an array of shape {np.shape(value)}",
+                )
                 float(value)
             else:
-                require(isinstance(value, np.ndarray), f"it gives a {type(value).__name__}; scalar is False")
+                require(
+                    isinstance(value, np.ndarray),
+                    f"a metric with scalar = False must return an array, not a {type(value).__name__}",
+                )
 
 
 @check("metric")
-def result_is_the_same_again(subject: Subject) -> None:
+def repeating_gives_the_same_result(subject: Subject) -> None:
     """The same predictions and targets give the same bits again, and the metric does not change them."""
     for words, prediction, target, _ in problems(subject):
         before = prediction.copy(), target.copy()
@@ -79,14 +85,14 @@ def order_of_the_rows_does_not_matter(subject: Subject) -> None:
         metric = subject.create()
         expected = np.asarray(metric.compute(prediction, target), np.float64)
         for order in (np.arange(ROWS)[::-1], np.random.default_rng(5).permutation(ROWS)):
-            found = np.asarray(metric.compute(prediction[order].copy(), target[order].copy()), np.float64)
+            reordered = np.asarray(metric.compute(prediction[order].copy(), target[order].copy()), np.float64)
             require_close(
-                f"the metric with rows in another order ({words})", found, expected, rtol=1e-9, atol=1e-12
+                f"the metric with rows in another order ({words})", reordered, expected, rtol=1e-9, atol=1e-12
             )
 
 
 @check("metric")
-def nothing_is_better_than_perfect(subject: Subject) -> None:
+def the_perfect_prediction_has_the_best_value(subject: Subject) -> None:
     """A scalar metric has its highest or its lowest value at the perfect prediction."""
     if not subject.cls.scalar:
         return
@@ -97,7 +103,8 @@ def nothing_is_better_than_perfect(subject: Subject) -> None:
         tried = [float(metric.compute(_random(rng, perfect, target), target)) for _ in range(RANDOM)]
         require(
             best >= max(tried) - 1e-9 or best <= min(tried) + 1e-9,
-            f"a perfect one has {best:.6g}, random ones {min(tried):.6g} to {max(tried):.6g} ({words})",
+            f"the perfect prediction has {best:.6g}, "
+            f"random predictions have {min(tried):.6g} to {max(tried):.6g} ({words})",
         )
 
 
@@ -115,13 +122,11 @@ def one_row_is_enough(subject: Subject) -> None:
     for words, prediction, target, _ in problems(subject):
         value = subject.create().compute(prediction[:1], target[:1])
         if subject.cls.scalar:
-            require(
-                np.ndim(value) == 0, f"for one row it gives an array of shape {np.shape(value)} ({words})"
-            )
+            require(np.ndim(value) == 0, f"for one row the result has shape {np.shape(value)} ({words})")
 
 
 @check("metric")
-def no_number_is_no_figure(subject: Subject) -> None:
+def nan_predictions_give_nan(subject: Subject) -> None:
     """If a prediction is NaN, a scalar metric is NaN, and every element of an array metric is NaN."""
     for words, prediction, target, _ in problems(subject):
         shape = np.shape(subject.create().compute(prediction, target))
@@ -129,5 +134,11 @@ def no_number_is_no_figure(subject: Subject) -> None:
             holed = prediction.astype(dtype)
             holed[ROWS // 2, 0] = np.nan
             value = np.asarray(subject.create().compute(holed, target))
-            require(value.shape == shape, f"with a NaN its shape is {value.shape}, without {shape} ({words})")
-            require(bool(np.isnan(value).all()), f"with a NaN among the predictions it is {value} ({words})")
+            require(
+                value.shape == shape,
+                f"with NaN among the predictions the shape is {value.shape}, expected {shape} ({words})",
+            )
+            require(
+                bool(np.isnan(value).all()),
+                f"with NaN among the predictions the metric is {value}, expected NaN ({words})",
+            )

@@ -28,15 +28,17 @@ ROWS = 6
 
 def layers_for_all(model: Model) -> list[tuple[Shapes, Sequence[Spec]]]:
     """The model's layers for each of ``SHAPES`` that the model accepts."""
-    found, reason = [], ""
+    accepted, reason = [], ""
     for shapes in SHAPES:
         try:
-            found.append((shapes, model.layers(shapes)))
+            accepted.append((shapes, model.layers(shapes)))
         except (ValueError, UsageError) as error:
             reason = str(error)
-    if not found:
-        raise Skipped(f"it refuses every input and output that is tried; the last because {reason}")
-    return found
+    if not accepted:
+        raise Skipped(
+            f"the model refuses all inputs and outputs that the kit tries, the last because: {reason}"
+        )
+    return accepted
 
 
 def draw_table(shapes: Shapes) -> Table:
@@ -58,7 +60,7 @@ def use(subject: Subject) -> None:
 
 
 @check("model")
-def its_layers_lead_from_the_inputs_to_the_outputs(subject: Subject) -> None:
+def layers_connect_inputs_and_outputs(subject: Subject) -> None:
     """The layers can be built and have the right number of outputs, and a training step has a finite loss."""
     for shapes, specs in layers_for_all(subject.create()):
         table = draw_table(shapes)
@@ -66,9 +68,7 @@ def its_layers_lead_from_the_inputs_to_the_outputs(subject: Subject) -> None:
         layers = build_layers(specs, shapes.outputs)
         network = Network(layers, loss, shapes.inputs, table.y, "float64", Streams(0))
         outputs = network.widths[-1]
-        require(
-            outputs == shapes.outputs, f"its layers end with {outputs} outputs, expected {shapes.outputs}"
-        )
+        require(outputs == shapes.outputs, f"the layers have {outputs} outputs, expected {shapes.outputs}")
         plan = network.plan(ROWS, training=True)
         plan.fill(table, np.arange(ROWS))
         require_finite("the loss of a training step", plan.step())
@@ -80,12 +80,12 @@ def equal_options_give_equal_layers(subject: Subject) -> None:
     """The same options give equal lists of layers, from the same instance and from another instance."""
     model = subject.create()
     first = deepcopy(layers_for_all(model))
-    require(layers_for_all(model) == first, "the layers are different when they are asked for again")
+    require(layers_for_all(model) == first, "a second call of layers() returns different layers")
     require(layers_for_all(subject.create()) == first, "another instance has different layers")
 
 
 @check("model")
-def its_options_stay_as_they_are(subject: Subject) -> None:
+def options_are_not_changed(subject: Subject) -> None:
     """The model changes neither the options that it is given nor their defaults."""
     defaults = {option.name: option.default for option in own_options(subject)}
     options: dict[str, Any] = {name: value for name, value in defaults.items() if value is not REQUIRED}
@@ -95,4 +95,4 @@ def its_options_stay_as_they_are(subject: Subject) -> None:
     layers_for_all(subject.create())
     for now, then in zip((options, defaults), before, strict=True):
         changed = [name for name in then if now[name] != then[name]]
-        require(not changed, f"the option {', '.join(changed)} is changed; work on a copy")
+        require(not changed, f"the model changes its option {', '.join(changed)}; work on a copy")

@@ -64,12 +64,12 @@ def shape(subject: Subject, size: int = N) -> tuple[int, ...]:
 def draw(subject: Subject, steps: int, dtype: str = "float32", size: int = N) -> tuple[Array, Array]:
     """Initial weights, and the gradients of ``steps`` steps. Some elements have gradient 0 in every step."""
     if subject.create().scope == "search":
-        raise Skipped("it evaluates the loss itself, and is given no gradients")
+        raise Skipped("the optimizer evaluates the loss itself, so it is given no gradients")
     rng = np.random.default_rng(0)
-    whole = shape(subject, size)
-    gradients = rng.standard_normal((steps, *whole)).astype(dtype)
+    full_shape = shape(subject, size)
+    gradients = rng.standard_normal((steps, *full_shape)).astype(dtype)
     gradients.reshape(steps, -1)[:, ::7] = 0
-    return rng.standard_normal(whole).astype(dtype), gradients
+    return rng.standard_normal(full_shape).astype(dtype), gradients
 
 
 def run(optimizer: Optimizer, w: Array, gradients: Array) -> Driven:
@@ -79,9 +79,9 @@ def run(optimizer: Optimizer, w: Array, gradients: Array) -> Driven:
     return driven
 
 
-def require_same(what: str, one: Driven, other: Driven) -> None:
-    for name, array in one.arrays().items():
-        require_close(f"{name} {what}", array, other.arrays()[name])
+def require_same(words: str, actual: Driven, expected: Driven) -> None:
+    for name, array in actual.arrays().items():
+        require_close(f"{name} {words}", array, expected.arrays()[name])
 
 
 @exercise("optimizer")
@@ -105,15 +105,15 @@ def _lowest(subject: Subject, start: Array, value: Value, slope: Gradient, steps
 @check("optimizer")
 def it_descends_a_quadratic(subject: Subject) -> None:
     """With the best of several rates, Σ a w² / 2 for a from 0.1 to 1 falls to a tenth within 200 steps."""
-    whole = shape(subject)
-    a = np.linspace(0.1, 1, N).reshape(whole)
-    start = np.random.default_rng(0).uniform(0.5, 1.5, whole)
+    full_shape = shape(subject)
+    a = np.linspace(0.1, 1, N).reshape(full_shape)
+    start = np.random.default_rng(0).uniform(0.5, 1.5, full_shape)
 
     def value(w: Array) -> float:
         return float(np.sum(a * w * w)) / 2
 
     end = _lowest(subject, start, value, lambda w: a * w, 200)
-    require(end < 0.1 * value(start), f"it falls from {value(start):.4g} to {end:.4g} at best")
+    require(end < 0.1 * value(start), f"the function falls from {value(start):.4g} to {end:.4g} at best")
 
 
 @check("optimizer")
@@ -132,35 +132,38 @@ def it_descends_the_rosenbrock_function(subject: Subject) -> None:
         return np.array([-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)]).reshape(w.shape)
 
     end = _lowest(subject, start, value, slope, 400)
-    require(end < 4.5, f"it falls from 24.2 to {end:.4g} at best")
+    require(end < 4.5, f"the function falls from 24.2 to {end:.4g} at best, expected below 4.5")
 
 
 @check("optimizer")
-def the_default_rate_is_a_number(subject: Subject) -> None:
+def default_rate_and_scope_are_valid(subject: Subject) -> None:
     """``default_lr`` is a positive finite number, and ``scope`` and ``slots`` have supported values."""
-    made = subject.create()
-    rate = getattr(made, "default_lr", None)
-    require(isinstance(rate, float | int) and 0 < rate < np.inf, f"default_lr is {rate!r}")
-    scopes = ("element", "tensor", "search")
-    require(made.scope in scopes, f"scope is {made.scope!r}, expected one of {', '.join(scopes)}")
+    optimizer = subject.create()
+    rate = getattr(optimizer, "default_lr", None)
     require(
-        made.evaluated is None or made.evaluated in made.slots,
-        f"evaluated is {made.evaluated!r}, which is none of the slots {made.slots}",
+        isinstance(rate, float | int) and 0 < rate < np.inf,
+        f"default_lr is {rate!r}, expected a positive finite number",
+    )
+    scopes = ("element", "tensor", "search")
+    require(optimizer.scope in scopes, f"scope is {optimizer.scope!r}, expected one of {', '.join(scopes)}")
+    require(
+        optimizer.evaluated is None or optimizer.evaluated in optimizer.slots,
+        f"evaluated is {optimizer.evaluated!r}, expected one of the slots {optimizer.slots} or None",
     )
 
 
 @check("optimizer")
-def the_gradient_is_left_alone(subject: Subject) -> None:
+def the_gradient_is_not_changed(subject: Subject) -> None:
     """An update changes the weights, but not the gradient."""
     w, gradients = draw(subject, 5)
     before = gradients.copy()
     driven = run(subject.create(), w, gradients)
     require_close("the gradient after an update", gradients, before)
-    require(not np.array_equal(driven.w, w), "five updates have not moved any weight")
+    require(not np.array_equal(driven.w, w), "five updates have not changed any weight")
 
 
 @check("optimizer")
-def single_precision_is_kept(subject: Subject) -> None:
+def float32_is_kept(subject: Subject) -> None:
     """In float32, weights and slots stay float32, and the weights are near the float64 weights."""
     w, gradients = draw(subject, 20)
     single = run(subject.create(), w, gradients)
@@ -171,7 +174,7 @@ def single_precision_is_kept(subject: Subject) -> None:
 
 
 @check("optimizer")
-def weights_without_a_gradient_stay_finite(subject: Subject) -> None:
+def zero_gradients_give_finite_weights(subject: Subject) -> None:
     """Weights and slots stay finite when the gradient is 0, even at the first step."""
     w, gradients = draw(subject, 3)
     for first in (gradients, np.zeros_like(gradients)):
@@ -181,20 +184,20 @@ def weights_without_a_gradient_stay_finite(subject: Subject) -> None:
 
 
 @check("optimizer")
-def slices_are_the_whole(subject: Subject) -> None:
+def slices_equal_the_whole_vector(subject: Subject) -> None:
     """With scope "element", updating the vector in slices of any length gives the same bits as at once."""
     if subject.create().scope != "element":
         return
     w, gradients = draw(subject, 6, size=1000)
-    whole = run(subject.create(), w, gradients)
+    undivided = run(subject.create(), w, gradients)
     parts = (slice(0, 300), slice(300, 301), slice(301, 1000))
     optimizer = subject.create()
     driven = [Driven(optimizer, w[part].copy()) for part in parts]
     for g in gradients:
-        for one, part in zip(driven, parts, strict=True):
-            one.update(g[part])
-    for name, array in whole.arrays().items():
-        joined = np.concatenate([one.arrays()[name] for one in driven])
+        for slice_driven, part in zip(driven, parts, strict=True):
+            slice_driven.update(g[part])
+    for name, array in undivided.arrays().items():
+        joined = np.concatenate([slice_driven.arrays()[name] for slice_driven in driven])
         require_close(f"{name}, updated in slices,", joined, array)
 
 
@@ -213,7 +216,7 @@ def it_continues_from_weights_slots_and_step(subject: Subject) -> None:
 
 
 @check("optimizer")
-def it_keeps_no_state_of_its_own(subject: Subject) -> None:
+def all_state_is_in_the_slots(subject: Subject) -> None:
     """An instance that updates two networks in turn does not mix them up: all state is in the slots."""
     w, gradients = draw(subject, 6)
     alone = run(subject.create(), w, gradients)
@@ -226,7 +229,7 @@ def it_keeps_no_state_of_its_own(subject: Subject) -> None:
 
 
 @check("optimizer")
-def stacked_networks_are_single_ones(subject: Subject) -> None:
+def stacked_networks_equal_single_networks(subject: Subject) -> None:
     """With scope "element", replicas stacked in rows, each with its own rate, are updated as if alone."""
     if subject.create().scope != "element":
         return
@@ -247,7 +250,7 @@ def stacked_networks_are_single_ones(subject: Subject) -> None:
 
 
 @check("optimizer")
-def the_recurrence_is_the_update(subject: Subject) -> None:
+def the_recurrence_equals_the_update(subject: Subject) -> None:
     """If ``recurrence`` returns A and B, the update computes z ← A z + B g with z = (w, slots)."""
     w, gradients = draw(subject, 6, "float64")
     driven = Driven(subject.create(), w.copy())
@@ -259,8 +262,8 @@ def the_recurrence_is_the_update(subject: Subject) -> None:
         z = np.array(list(driven.arrays().values()))
         expected = np.tensordot(A, z, 1) + np.multiply.outer(B, g)
         driven.update(g, 0.1)
-        for (name, array), one in zip(driven.arrays().items(), expected, strict=True):
-            require_close(f"{name} by recurrence", array, one, rtol=1e-12, atol=1e-14)
+        for (name, array), expected_vector in zip(driven.arrays().items(), expected, strict=True):
+            require_close(f"{name} by recurrence", array, expected_vector, rtol=1e-12, atol=1e-14)
 
 
 @check("optimizer")

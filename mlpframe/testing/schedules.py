@@ -52,21 +52,27 @@ def factors_are_finite_and_not_negative(subject: Subject) -> None:
 
 
 @check("schedule")
-def asking_changes_nothing(subject: Subject) -> None:
+def factors_do_not_depend_on_earlier_calls(subject: Subject) -> None:
     """The factor of a step does not depend on earlier calls for this step or for other steps."""
     schedule = subject.create()
     for value in losses(50) if schedule.observes != "nothing" else ():
         schedule.observe(value)
     forwards = factors(schedule)
     backwards = [schedule.factor(step, TOTAL) for step in reversed(range(TOTAL))][::-1]
-    for step, (one, other) in enumerate(zip(forwards, backwards, strict=True)):
-        require(one == other, f"the factor at step {step} is first {one}, then {other}")
+    for step, (first_factor, second_factor) in enumerate(zip(forwards, backwards, strict=True)):
+        require(
+            first_factor == second_factor,
+            f"the factor at step {step} is first {first_factor}, then {second_factor}",
+        )
     schedule.factor(3, 10)
-    require(factors(schedule) == forwards, "the factors differ after a run of another length was asked for")
+    require(
+        factors(schedule) == forwards,
+        "the factors differ after factors of a run of another length were asked for",
+    )
 
 
 @check("schedule")
-def factors_of_a_block_are_those_of_its_steps(subject: Subject) -> None:
+def factors_equal_the_factor_of_each_step(subject: Subject) -> None:
     """``factors(start, stop, total)`` equals ``factor`` of every step from start to stop − 1."""
     schedule = subject.create()
     for start, stop in ((0, 1), (3, 3), (0, TOTAL), (990, 1000), (7, 500)):
@@ -74,16 +80,17 @@ def factors_of_a_block_are_those_of_its_steps(subject: Subject) -> None:
         block = list(schedule.factors(start, stop, TOTAL))
         require(
             len(block) == len(expected),
-            f"factors({start}, {stop}, …) has {len(block)} numbers for {stop - start} steps",
+            f"factors({start}, {stop}, …) returns {len(block)} numbers for {stop - start} steps",
         )
-        for step, (one, other) in enumerate(zip(block, expected, strict=True), start):
+        for step, (first_factor, second_factor) in enumerate(zip(block, expected, strict=True), start):
             require(
-                one == other, f"at step {step}, factors({start}, {stop}, …) has {one}, factor() says {other}"
+                first_factor == second_factor,
+                f"at step {step}, factors({start}, {stop}, …) has {first_factor}, factor() {second_factor}",
             )
 
 
 @check("schedule")
-def only_what_observes_reacts(subject: Subject) -> None:
+def only_observing_schedules_react(subject: Subject) -> None:
     """``observes`` has a valid value, and a schedule that observes nothing has no state and never reacts."""
     schedule = subject.create()
     require(
@@ -92,14 +99,14 @@ def only_what_observes_reacts(subject: Subject) -> None:
     )
     require(
         (schedule.window > 0) == (schedule.observes == "window"),
-        f"it observes {schedule.observes!r} and its window is {schedule.window}",
+        f"a schedule that observes {schedule.observes!r} has the window {schedule.window}",
     )
     if schedule.observes == "nothing":
         before = factors(schedule)
         for value in losses(50):
             schedule.observe(value)
-        require(factors(schedule) == before, "it reacts to losses, and observes='nothing'")
-        require(not schedule.state(), f"it observes nothing and has the state {schedule.state()}")
+        require(factors(schedule) == before, "the schedule reacts to losses although observes is 'nothing'")
+        require(not schedule.state(), f"the schedule observes nothing, but has the state {schedule.state()}")
 
 
 @check("schedule")
@@ -113,18 +120,23 @@ def it_continues_from_its_state(subject: Subject) -> None:
         try:
             text = json.dumps(first.state(), allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise AssertionError(f"after {seen} losses state() is no JSON: {error}") from error
+            raise AssertionError(
+                f"after {seen} losses, state() cannot be written as JSON: {error}"
+            ) from error
         second.restore(json.loads(text))
         for number, value in enumerate(observed[seen:], seen):
-            one, other = first.factor(5, TOTAL), second.factor(5, TOTAL)
-            require(one == other, f"after {number} losses the factor is {one}, of a continued run {other}")
+            first_factor, second_factor = first.factor(5, TOTAL), second.factor(5, TOTAL)
+            require(
+                first_factor == second_factor,
+                f"after {number} losses the factor is {first_factor}, but {second_factor} in a continued run",
+            )
             first.observe(value)
             second.observe(value)
-        require(first.state() == second.state(), "the state of a continued run is another at its end")
+        require(first.state() == second.state(), "a continued run ends with a different state")
 
 
 @check("schedule")
-def schedules_share_nothing(subject: Subject) -> None:
+def schedules_share_no_state(subject: Subject) -> None:
     """Losses that one instance observes do not change another instance."""
     first, second = subject.create(), subject.create()
     before = factors(second)
@@ -134,7 +146,7 @@ def schedules_share_nothing(subject: Subject) -> None:
 
 
 @check("schedule")
-def it_stays_finite_whatever_is_observed(subject: Subject) -> None:
+def any_observed_loss_gives_finite_factors(subject: Subject) -> None:
     """Factor and state stay finite when observed losses are NaN, infinite, 0 or negative."""
     schedule = subject.create()
     for value in (np.nan, np.inf, 1.0, np.nan, -np.inf, 0.0, 0.0, np.inf, -1.0, 2.0):
@@ -143,4 +155,6 @@ def it_stays_finite_whatever_is_observed(subject: Subject) -> None:
         try:
             json.dumps(schedule.state(), allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise AssertionError(f"after a loss of {value} state() is no JSON: {error}") from error
+            raise AssertionError(
+                f"after a loss of {value}, state() cannot be written as JSON: {error}"
+            ) from error

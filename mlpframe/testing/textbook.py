@@ -38,26 +38,26 @@ TIMED_ROWS, TIMED_WIDTH, TIMED_WEIGHTS, TIMED_CALLS = 256, 64, 100_000, 30
 def require_textbook_form(subject: Subject) -> None:
     """If there is no textbook form, fail for a built-in component, and skip the check for any other."""
     if subject.kind == "optimizer" and subject.create().scope == "search":
-        raise Skipped("it evaluates the loss itself, which no formula on arrays can say")
+        raise Skipped("the optimizer evaluates the loss itself, which a textbook form cannot do")
     if not subject.cls.has_textbook_form():
         built_in = registries[subject.kind].provider(subject.name) == "built-in"
-        require(not built_in, "it has no textbook form; write the method textbook")
-        raise Skipped("it has no textbook form")
+        require(not built_in, "the component has no textbook form; write the method textbook")
+        raise Skipped("the component has no textbook form")
 
 
 def require_both_forms(subject: Subject) -> None:
     """Skip the check unless the component has both a textbook form and a fast form."""
     require_textbook_form(subject)
     if not subject.cls.has_fast_form():
-        raise Skipped("it has no fast form: its textbook form is all there is")
+        raise Skipped("the component has only a textbook form")
 
 
 def without_fast_form(component: Any) -> Any:
     """Replace the component's fast form by the form that its base class derives from the textbook form."""
     cls, base = type(component), KINDS[component.kind]
     own = {name: getattr(cls, name) for name in ("textbook", "slots") if hasattr(cls, name)}
-    made = {name: vars(base)[name] for name in cls.fast}
-    component.__class__ = type(cls.__name__, (cls,), {**own, **made})
+    base_methods = {name: vars(base)[name] for name in cls.fast}
+    component.__class__ = type(cls.__name__, (cls,), {**own, **base_methods})
     return component
 
 
@@ -72,28 +72,28 @@ def both_forms_compute_the_same(subject: Subject) -> None:
 
 
 def compare_layers(subject: Subject) -> None:
-    for whole in shapes(subject):
-        batch, n_in, units = whole
-        rng, fast, book = np.random.default_rng(whole), make(subject, units), make(subject, units)
+    for case_shape in shapes(subject):
+        batch, n_in, units = case_shape
+        rng, fast, book = np.random.default_rng(case_shape), make(subject, units), make(subject, units)
         p = draw_parameters(fast, n_in, rng)
         state = fast.state(n_in)
         fast.learn(rng.standard_normal((20, n_in)), state)
         book_state = {name: array.copy() for name, array in state.items()}
         for training in (True, True, False):  # evaluation uses the state that training left
-            x, words = 2 * away_from_zero(rng, batch, n_in), in_words(whole, training=training)
+            x, words = 2 * away_from_zero(rng, batch, n_in), in_words(case_shape, training=training)
             bound = BoundLayer(fast, x, p, state=state, training=training)
             bound.bound.forward()
             ctx = Context(training=training, state=book_state)
             y, run_back = book.textbook(x, p, ctx)
             require_close(f"y ({words})", bound.bound.y, y, **CLOSE)
             same_draws = ctx.rng.bit_generator.state == bound.ctx.rng.bit_generator.state
-            require(same_draws, f"the two forms draw other random numbers ({words})")
+            require(same_draws, f"the two forms draw different random numbers ({words})")
             dy = rng.standard_normal(y.shape)
             bound.backward(dy)
             dx, gradients = run_back(dy)
             require(
                 gradients.keys() == p.keys(),
-                f"the textbook form has gradients of {sorted(gradients)}, the parameters are {sorted(p)}",
+                f"the textbook form has gradients of {sorted(gradients)}, but the parameters are {sorted(p)}",
             )
             for name, gradient in {"x": dx, **gradients}.items():
                 require_close(f"∂l/∂{name} ({words})", bound.gradients()[name], gradient, **CLOSE)
@@ -105,13 +105,13 @@ def compare_losses(subject: Subject) -> None:
     for problem in problems(subject):
         output, book = problem.output, subject.create()
         losses, slopes = book.textbook(output, book.textbook_target(output, problem.target))
-        for what, array, expected in (
+        for quantity, array, expected in (
             ("each row's loss", losses, output.shape[:1]),
             ("derivative", slopes, output.shape),
         ):
             require(
                 np.shape(array) == expected,
-                f"the textbook form's {what} has the shape {np.shape(array)}, expected is {expected}",
+                f"the textbook form's {quantity} has the shape {np.shape(array)}, expected {expected}",
             )
         weights = np.ones(len(output)) if problem.weights is None else problem.weights
         bound = problem.bind(subject.create())
@@ -127,10 +127,10 @@ def compare_losses(subject: Subject) -> None:
 
 
 def compare_optimizers(subject: Subject) -> None:
-    whole = shape(subject)
+    case_shape = shape(subject)
     element = subject.create().scope == "element"
-    for case in (whole, (3, *whole) if element else whole[1:]):
-        stacked = element and case != whole
+    for case in (case_shape, (3, *case_shape) if element else case_shape[1:]):
+        stacked = element and case != case_shape
         fast, book = subject.create(), subject.create()
         rng = np.random.default_rng(case)
         start_w, rates = rng.standard_normal(case), fast.default_lr * rng.uniform(0.2, 2, (UPDATES, 3, 1))
@@ -147,7 +147,7 @@ def compare_optimizers(subject: Subject) -> None:
             w, *slots = new if isinstance(new, tuple) else (new,)
             require(
                 len(slots) == len(book.slots),
-                f"the textbook form returns {len(slots)} new slots, expected are {book.slots}",
+                f"the textbook form returns {len(slots)} new slots, expected the slots {book.slots}",
             )
             require_close(f"w after update {t}", driven.w, w, **CLOSE)
             for i in compared:
@@ -159,7 +159,7 @@ COMPARE = {"layer": compare_layers, "loss": compare_losses, "optimizer": compare
 
 
 @check("layer", "loss", "optimizer")
-def a_run_ends_alike_without_the_fast_form(subject: Subject) -> None:
+def training_is_the_same_without_the_fast_form(subject: Subject) -> None:
     """A small run in float64 ends with the same weights with the fast form and without it."""
     require_both_forms(subject)
     with TemporaryDirectory() as folder:
@@ -168,12 +168,12 @@ def a_run_ends_alike_without_the_fast_form(subject: Subject) -> None:
             more = {subject.kind: component, "dtype": "float64"}
             runs.append(start(subject, Path(folder) / str(len(runs)), **more))
             fit(runs[-1])
-    (expected, _), (found, _) = map(ended, runs)
+    (expected, _), (actual, _) = map(ended, runs)
     evaluated = runs[0].updater.optimizer.evaluated
     for name in expected:
         if not name.startswith("slot ") or name == f"slot {evaluated!r}":
             require_close(
-                f"{name} of a run without the fast form", found[name], expected[name], rtol=1e-6, atol=1e-8
+                f"{name} of a run without the fast form", actual[name], expected[name], rtol=1e-6, atol=1e-8
             )
 
 
@@ -181,11 +181,11 @@ def a_run_ends_alike_without_the_fast_form(subject: Subject) -> None:
 
 
 @check("layer", "loss", "optimizer")
-def the_textbook_form_is_array_expressions(subject: Subject) -> None:
+def the_textbook_form_uses_array_expressions_only(subject: Subject) -> None:
     """The textbook form uses neither ``out=`` nor scratch, changes no argument and calls no fast form."""
     require_textbook_form(subject)
     faults = list(_faults(subject.cls))
-    require(not faults, f"the textbook form has {', '.join(faults)}; write it as expressions on arrays")
+    require(not faults, f"the textbook form has {', '.join(faults)}; write array expressions")
     try:
         for use in USES[subject.kind](subject):
             use()
@@ -272,7 +272,7 @@ Step = tuple[Callable[[], object], str]
 
 def step_of_layer(subject: Subject, layer: Layer) -> Step:
     if not accepts(subject, (TIMED_ROWS, TIMED_WIDTH, TIMED_WIDTH)):
-        raise Skipped("it refuses the number of features")
+        raise Skipped("the layer refuses the number of features")
     rng = np.random.default_rng(0)
     x = rng.standard_normal((TIMED_ROWS, TIMED_WIDTH)).astype("f4")
     p = {name: array.astype("f4") for name, array in draw_parameters(layer, TIMED_WIDTH, rng).items()}
@@ -292,7 +292,7 @@ def step_of_loss(subject: Subject, loss: Loss) -> Step:
     kind = LOSS_TARGETS[task]
     problem = draw_problem("", (TIMED_ROWS, TIMED_WIDTH), kind, ())
     if refuses(subject, problem):
-        raise Skipped("it refuses the number of outputs")
+        raise Skipped("the loss refuses the number of outputs")
     output = problem.output.astype("f4")
     target = problem.target if kind == "classes" else problem.target.astype("f4")
     step = loss.bind(output, np.empty_like(output), target, Context("float32"))

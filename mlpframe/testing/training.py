@@ -20,12 +20,12 @@ from .kit import Skipped, Subject, check, require, require_close
 from .running import Saving, fit, make_run
 
 
-def start(subject: Subject, folder: Path, **given: Any) -> Trainer:
+def start(subject: Subject, folder: Path, **settings: Any) -> Trainer:
     """Start a run with the component. ``given`` holds further arguments of ``make_run``."""
     try:
-        return make_run(folder, **{subject.kind: subject.create(), **given})
+        return make_run(folder, **{subject.kind: subject.create(), **settings})
     except (ValueError, UsageError) as error:
-        raise Skipped(f"it cannot be part of the kit's small network: {error}") from error
+        raise Skipped(f"the component cannot be part of the kit's small network: {error}") from error
 
 
 def ended(run: Trainer) -> tuple[dict[str, Array], list[tuple[str, list[int], list[float]]]]:
@@ -37,7 +37,7 @@ def ended(run: Trainer) -> tuple[dict[str, Array], list[tuple[str, list[int], li
 
 
 @check("layer", "loss", "optimizer", "schedule")
-def a_run_continues_to_the_same_bits(subject: Subject) -> None:
+def a_continued_run_ends_with_the_same_bits(subject: Subject) -> None:
     """A run that is saved within an epoch and continued by new objects ends with the same bits."""
     for task in subject.cls.tasks if subject.kind == "loss" else (None,):
         continue_to_the_same_bits(subject, task)
@@ -45,20 +45,22 @@ def a_run_continues_to_the_same_bits(subject: Subject) -> None:
 
 def continue_to_the_same_bits(subject: Subject, task: Task | None) -> None:
     with TemporaryDirectory() as folder:
-        whole = start(subject, Path(folder) / "whole", task=task)
-        fit(whole)
+        uninterrupted = start(subject, Path(folder) / "whole", task=task)
+        fit(uninterrupted)
         arrays, meta = checkpoint.load(Path(folder) / "whole" / "checkpoints" / "middle.npz")
-        require(meta["progress"]["step"] == Saving.step, "the run was not saved where it should be")
+        require(meta["progress"]["step"] == Saving.step, "the run was saved at another step than asked for")
         continued = start(subject, Path(folder) / "continued", task=task)
         continued.restore(arrays, meta)
         fit(continued)
-    expected, history = ended(whole)
-    found, other = ended(continued)
+    expected, history = ended(uninterrupted)
+    arrays_at_end, continued_history = ended(continued)
     for name, array in expected.items():
-        require_close(f"{name} of a continued run", found[name], array)
-    for (name, steps, values), (_, other_steps, others) in zip(history, other, strict=True):
-        require(steps == other_steps, f"a continued run reports {name} at other steps")
-        require_close(f"{name} of a continued run", np.array(others), np.array(values))
+        require_close(f"{name} of a continued run", arrays_at_end[name], array)
+    for (name, steps, values), (_, other_steps, continued_values) in zip(
+        history, continued_history, strict=True
+    ):
+        require(steps == other_steps, f"a continued run records {name} at other steps")
+        require_close(f"{name} of a continued run", np.array(continued_values), np.array(values))
 
 
 @exercise("callback")
@@ -80,24 +82,26 @@ def run_with(subject: Subject) -> tuple[Any, Trainer]:
 
 
 @check("callback")
-def its_state_is_plain_and_comes_back(subject: Subject) -> None:
+def state_is_restored_from_json(subject: Subject) -> None:
     """The callback's state after a run can be written as JSON, and a new instance restores the same state."""
     for callback in (subject.create(), run_with(subject)[0]):
         state = callback.state()
         try:
             text = json.dumps(state, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise AssertionError(f"state() is no JSON: {error}") from error
-        other = subject.create()
-        other.restore(json.loads(text))
-        again = json.dumps(other.state(), allow_nan=False)
-        require(again == text, f"the state {text} comes back as {again}")
+            raise AssertionError(f"state() cannot be written as JSON: {error}") from error
+        restored = subject.create()
+        restored.restore(json.loads(text))
+        restored_text = json.dumps(restored.state(), allow_nan=False)
+        require(restored_text == text, f"the state {text} is restored as {restored_text}")
 
 
 @check("callback")
-def callbacks_share_nothing(subject: Subject) -> None:
+def callbacks_share_no_state(subject: Subject) -> None:
     """A run with one instance does not change the state of another instance."""
-    other = subject.create()
-    before = json.dumps(other.state())
+    second = subject.create()
+    before = json.dumps(second.state())
     run_with(subject)
-    require(json.dumps(other.state()) == before, "a run with one instance changes the state of another")
+    require(
+        json.dumps(second.state()) == before, "a run with one instance changes the state of another instance"
+    )

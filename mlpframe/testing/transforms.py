@@ -40,12 +40,13 @@ def problems(subject: Subject, dtype: str = "float32") -> Iterator[Rows]:
             count += shape[0] > 1
             yield f"{shape[0]} rows of {shape[1]} × {shape[2]}, {words}", x, y
     if not count:
-        raise Skipped("it refuses all rows that are tried; name options in `examples`")
+        subject.create()  # raises if the options are refused
+        raise Skipped("the transform refuses all rows that the kit tries; set examples to options to try")
 
 
 def apply(subject: Subject, x: Array, y: Array, seed: int = 0) -> tuple[Array, Array]:
-    made: tuple[Array, Array] = subject.create().apply(x.copy(), y.copy(), np.random.default_rng(seed))
-    return made
+    transformed: tuple[Array, Array] = subject.create().apply(x.copy(), y.copy(), np.random.default_rng(seed))
+    return transformed
 
 
 @exercise("transform")
@@ -55,12 +56,12 @@ def use(subject: Subject) -> None:
 
 
 @check("transform")
-def one_stream_gives_one_result(subject: Subject) -> None:
+def the_same_stream_gives_the_same_result(subject: Subject) -> None:
     """The same rows and the same random stream give the same bits."""
     for words, x, y in problems(subject):
         first, second = apply(subject, x, y), apply(subject, x, y)
-        for name, one, other in zip("xy", first, second, strict=True):
-            require_close(f"{name} by the same stream again ({words})", other, one)
+        for name, first_array, second_array in zip("xy", first, second, strict=True):
+            require_close(f"{name} with the same random stream ({words})", second_array, first_array)
 
 
 @check("transform")
@@ -69,28 +70,35 @@ def shape_and_type_are_kept(subject: Subject) -> None:
     for dtype in ("float32", "float64"):
         for words, x, y in problems(subject, dtype):
             for name, before, after in zip("xy", (x, y), apply(subject, x, y), strict=True):
-                require(after.shape == before.shape, f"{name} is {after.shape}, was {before.shape} ({words})")
-                require(after.dtype == before.dtype, f"{name} is {after.dtype}, was {before.dtype} ({words})")
+                require(
+                    after.shape == before.shape,
+                    f"{name} has shape {after.shape}, expected {before.shape} ({words})",
+                )
+                require(
+                    after.dtype == before.dtype,
+                    f"{name} has dtype {after.dtype}, expected {before.dtype} ({words})",
+                )
             require_finite(f"x ({words})", apply(subject, x, y)[0])
 
 
 @check("transform")
-def targets_stay_targets(subject: Subject) -> None:
+def targets_stay_valid(subject: Subject) -> None:
     """Class numbers stay in their range, probabilities are at least 0 and sum to 1, values are finite."""
     for words, x, y in problems(subject):
         after = apply(subject, x, y)[1]
         require_finite(f"y ({words})", after)
         if after.ndim == 1 and len(after):
             require(
-                after.min() >= 0 and after.max() < CLASSES, f"classes from {after.min()} to {after.max()}"
+                after.min() >= 0 and after.max() < CLASSES,
+                f"the class numbers go from {after.min()} to {after.max()}",
             )
         if words.endswith("probabilities"):
-            require((after >= 0).all(), f"probabilities below 0 ({words})")
+            require((after >= 0).all(), f"some probabilities are below 0 ({words})")
             require_close(f"sums of probabilities ({words})", after.sum(-1), np.ones(len(after)), atol=1e-5)
 
 
 @check("transform")
-def no_row_and_one_row_work(subject: Subject) -> None:
+def zero_rows_and_one_row_work(subject: Subject) -> None:
     """The transform works on zero rows and on one row."""
     rows = {int(words.split()[0]) for words, _, _ in problems(subject)}
     for number in (0, 1):

@@ -248,8 +248,8 @@ def test_the_conclusion_states_an_open_question() -> None:
     assert pair.runs_needed == 26  # g = 0.797
     assert pair.sentence() == (
         "not decided: sleep of drug 1 against drug 2: -1.58 [-3.37, 0.21], unpaired, 10 against 10 runs, "
-        "p = 0.079. For a power of 0.8 at the observed difference, about 16 more runs per group"
-        " would be needed."
+        "p = 0.079. For a power of 0.8 at the observed difference, about 16 more runs per group would be "
+        "needed."
     )
 
 

@@ -244,8 +244,8 @@ def test_the_tracking_process_marks_a_killed_run(killed: Place, client: Any) -> 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ("seed=8", ["seed was 7 and is 8"]),
-        ("model.hidden=[20]", ["model.hidden was [100] and is [20]"]),
+        ("seed=8", ["seed was 7 and is now 8"]),
+        ("model.hidden=[20]", ["model.hidden was [100] and is now [20]"]),
     ],
 )
 def test_a_changed_configuration_is_refused_and_changes_no_file(

@@ -175,7 +175,7 @@ def test_a_component_is_found_by_its_name_its_kind_or_its_file() -> None:
 
 def test_a_check_that_cannot_be_made_says_why() -> None:
     (case,) = [one for one in plugin_cases(registries["dataset"].info("npy").file) if "tables" in str(one)]
-    with pytest.raises(Skipped, match="x, y must be given; a class attribute examples"):
+    with pytest.raises(Skipped, match="x, y must be given; set the class attribute examples"):
         case()
     assert case.outcome().status == "skipped"
 
@@ -191,7 +191,7 @@ def test_an_optimizer_of_a_plugin_may_do_without_a_textbook_form(tmp_path: Path)
     file = tmp_path / "hop.py"
     file.write_text(FAST_ONLY)
     (case,) = [one for one in plugin_cases(file) if "textbook form" in str(one)]
-    assert (case.outcome().status, case.outcome().reason) == ("skipped", "it has no textbook form")
+    assert (case.outcome().status, case.outcome().reason) == ("skipped", "the component has no textbook form")
     registries["optimizer"].forget(registries["optimizer"]["hop"].__module__)
 
 
