@@ -71,11 +71,11 @@ def tiles(images: Array) -> Array:
     n, height, width = images.shape
     columns = ceil(sqrt(n))
     rows = ceil(n / columns)
-    made = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    picture = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
     for i, image in enumerate(images):
         top, left = (i // columns) * (height + 1), (i % columns) * (width + 1)
-        made[top : top + height, left : left + width] = image
-    return made
+        picture[top : top + height, left : left + width] = image
+    return picture
 
 
 def _first_weights(run: Run) -> Array | None:

@@ -16,8 +16,8 @@ def find_file(context: DataContext, option: str, file: str) -> Path:
     Raises:
         UsageError: there is no such file. The message names the most similar files in the folders searched.
     """
-    given = Path(file).expanduser()
-    places = list(dict.fromkeys(folder / given for folder in (Path.cwd(), context.data_dir)))
+    requested = Path(file).expanduser()
+    places = list(dict.fromkeys(folder / requested for folder in (Path.cwd(), context.data_dir)))
     for path in places:
         if path.is_file():
             return path
@@ -25,7 +25,7 @@ def find_file(context: DataContext, option: str, file: str) -> Path:
     names = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
     raise UsageError(
         f"dataset.{option}={file}: there is no such file in {' or '.join(map(str, folders))}; "
-        f"{nearest(given.name, names)}"
+        f"{nearest(requested.name, names)}"
     )
 
 

@@ -90,17 +90,17 @@ class FrameDataset(Dataset):
     def load(self, context: DataContext) -> Splits:
         frame, parts = self._read_parts(context)
         inputs, target = self._columns(frame)
-        given = [part for part in PARTS if (parts == part).any()]
-        whole = self._without_gaps(frame, inputs, target)
-        frame, parts = frame[whole], parts[whole]
-        for part in given:
+        present_parts = [part for part in PARTS if (parts == part).any()]
+        complete = self._without_gaps(frame, inputs, target)
+        frame, parts = frame[complete], parts[complete]
+        for part in present_parts:
             if not (parts == part).any():
                 raise UsageError(f"{self.file}: every row of the {part} part has missing values")
         x, features, categorical, code_names = self._inputs(frame, inputs)
         y, class_names = self._targets(frame[target])
         weights = None if self.weight is None else _numbers(frame[self.weight], self.weight)
         table = Table(x, y, weights)
-        tables = {part: table.part(parts == part) for part in given}
+        tables = {part: table.part(parts == part) for part in present_parts}
         return Splits(
             tables["train"],
             tables.get("validation"),
@@ -128,7 +128,7 @@ class FrameDataset(Dataset):
         frame = pd.concat(frames.values(), ignore_index=True) if len(frames) > 1 else frames["train"]
         if self.split_column is not None:
             return frame, self._parts_of_rows(frame, self.split_column)
-        return frame, np.repeat(list(frames), [len(one) for one in frames.values()])
+        return frame, np.repeat(list(frames), [len(frame_of_part) for frame_of_part in frames.values()])
 
     def _read_file(self, context: DataContext, option: str, file: str) -> pd.DataFrame:
         path = find_file(context, option, file)
@@ -180,11 +180,11 @@ class FrameDataset(Dataset):
     def _without_gaps(self, frame: pd.DataFrame, inputs: list[str], target: str) -> NDArray[np.bool_]:
         """Which rows are used: all, or with ``missing=drop`` the rows without missing values."""
         needed = [target] if self.weight is None else [target, self.weight]
-        lacking = frame[[*inputs, *needed]].isna()
+        missing = frame[[*inputs, *needed]].isna()
         how = self.shared.missing
         if how == "drop":
-            return ~lacking.any(axis=1).to_numpy()
-        counts = lacking.sum()[lambda count: count > 0]
+            return ~missing.any(axis=1).to_numpy()
+        counts = missing.sum()[lambda count: count > 0]
         named = ", ".join(f"{column} ({count})" for column, count in counts.items())
         if how == "error" and named:
             raise UsageError(
@@ -291,5 +291,5 @@ def _categories(column: pd.Series) -> tuple[NDArray[np.intp], tuple[str, ...]]:
 
 
 def _category_name(value: object) -> str:
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if whole else str(value)  # type: ignore[call-overload]
+    is_whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if is_whole else str(value)  # type: ignore[call-overload]

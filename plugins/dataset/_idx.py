@@ -23,9 +23,9 @@ TIMEOUT = 10  # seconds without a further byte, after which the next mirror is t
 UNSIGNED_BYTE = 8  # the format's code of the element type
 
 
-def checked_mirrors(given: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+def checked_mirrors(mirrors_option: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
     """The mirrors given, else the known mirrors. Raises ``ValueError`` if a mirror is no web address."""
-    mirrors = tuple(known if given is None else given)
+    mirrors = tuple(known if mirrors_option is None else mirrors_option)
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
             raise ValueError(f"mirrors must be addresses that start with http:// or https://, not {mirror!r}")
@@ -69,10 +69,10 @@ def parse(content: bytes, shape: tuple[int, ...], file: str) -> Array:
     """
     header = struct.pack(f">4B{len(shape)}I", 0, 0, UNSIGNED_BYTE, len(shape), *shape)
     if not content.startswith(header):
-        found = content[: len(header)].hex(" ", 4) or "nothing"
+        header_found = content[: len(header)].hex(" ", 4) or "nothing"
         raise UsageError(
             f"{file} is not an IDX file of bytes of shape {shape}:\n"
-            f"it starts with {found}, expected {header.hex(' ', 4)}"
+            f"it starts with {header_found}, expected {header.hex(' ', 4)}"
         )
     if len(content) != len(header) + math.prod(shape):
         raise UsageError(
@@ -93,10 +93,10 @@ def obtain(path: Path, sha256: str, mirrors: Sequence[str]) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    actual_sha256 = hashlib.sha256(content).hexdigest()
+    if actual_sha256 != sha256:
         raise UsageError(
-            f"{path} is damaged: its SHA-256 is {found},\n"
+            f"{path} is damaged: its SHA-256 is {actual_sha256},\n"
             f"expected {sha256};\n"
             "delete it, and it will be downloaded again"
         )
@@ -151,11 +151,11 @@ def _try_mirrors(path: Path, sha256: str, mirrors: Sequence[str]) -> str:
         log.info("downloading %s", url)
         try:
             fetch(url, str(part), None)
-            found = pooch.file_hash(str(part))
-            if found == sha256:
+            actual_sha256 = pooch.file_hash(str(part))
+            if actual_sha256 == sha256:
                 os.replace(part, path)
                 return ""
-            reason = f"{url} has SHA-256 {found}"
+            reason = f"{url} has SHA-256 {actual_sha256}"
         except Exception as error:  # whatever goes wrong with this mirror, the next may work
             reason = f"{mirror}: {' '.join(str(error).split()) or type(error).__name__}"
         finally:

@@ -22,16 +22,17 @@ def bind_exponential(x: Array, dx: Array | None, ctx: Context, scale: float, alp
     numbers = (0, 1, scale, scale * alpha, scale - scale * alpha)
     zero, one, above, below, jump = (np.array(number, x.dtype) for number in numbers)
     scaled, bent = scale != 1, alpha != 1
+    positive = dy  # not in use before backward
 
     def forward() -> None:
         np.minimum(x, zero, out=power)
         np.exp(power, power)
         np.subtract(power, one, y)
         np.multiply(y, below, y)
-        np.maximum(x, zero, out=dy)  # not in use before backward
+        np.maximum(x, zero, out=positive)
         if scaled:
-            np.multiply(dy, above, dy)
-        np.add(y, dy, y)
+            np.multiply(positive, above, positive)
+        np.add(y, positive, y)
 
     def backward() -> None:
         if dx is None:

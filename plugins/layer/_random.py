@@ -24,11 +24,13 @@ def identity(x: Array, dx: Array | None, ctx: Context) -> Bound:
     return Bound(y, dy, forward, backward)
 
 
-def keep_mask(mask: Array, scratch: Array, drop: float, kept: float, ctx: Context) -> Callable[[], None]:
-    """A function that draws ``mask``: every element 0 with probability ``drop``, else ``kept``."""
+def keep_mask(
+    mask: Array, scratch: Array, drop: float, kept_value: float, ctx: Context
+) -> Callable[[], None]:
+    """A function that draws ``mask``: every element 0 with probability ``drop``, else ``kept_value``."""
     rng, dtype = ctx.rng, mask.dtype
     uniform: Any = rng.random
-    threshold, scale = np.array(drop, dtype), np.array(kept, dtype)
+    threshold, scale = np.array(drop, dtype), np.array(kept_value, dtype)
 
     def draw() -> None:
         uniform(out=scratch, dtype=dtype)

@@ -55,14 +55,14 @@ class AlphaDropout(Layer):
         a = 1 / sqrt((1 - rate) * (1 + rate * DROPPED**2))
         mask = ctx.array(*x.shape)  # a m
         draw = keep_mask(mask, dy, rate, a, ctx)  # dy: not in use before backward
-        dropped, rest = (np.array(number, x.dtype) for number in (DROPPED, a * (1 - rate) * DROPPED))
+        dropped, offset = (np.array(number, x.dtype) for number in (DROPPED, a * (1 - rate) * DROPPED))
 
         def forward() -> None:
             # y = a m (x − α′) + a α′ + b
             draw()
             np.subtract(x, dropped, y)
             np.multiply(y, mask, y)
-            np.add(y, rest, y)
+            np.add(y, offset, y)
 
         def backward() -> None:
             if dx is not None:

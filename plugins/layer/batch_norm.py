@@ -76,7 +76,7 @@ class BatchNorm(Layer):
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         xhat = ctx.array(*x.shape)
-        scratch = ctx.array(*x.shape) if dx is None else dx
+        products = ctx.array(*x.shape) if dx is None else dx
         row = (*x.shape[:-2], 1, x.shape[-1])
         deviation, factor, mean_d, mean_dx = (ctx.array(*row) for _ in range(4))
         training, affine = ctx.training, self.affine
@@ -101,8 +101,8 @@ class BatchNorm(Layer):
 
         def backward() -> None:
             if affine or training:
-                np.multiply(dy, xhat, scratch)
-                np.matmul(ones, scratch, g_gamma)
+                np.multiply(dy, xhat, products)
+                np.matmul(ones, products, g_gamma)
                 np.matmul(ones, dy, g_beta)
             if dx is None:
                 return
@@ -139,7 +139,7 @@ class BatchNorm(Layer):
         mean, step = ctx.array(*variance.shape), ctx.array(*running_mean.shape)
         mean_row, variance_row = mean[..., 0, :], variance[..., 0, :]
         ones, rows = np.ones(n, x.dtype), np.array(n, x.dtype)
-        keep, take = np.array(self.momentum, x.dtype), np.array(1 - self.momentum, x.dtype)
+        keep, weigh_new = np.array(self.momentum, x.dtype), np.array(1 - self.momentum, x.dtype)
         unbiased = np.array((1 - self.momentum) * n / (n - 1), x.dtype) if n > 1 else None
 
         def use_batch() -> None:
@@ -150,7 +150,7 @@ class BatchNorm(Layer):
             np.matmul(ones, squares, variance_row)
             np.divide(variance, rows, variance)
             np.multiply(running_mean, keep, running_mean)
-            np.multiply(mean_row, take, step)
+            np.multiply(mean_row, weigh_new, step)
             np.add(running_mean, step, running_mean)
             if unbiased is not None:
                 np.multiply(running_variance, keep, running_variance)

@@ -87,17 +87,17 @@ class Embedding(Layer):
         }
 
     def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
-        others = np.delete(x, self.columns, 1)
+        numeric = np.delete(x, self.columns, 1)
         codes = {
             f"E{column}": (np.rint(x[:, [column]]) == np.arange(size)).astype(x.dtype)  # one-hot rows
             for column, size in zip(self.columns, self.categories, strict=True)
         }
-        y = np.hstack([others, *(onehot @ p[name] for name, onehot in codes.items())])
+        y = np.hstack([numeric, *(onehot @ p[name] for name, onehot in codes.items())])
 
         def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
-            d_others, *d_vectors = np.split(dy, others.shape[1] + self.dim * np.arange(len(codes)), 1)
+            d_numeric, *d_vectors = np.split(dy, numeric.shape[1] + self.dim * np.arange(len(codes)), 1)
             dx = np.zeros_like(x)
-            dx[:, np.delete(np.arange(x.shape[1]), self.columns)] = d_others
+            dx[:, np.delete(np.arange(x.shape[1]), self.columns)] = d_numeric
             return dx, {name: codes[name].T @ d for name, d in zip(codes, d_vectors, strict=True)}
 
         return y, backward
@@ -110,16 +110,18 @@ class Embedding(Layer):
         forwards: list[Callable[[], object]] = []
         backwards: list[Callable[[], object]] = []
         end = width - len(self.columns) * self.dim
-        pairs = self._others(x.shape[-1])
+        pairs = self._numeric_runs(x.shape[-1])
         copies = [(y[..., to], x[..., source]) for source, to in pairs]
         copies_back = [] if dx is None else [(dx[..., source], dy[..., to]) for source, to in pairs]
         codes = [] if dx is None else [dx[..., column] for column in self.columns]
         for column in self.columns:
             part = slice(end, end + self.dim)
             E, gE = p[f"E{column}"], g[f"E{column}"]
-            forward_one, backward_one = _bind_column(x[..., column], y[..., part], dy[..., part], E, gE, ctx)
-            forwards.append(forward_one)
-            backwards.append(backward_one)
+            forward_column, backward_column = _bind_column(
+                x[..., column], y[..., part], dy[..., part], E, gE, ctx
+            )
+            forwards.append(forward_column)
+            backwards.append(backward_column)
             end += self.dim
 
         def forward() -> None:
@@ -138,7 +140,7 @@ class Embedding(Layer):
 
         return Bound(y, dy, forward, backward)
 
-    def _others(self, n_in: int) -> list[tuple[slice, slice]]:
+    def _numeric_runs(self, n_in: int) -> list[tuple[slice, slice]]:
         """For each run of neighboring other columns, its place in x and its place in y."""
         pairs, end = [], 0
         starts = [-1, *sorted(self.columns)]
@@ -154,7 +156,7 @@ def _bind_column(x: Array, y: Array, dy: Array, E: Array, gE: Array, ctx: Contex
     """One column of codes ``(…, batch)`` and its vectors ``(…, batch, dim)``."""
     size, dim = E.shape[-2:]
     rounded, nearest = ctx.array(*x.shape), ctx.array(*x.shape)
-    known, vectors = ctx.array(*x.shape, 1), ctx.array(*y.shape)
+    in_range, vectors = ctx.array(*x.shape, 1), ctx.array(*y.shape)
     index, elements = np.empty(x.shape, np.intp), np.empty(y.shape, np.intp)
     zero, last = np.array(0, x.dtype), np.array(size - 1, x.dtype)
     within = np.arange(dim)
@@ -176,18 +178,18 @@ def _bind_column(x: Array, y: Array, dy: Array, E: Array, gE: Array, ctx: Contex
         np.rint(x, rounded)
         np.fmax(rounded, zero, nearest)  # also for a NaN code
         np.fmin(nearest, last, nearest)
-        np.equal(rounded, nearest, known[..., 0])  # 1 or 0, as numbers
+        np.equal(rounded, nearest, in_range[..., 0])  # 1 or 0, as numbers
         np.copyto(index, nearest, casting="unsafe")
-        for table, rows, found in tables:
-            table.take(rows, 0, found, "clip")
-        np.multiply(vectors, known, y)
+        for table, rows, taken in tables:
+            table.take(rows, 0, taken, "clip")
+        np.multiply(vectors, in_range, y)
 
     def backward() -> None:
-        np.multiply(dy, known, vectors)
+        np.multiply(dy, in_range, vectors)
         np.multiply(index[..., None], dim, elements)
         np.add(elements, within, elements)
-        for gradient, where, values in gradients:
+        for gradient, positions, values in gradients:
             gradient.fill(0)
-            np.add.at(gradient, where, values)
+            np.add.at(gradient, positions, values)
 
     return forward, backward

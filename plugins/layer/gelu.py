@@ -57,14 +57,14 @@ class GELU(Layer):
 Halves = tuple[Callable[[], object], Callable[[], object]]
 
 
-def _exact(x: Array, dx: Array | None, y: Array, dy: Array, part: Array) -> Halves:
+def _exact(x: Array, dx: Array | None, y: Array, dy: Array, cdf: Array) -> Halves:
     from scipy.special import ndtr  # Φ, by erf, or by erfc where 1 + erf would cancel
 
     half, density = np.array(-0.5, x.dtype), np.array(1 / sqrt(2 * pi), x.dtype)
 
     def forward() -> None:
-        ndtr(x, part)
-        np.multiply(x, part, y)
+        ndtr(x, cdf)
+        np.multiply(x, cdf, y)
 
     def backward() -> None:
         if dx is not None:
@@ -73,37 +73,38 @@ def _exact(x: Array, dx: Array | None, y: Array, dy: Array, part: Array) -> Halv
             np.exp(dx, dx)
             np.multiply(dx, density, dx)
             np.multiply(dx, x, dx)
-            np.add(dx, part, dx)
+            np.add(dx, cdf, dx)
             np.multiply(dx, dy, dx)
 
     return forward, backward
 
 
-def _by_tanh(x: Array, dx: Array | None, y: Array, dy: Array, part: Array, rest: Array) -> Halves:
+def _by_tanh(x: Array, dx: Array | None, y: Array, dy: Array, part: Array, x_minus_y: Array) -> Halves:
     """y = x s with s = (1 + tanh u) / 2, ∂y/∂x = s (1 + 2 u′ (x − y))."""
     root = sqrt(2 / pi)
     numbers = (1, 0.5, root, root * CUBIC, 2 * root, 6 * root * CUBIC)
     one, half, linear, cubic, linear_d, cubic_d = (np.array(number, x.dtype) for number in numbers)
+    u = tanh_u = s = part  # names for the successive contents of one array
 
     def forward() -> None:
-        np.multiply(x, x, part)
-        np.multiply(part, cubic, part)
-        np.add(part, linear, part)
-        np.multiply(part, x, part)
-        np.tanh(part, part)
-        np.add(part, one, part)
-        np.multiply(part, half, part)
-        np.multiply(x, part, y)
+        np.multiply(x, x, u)
+        np.multiply(u, cubic, u)
+        np.add(u, linear, u)
+        np.multiply(u, x, u)
+        np.tanh(u, tanh_u)
+        np.add(tanh_u, one, s)
+        np.multiply(s, half, s)
+        np.multiply(x, s, y)
 
     def backward() -> None:
         if dx is not None:
             np.multiply(x, x, dx)
             np.multiply(dx, cubic_d, dx)
             np.add(dx, linear_d, dx)
-            np.subtract(x, y, rest)
-            np.multiply(dx, rest, dx)
+            np.subtract(x, y, x_minus_y)
+            np.multiply(dx, x_minus_y, dx)
             np.add(dx, one, dx)
-            np.multiply(dx, part, dx)
+            np.multiply(dx, s, dx)
             np.multiply(dx, dy, dx)
 
     return forward, backward

@@ -64,11 +64,15 @@ class LayerNorm(Layer):
         g_gamma, g_beta = (g["gamma"], g["beta"]) if affine else (column, column)
         features, epsilon = np.array(x.shape[-1], x.dtype), np.array(self.epsilon, x.dtype)
         ones = np.ones(x.shape[-2], x.dtype)
+        # names for the successive contents of an array, and of a column without and with its last axis
+        products = projection = scratch
+        mean = mean_product = mean_d = row
+        mean_column = mean_product_column = mean_d_column = column
 
         def forward() -> None:
-            np.add.reduce(x, -1, out=row)
-            np.divide(row, features, row)
-            np.subtract(x, column, xhat)
+            np.add.reduce(x, -1, out=mean)
+            np.divide(mean, features, mean)
+            np.subtract(x, mean_column, xhat)
             np.vecdot(xhat, xhat, variance)
             np.divide(variance, features, variance)
             np.add(variance, epsilon, variance)
@@ -82,21 +86,21 @@ class LayerNorm(Layer):
 
         def backward() -> None:
             if affine:
-                np.multiply(dy, xhat, scratch)
-                np.matmul(ones, scratch, g_gamma)
+                np.multiply(dy, xhat, products)
+                np.matmul(ones, products, g_gamma)
                 np.matmul(ones, dy, g_beta)
             if dx is None:
                 return
             d = dy
             if affine:
                 d = np.multiply(dy, gamma, dx)
-            np.vecdot(d, xhat, row)
-            np.divide(row, features, row)
-            np.multiply(xhat, column, scratch)
-            np.add.reduce(d, -1, out=row)
-            np.divide(row, features, row)
-            np.subtract(d, scratch, dx)
-            np.subtract(dx, column, dx)
+            np.vecdot(d, xhat, mean_product)
+            np.divide(mean_product, features, mean_product)
+            np.multiply(xhat, mean_product_column, projection)
+            np.add.reduce(d, -1, out=mean_d)
+            np.divide(mean_d, features, mean_d)
+            np.subtract(d, projection, dx)
+            np.subtract(dx, mean_d_column, dx)
             np.divide(dx, deviation, dx)
 
         return Bound(y, dy, forward, backward)

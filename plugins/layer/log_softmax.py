@@ -33,20 +33,24 @@ class LogSoftmax(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         column = ctx.array(*x.shape[:-1], 1)
         row = column[..., 0]
+        # names for the successive contents of one array, without and with its last axis
+        top = total = log_total = sum_dy = row
+        top_column = log_total_column = sum_dy_column = column
+        powers = dy  # not in use before backward
 
         def forward() -> None:
-            np.maximum.reduce(x, -1, out=row)
-            np.subtract(x, column, y)
-            np.exp(y, dy)  # not in use before backward
-            np.add.reduce(dy, -1, out=row)
-            np.log(row, row)
-            np.subtract(y, column, y)
+            np.maximum.reduce(x, -1, out=top)
+            np.subtract(x, top_column, y)
+            np.exp(y, powers)
+            np.add.reduce(powers, -1, out=total)
+            np.log(total, log_total)
+            np.subtract(y, log_total_column, y)
 
         def backward() -> None:
             if dx is not None:
-                np.add.reduce(dy, -1, out=row)
+                np.add.reduce(dy, -1, out=sum_dy)
                 np.exp(y, dx)
-                np.multiply(dx, column, dx)
+                np.multiply(dx, sum_dy_column, dx)
                 np.subtract(dy, dx, dx)
 
         return Bound(y, dy, forward, backward)

@@ -58,8 +58,11 @@ class Maxout(Layer):
         return self.units
 
     def parameters(self, n_in: int) -> dict[str, Parameter]:
-        whole = self._linear.parameters(n_in)
-        return {name: replace(one, fan_out=self.units) if name == "W" else one for name, one in whole.items()}
+        linear_parameters = self._linear.parameters(n_in)
+        return {
+            name: replace(parameter, fan_out=self.units) if name == "W" else parameter
+            for name, parameter in linear_parameters.items()
+        }
 
     def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
         z, linear_backward = self._linear.textbook(x, p, ctx)
@@ -81,18 +84,18 @@ class Maxout(Layer):
         shape = (*x.shape[:-1], self.pieces, self.units)
         pieces, d_pieces = z.reshape(shape), dz.reshape(shape)
         pairs = [(pieces[..., k, :], d_pieces[..., k, :]) for k in range(self.pieces - 1)]
-        rest = d_pieces[..., -1, :]
+        d_last = d_pieces[..., -1, :]
 
         def forward() -> None:
             affine()
             np.maximum.reduce(pieces, -2, out=y)
 
         def backward() -> None:
-            np.copyto(rest, dy)
+            np.copyto(d_last, dy)
             for piece, d_piece in pairs:
                 np.equal(piece, y, d_piece)  # 1 or 0, as numbers
-                np.multiply(d_piece, rest, d_piece)
-                np.subtract(rest, d_piece, rest)
+                np.multiply(d_piece, d_last, d_piece)
+                np.subtract(d_last, d_piece, d_last)
             gradients()
 
         return Bound(y, dy, forward, backward)

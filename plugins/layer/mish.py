@@ -32,16 +32,19 @@ class Mish(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         t, sigmoid = ctx.array(*x.shape), ctx.array(*x.shape)
         one, two, most = (np.array(number, x.dtype) for number in (1, 2, 40))
+        # names for the successive contents of two arrays; dy is not in use before backward
+        power = numerator = t
+        power_1 = power_2 = denominator = dy
 
         def forward() -> None:
-            np.minimum(x, most, out=t)
-            np.exp(t, t)
-            np.add(t, one, dy)  # not in use before backward
-            np.divide(t, dy, sigmoid)
-            np.add(dy, one, dy)
-            np.multiply(t, dy, t)
-            np.add(t, two, dy)
-            np.divide(t, dy, t)
+            np.minimum(x, most, out=power)
+            np.exp(power, power)
+            np.add(power, one, power_1)  # eˣ + 1
+            np.divide(power, power_1, sigmoid)
+            np.add(power_1, one, power_2)  # eˣ + 2
+            np.multiply(power, power_2, numerator)
+            np.add(numerator, two, denominator)
+            np.divide(numerator, denominator, t)
             np.multiply(x, t, y)
 
         def backward() -> None:

@@ -58,12 +58,13 @@ class PReLU(Layer):
         less_one = ctx.array(*a.shape)
         zero, one, ones = np.array(0, x.dtype), np.array(1, x.dtype), np.ones(x.shape[-2], x.dtype)
         flat_negative, flat_dy = (array.reshape(*x.shape[:-2], -1) for array in (negative, dy))
+        positive = dy  # not in use before backward
 
         def forward() -> None:
             np.minimum(x, zero, out=negative)
             np.multiply(negative, a, y)
-            np.maximum(x, zero, out=dy)  # not in use before backward
-            np.add(y, dy, y)
+            np.maximum(x, zero, out=positive)
+            np.add(y, positive, y)
 
         def backward() -> None:
             if shared:

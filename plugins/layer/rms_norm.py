@@ -52,19 +52,21 @@ class RMSNorm(Layer):
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
-        xhat, scratch = ctx.array(*x.shape), ctx.array(*x.shape)
-        root, column = (ctx.array(*x.shape[:-1], 1) for _ in range(2))
-        square, row = root[..., 0], column[..., 0]
+        xhat, products = ctx.array(*x.shape), ctx.array(*x.shape)
+        root, mean_product_column = (ctx.array(*x.shape[:-1], 1) for _ in range(2))
+        mean_square, mean_product = root[..., 0], mean_product_column[..., 0]
         affine = self.affine
-        gamma, g_gamma = (p["gamma"][..., None, :], g["gamma"]) if affine else (column, column)
+        unused = mean_product_column
+        gamma, g_gamma = (p["gamma"][..., None, :], g["gamma"]) if affine else (unused, unused)
         features, epsilon = np.array(x.shape[-1], x.dtype), np.array(self.epsilon, x.dtype)
         ones = np.ones(x.shape[-2], x.dtype)
+        projection = products  # the later contents
 
         def forward() -> None:
-            np.vecdot(x, x, square)
-            np.divide(square, features, square)
-            np.add(square, epsilon, square)
-            np.sqrt(square, square)
+            np.vecdot(x, x, mean_square)
+            np.divide(mean_square, features, mean_square)
+            np.add(mean_square, epsilon, mean_square)
+            np.sqrt(mean_square, mean_square)  # the root
             np.divide(x, root, xhat)
             if affine:
                 np.multiply(xhat, gamma, y)
@@ -73,17 +75,17 @@ class RMSNorm(Layer):
 
         def backward() -> None:
             if affine:
-                np.multiply(dy, xhat, scratch)
-                np.matmul(ones, scratch, g_gamma)
+                np.multiply(dy, xhat, products)
+                np.matmul(ones, products, g_gamma)
             if dx is None:
                 return
             d = dy
             if affine:
                 d = np.multiply(dy, gamma, dx)
-            np.vecdot(d, xhat, row)
-            np.divide(row, features, row)
-            np.multiply(xhat, column, scratch)
-            np.subtract(d, scratch, dx)
+            np.vecdot(d, xhat, mean_product)
+            np.divide(mean_product, features, mean_product)
+            np.multiply(xhat, mean_product_column, projection)
+            np.subtract(d, projection, dx)
             np.divide(dx, root, dx)
 
         return Bound(y, dy, forward, backward)

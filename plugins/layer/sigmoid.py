@@ -30,12 +30,13 @@ class Sigmoid(Layer):
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         one, most = np.array(1, x.dtype), np.array(80, x.dtype)  # arrays cost less in a call than numbers
+        power, denominator = y, dy  # the contents before σ; dy is not in use before backward
 
         def forward() -> None:
-            np.minimum(x, most, out=y)
-            np.exp(y, y)
-            np.add(y, one, dy)  # not in use before backward
-            np.divide(y, dy, y)
+            np.minimum(x, most, out=power)
+            np.exp(power, power)
+            np.add(power, one, denominator)
+            np.divide(power, denominator, y)
 
         def backward() -> None:
             if dx is not None:

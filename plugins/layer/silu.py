@@ -32,12 +32,13 @@ class SiLU(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         sigmoid = ctx.array(*x.shape)
         one, most = np.array(1, x.dtype), np.array(80, x.dtype)  # where σ is 1 to the last digit
+        power, denominator = sigmoid, dy  # the contents before σ; dy is not in use before backward
 
         def forward() -> None:
-            np.minimum(x, most, out=sigmoid)
-            np.exp(sigmoid, sigmoid)
-            np.add(sigmoid, one, dy)  # not in use before backward
-            np.divide(sigmoid, dy, sigmoid)
+            np.minimum(x, most, out=power)
+            np.exp(power, power)
+            np.add(power, one, denominator)
+            np.divide(power, denominator, sigmoid)
             np.multiply(x, sigmoid, y)
 
         def backward() -> None:

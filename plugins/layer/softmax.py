@@ -33,18 +33,22 @@ class Softmax(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         column = ctx.array(*x.shape[:-1], 1)
         row = column[..., 0]
+        # names for the successive contents of one array, without and with its last axis
+        top = total = mean_dy = row
+        top_column = total_column = mean_dy_column = column
+        powers = y
 
         def forward() -> None:
-            np.maximum.reduce(x, -1, out=row)
-            np.subtract(x, column, y)
-            np.exp(y, y)
-            np.add.reduce(y, -1, out=row)
-            np.divide(y, column, y)
+            np.maximum.reduce(x, -1, out=top)
+            np.subtract(x, top_column, powers)
+            np.exp(powers, powers)
+            np.add.reduce(powers, -1, out=total)
+            np.divide(powers, total_column, y)
 
         def backward() -> None:
             if dx is not None:
-                np.vecdot(dy, y, row)
-                np.subtract(dy, column, dx)
+                np.vecdot(dy, y, mean_dy)  # Σ y dy
+                np.subtract(dy, mean_dy_column, dx)
                 np.multiply(dx, y, dx)
 
         return Bound(y, dy, forward, backward)

@@ -32,14 +32,15 @@ class Softplus(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         denominator = dy if dx is None else ctx.array(*x.shape)
         zero, one, most = (np.array(number, x.dtype) for number in (0, 1, 80))
+        positive = dy  # not in use before backward
 
         def forward() -> None:
             np.abs(x, y)
             np.negative(y, y)
             np.exp(y, y)
             np.log1p(y, y)
-            np.maximum(x, zero, out=dy)  # not in use before backward
-            np.add(y, dy, y)
+            np.maximum(x, zero, out=positive)
+            np.add(y, positive, y)
 
         def backward() -> None:
             if dx is not None:

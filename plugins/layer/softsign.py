@@ -27,17 +27,17 @@ class Softsign(Layer):
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
-        size = ctx.array(*x.shape)
+        denominator = ctx.array(*x.shape)  # 1 + |x|
         one = np.array(1, x.dtype)
 
         def forward() -> None:
-            np.abs(x, size)
-            np.add(size, one, size)
-            np.divide(x, size, y)
+            np.abs(x, denominator)
+            np.add(denominator, one, denominator)
+            np.divide(x, denominator, y)
 
         def backward() -> None:
             if dx is not None:
-                np.divide(dy, size, dx)
-                np.divide(dx, size, dx)
+                np.divide(dy, denominator, dx)
+                np.divide(dx, denominator, dx)
 
         return Bound(y, dy, forward, backward)

@@ -21,7 +21,9 @@ def softmax(logits: Array) -> Array:
         top = max(values)
         exponentials = [exp(value - top) for value in values]
         total = sum(exponentials)
-        return np.array([one / total for one in exponentials], logits.dtype).reshape(logits.shape)
+        return np.array([exponential / total for exponential in exponentials], logits.dtype).reshape(
+            logits.shape
+        )
     powers = np.exp(logits - np.maximum.reduce(logits, -1, keepdims=True))
     probabilities: Array = powers / np.add.reduce(powers, -1, keepdims=True)
     return probabilities

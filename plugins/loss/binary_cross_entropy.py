@@ -56,7 +56,10 @@ class BinaryCrossEntropy(Loss):
     ) -> Callable[[], object]:
         require_weights(self, self.class_weights, output.shape[-1])
         t, update = distributions(output, target, ctx)
-        power, yes, room = (ctx.array(*output.shape) for _ in range(3))
+        power, yes, denominator = (ctx.array(*output.shape) for _ in range(3))
+        # names for the successive contents of one array
+        magnitude = logarithm = power
+        slope, c = yes, denominator
         products = ctx.array(*losses.shape)
         v = self.positive_weight
         numbers = (0, 1, 1 / output.shape[-1], v, v - 1)
@@ -68,28 +71,28 @@ class BinaryCrossEntropy(Loss):
             # with c = 1 − t + v t and h = 1 where o > 0, else 0: l = c log(1 + exp(−|o|)) + (c h − v t) o,
             # the mean over the outputs, each times its w
             update()
-            np.abs(output, power)
-            np.negative(power, power)
+            np.abs(output, magnitude)
+            np.negative(magnitude, power)
             np.exp(power, power)
             np.heaviside(output, zero, yes)
             np.maximum(power, yes, out=d_output)
-            np.add(power, one, room)
-            np.divide(d_output, room, d_output)
-            np.log1p(power, power)
+            np.add(power, one, denominator)
+            np.divide(d_output, denominator, d_output)
+            np.log1p(power, logarithm)
             if v != 1:
-                np.multiply(t, excess, room)
-                np.add(room, one, room)
-                np.multiply(power, room, power)
-                np.multiply(yes, room, yes)
-                np.multiply(d_output, room, d_output)
+                np.multiply(t, excess, c)
+                np.add(c, one, c)
+                np.multiply(logarithm, c, logarithm)
+                np.multiply(yes, c, slope)
+                np.multiply(d_output, c, d_output)
                 np.multiply(t, weight, weighted)
-            np.subtract(yes, weighted, yes)
+            np.subtract(slope, weighted, slope)
             np.subtract(d_output, weighted, d_output)
             if w is not None:
-                for array in (power, yes, d_output):
+                for array in (logarithm, slope, d_output):
                     np.multiply(array, w, array)
-            np.vecdot(yes, output, products)
-            np.add.reduce(power, -1, out=losses)
+            np.vecdot(slope, output, products)
+            np.add.reduce(logarithm, -1, out=losses)
             np.add(losses, products, losses)
             np.multiply(losses, share, losses)
             np.multiply(d_output, share, d_output)

@@ -71,7 +71,8 @@ class CrossEntropy(Loss):
         index, locate = true_elements(output, target)
         flat = d_output.reshape(-1)
         column = ctx.array(rows, 1)
-        top = column[:, 0]
+        # names for the successive contents of one array
+        top = total = log_total = sum_t = column[:, 0]
         flat_losses = losses.reshape(-1)
         one = np.array(1, output.dtype)
 
@@ -81,16 +82,17 @@ class CrossEntropy(Loss):
             np.subtract(logits, column, gradient)
             flat.take(index, 0, flat_losses, "clip")
             np.exp(gradient, gradient)
-            np.add.reduce(gradient, 1, out=top)
+            np.add.reduce(gradient, 1, out=total)
             np.divide(gradient, column, gradient)
             flat[index] -= one
-            np.log(top, top)
-            np.subtract(top, flat_losses, flat_losses)
+            np.log(total, log_total)
+            np.subtract(log_total, flat_losses, flat_losses)
 
         if target.ndim < output.ndim and not self._general:
             return run
 
         t, shifted = ctx.array(rows, classes), ctx.array(rows, classes)
+        minus_log_softmax = shifted  # the later contents
         v = np.ones(classes, output.dtype) if weights is None else np.array(weights, output.dtype)
         keep, share = 1 - self.label_smoothing, self.label_smoothing / classes
 
@@ -107,12 +109,12 @@ class CrossEntropy(Loss):
             np.maximum.reduce(logits, 1, out=top)
             np.subtract(logits, column, shifted)
             np.exp(shifted, gradient)
-            np.add.reduce(gradient, 1, out=top)
+            np.add.reduce(gradient, 1, out=total)
             np.divide(gradient, column, gradient)
-            np.log(top, top)
-            np.subtract(column, shifted, shifted)  # −log softmax
-            np.vecdot(t, shifted, flat_losses)
-            np.add.reduce(t, 1, out=top)
+            np.log(total, log_total)
+            np.subtract(column, shifted, minus_log_softmax)
+            np.vecdot(t, minus_log_softmax, flat_losses)
+            np.add.reduce(t, 1, out=sum_t)
             np.multiply(gradient, column, gradient)
             np.subtract(gradient, t, gradient)
 

@@ -41,9 +41,11 @@ class Focal(Loss):
         gamma, p = self.gamma, softmax(output)
         true = np.arange(output.shape[-1]) == target[:, None]  # [i = c]
         log_pc = -np.logaddexp.reduce(output - output[true][:, None], -1, keepdims=True)
-        rest = np.maximum((p * ~true).sum(-1, keepdims=True), np.finfo(p.dtype).smallest_normal)  # 1 − p_c
-        slope = rest**gamma * (1 - gamma * np.exp(log_pc) * log_pc / rest)
-        return -(rest**gamma * log_pc)[:, 0], (p - true) * slope
+        p_others = np.maximum(
+            (p * ~true).sum(-1, keepdims=True), np.finfo(p.dtype).smallest_normal
+        )  # 1 − p_c
+        slope = p_others**gamma * (1 - gamma * np.exp(log_pc) * log_pc / p_others)
+        return -(p_others**gamma * log_pc)[:, 0], (p - true) * slope
 
     def rows(
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
@@ -57,10 +59,10 @@ class Focal(Loss):
         index, locate = true_elements(output, target)
         flat = d_output.reshape(-1)
         column = ctx.array(len(logits), 1)
-        true, rest, slope = (ctx.array(len(logits)) for _ in range(3))
+        true, p_others, slope = (ctx.array(len(logits)) for _ in range(3))
         # names for the successive contents of one array
         top = others = power = factor = column[:, 0]
-        total, exp_true, p_true = true, rest, slope
+        total, exp_true, p_true = true, p_others, slope
         smallest = np.array(np.finfo(output.dtype).smallest_normal)
         zero, one, gamma = (np.array(number, output.dtype) for number in (0, 1, self.gamma))
 
@@ -79,17 +81,17 @@ class Focal(Loss):
             np.logaddexp(flat_losses, zero, flat_losses)  # −log p_c
             np.add(exp_true, others, total)
             np.divide(exp_true, total, p_true)
-            np.divide(others, total, rest)  # 1 − p_c
+            np.divide(others, total, p_others)  # 1 − p_c
             np.multiply(p_true, flat_losses, slope)
-            np.divide(slope, rest, slope)
+            np.divide(slope, p_others, slope)
             np.multiply(slope, gamma, slope)
             np.add(slope, one, slope)
-            np.power(rest, gamma, power)
+            np.power(p_others, gamma, power)
             np.multiply(flat_losses, power, flat_losses)
             np.multiply(slope, power, slope)
             np.divide(slope, total, factor)
             np.multiply(d, column, d)
-            np.multiply(slope, rest, slope)
+            np.multiply(slope, p_others, slope)
             np.negative(slope, slope)
             flat[index] = slope
 

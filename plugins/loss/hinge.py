@@ -53,10 +53,10 @@ class Hinge(Loss):
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         j = np.arange(output.shape[-1])
         true = j == target[:, None]
-        others = np.where(true, -np.inf, output)
-        excess = np.maximum(0, self.margin + others - output[true][:, None])
+        other_scores = np.where(true, -np.inf, output)
+        excess = np.maximum(0, self.margin + other_scores - output[true][:, None])
         if self.form == "crammer_singer":
-            excess = excess * (j == others.argmax(-1)[:, None])
+            excess = excess * (j == other_scores.argmax(-1)[:, None])
         d = 2 * excess if self.squared else np.sign(excess)
         losses = (excess**2 if self.squared else excess).sum(-1)
         return losses, d - true * d.sum(-1, keepdims=True)

@@ -39,23 +39,30 @@ class KLDivergence(Loss):
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
         t, update = distributions(output, target, ctx)
-        logs, ratios, column = ctx.array(*output.shape), ctx.array(*output.shape), ctx.array(*losses.shape, 1)
-        top = column[..., 0]
+        shifted, log_t, column = (
+            ctx.array(*output.shape),
+            ctx.array(*output.shape),
+            ctx.array(*losses.shape, 1),
+        )
+        # names for the successive contents of one array
+        top = total = log_total = column[..., 0]
+        powers = d_output
+        log_softmax, log_ratio = shifted, log_t
         smallest = np.array(np.finfo(output.dtype).smallest_normal)
 
         def run() -> None:
             update()
             np.maximum.reduce(output, -1, out=top)
-            np.subtract(output, column, logs)
-            np.exp(logs, d_output)
-            np.add.reduce(d_output, -1, out=top)
-            np.divide(d_output, column, d_output)
-            np.log(top, top)
-            np.subtract(logs, column, logs)
-            np.maximum(t, smallest, out=ratios)  # where t is 0 the product below is 0 whatever its log is
-            np.log(ratios, ratios)
-            np.subtract(ratios, logs, ratios)
-            np.vecdot(t, ratios, losses)
+            np.subtract(output, column, shifted)
+            np.exp(shifted, powers)
+            np.add.reduce(powers, -1, out=total)
+            np.divide(powers, column, d_output)
+            np.log(total, log_total)
+            np.subtract(shifted, column, log_softmax)
+            np.maximum(t, smallest, out=log_t)  # where t is 0 the product below is 0 whatever its log is
+            np.log(log_t, log_t)
+            np.subtract(log_t, log_softmax, log_ratio)
+            np.vecdot(t, log_ratio, losses)
             np.subtract(d_output, t, d_output)
 
         return run

@@ -38,6 +38,9 @@ class LogCosh(Loss):
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
         error, near = ctx.array(*output.shape), ctx.array(*output.shape)
+        # names for the successive contents of two arrays
+        size = beyond = error
+        sinh = square = log_cosh = near
         numbers = (FAR, 1 / 2, 2, 1 / output.shape[-1])
         far, half, two, share = (np.array(number, output.dtype) for number in numbers)
 
@@ -45,16 +48,16 @@ class LogCosh(Loss):
             np.subtract(output, target, error)
             np.tanh(error, d_output)
             np.multiply(d_output, share, d_output)
-            np.abs(error, error)
-            np.minimum(error, far, out=near)
-            np.subtract(error, near, error)
+            np.abs(error, size)
+            np.minimum(size, far, out=near)
+            np.subtract(size, near, beyond)
             np.multiply(near, half, near)
-            np.sinh(near, near)
-            np.multiply(near, near, near)
-            np.multiply(near, two, near)
-            np.log1p(near, near)
-            np.add(near, error, near)
-            np.add.reduce(near, -1, out=losses)
+            np.sinh(near, sinh)
+            np.multiply(sinh, sinh, square)
+            np.multiply(square, two, square)
+            np.log1p(square, log_cosh)
+            np.add(log_cosh, beyond, log_cosh)
+            np.add.reduce(log_cosh, -1, out=losses)
             np.multiply(losses, share, losses)
 
         return run

@@ -11,5 +11,5 @@ def trust_ratio(w: Array, step: Array) -> float | None:
     """‖w‖ / ‖step‖; ``None`` for vectors, such as biases, and where either norm is 0."""
     if w.ndim < 2:
         return None
-    length, moved = float(np.linalg.norm(w)), float(np.linalg.norm(step))
-    return length / moved if length and moved else None
+    norm_w, norm_step = float(np.linalg.norm(w)), float(np.linalg.norm(step))
+    return norm_w / norm_step if norm_w and norm_step else None

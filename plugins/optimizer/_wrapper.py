@@ -18,18 +18,26 @@ class Wrapper(Optimizer):
     """
 
     def __init__(self, inner: Spec, slot: str) -> None:
-        made: Optimizer = registries["optimizer"].create(inner)
-        plain = vars(UpdateRules())
-        own = [f"{rule}={value}" for rule, value in vars(made.shared).items() if value != plain[rule]]
-        if own:
+        optimizer: Optimizer = registries["optimizer"].create(inner)
+        defaults = vars(UpdateRules())
+        own_rules = [
+            f"{rule}={value}" for rule, value in vars(optimizer.shared).items() if value != defaults[rule]
+        ]
+        if own_rules:
             raise ValueError(
-                f"inner={made.name} has rules of its own ({', '.join(own)}): these stand beside inner, and "
+                f"inner={optimizer.name} has rules of its own ({', '.join(own_rules)}): these stand beside inner, and "
                 f"none may be in it"
             )
-        if made.scope == "search" or made.evaluated is not None:
-            raise ValueError(f"inner must be an optimizer of single steps and no averages, not {made.name}")
-        self.inner, self.evaluated = made, slot
-        self.slots, self.scope, self.default_lr = (*made.slots, slot), made.scope, made.default_lr
+        if optimizer.scope == "search" or optimizer.evaluated is not None:
+            raise ValueError(
+                f"inner must be an optimizer of single steps and no averages, not {optimizer.name}"
+            )
+        self.inner, self.evaluated = optimizer, slot
+        self.slots, self.scope, self.default_lr = (
+            (*optimizer.slots, slot),
+            optimizer.scope,
+            optimizer.default_lr,
+        )
 
     def begin(self, w: Array, slots: Mapping[str, Array]) -> None:
         self.inner.begin(w, slots)

@@ -44,10 +44,11 @@ class AdaGrad(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         squares = slots["squares"]
-        np.multiply(g, g, scratch)
-        np.add(squares, scratch, squares)
-        np.sqrt(squares, scratch)
-        np.add(scratch, self.epsilon, scratch)
-        np.divide(g, scratch, scratch)
-        np.multiply(scratch, lr, scratch)
-        np.subtract(w, scratch, w)
+        square = root = direction = scratch  # names for its successive contents
+        np.multiply(g, g, square)
+        np.add(squares, square, squares)
+        np.sqrt(squares, root)
+        np.add(root, self.epsilon, root)
+        np.divide(g, root, direction)
+        np.multiply(direction, lr, direction)
+        np.subtract(w, direction, w)

@@ -46,12 +46,13 @@ class AdaMax(Optimizer):
     ) -> None:
         m_sum, u = slots["m_sum"], slots["u"]
         c = (1 - self.beta1**step) / (1 - self.beta1)
+        size = direction = scratch  # names for its successive contents
         np.multiply(m_sum, self.beta1, m_sum)
         np.add(m_sum, g, m_sum)
-        np.abs(g, scratch)
-        np.add(scratch, self.epsilon, scratch)
+        np.abs(g, size)
+        np.add(size, self.epsilon, size)
         np.multiply(u, self.beta2, u)
-        np.maximum(u, scratch, out=u)
-        np.divide(m_sum, u, scratch)
-        np.multiply(scratch, lr / c, scratch)
-        np.subtract(w, scratch, w)
+        np.maximum(u, size, out=u)
+        np.divide(m_sum, u, direction)
+        np.multiply(direction, lr / c, direction)
+        np.subtract(w, direction, w)

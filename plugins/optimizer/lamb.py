@@ -50,9 +50,10 @@ class LAMB(Moments):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
-        np.sqrt(v_sum, scratch)
-        np.add(scratch, self.epsilon * root_d, scratch)
-        np.divide(m_sum, scratch, scratch)  # r times c / √d, which the ratio cancels
-        ratio = trust_ratio(w, scratch)
-        np.multiply(scratch, lr * (root_d / c if ratio is None else ratio), scratch)
-        np.subtract(w, scratch, w)
+        root = direction = scratch  # names for its successive contents
+        np.sqrt(v_sum, root)
+        np.add(root, self.epsilon * root_d, root)
+        np.divide(m_sum, root, direction)  # r times c / √d, which the ratio cancels
+        ratio = trust_ratio(w, direction)
+        np.multiply(direction, lr * (root_d / c if ratio is None else ratio), direction)
+        np.subtract(w, direction, w)

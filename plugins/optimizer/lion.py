@@ -42,10 +42,11 @@ class Lion(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         m_sum = slots["m_sum"]
-        np.multiply(m_sum, self.beta1 * (1 - self.beta2) / (1 - self.beta1), scratch)
-        np.add(scratch, g, scratch)  # 1 / (1 − β₁) times the argument of sign
-        np.sign(scratch, scratch)
-        np.multiply(scratch, lr, scratch)
-        np.subtract(w, scratch, w)
+        mixed = sign = scratch  # names for its successive contents
+        np.multiply(m_sum, self.beta1 * (1 - self.beta2) / (1 - self.beta1), mixed)
+        np.add(mixed, g, mixed)  # 1 / (1 − β₁) times the argument of sign
+        np.sign(mixed, sign)
+        np.multiply(sign, lr, sign)
+        np.subtract(w, sign, w)
         np.multiply(m_sum, self.beta2, m_sum)
         np.add(m_sum, g, m_sum)

@@ -74,14 +74,14 @@ class Muon(Optimizer):
 
 def orthogonalize(matrix: Array, iterations: int) -> None:
     """Bring the singular values of a matrix near 1, in place, by Newton-Schulz iterations; 0 stays 0."""
-    length = float(np.linalg.norm(matrix))
-    if length == 0:
+    norm = float(np.linalg.norm(matrix))
+    if norm == 0:
         return
-    np.divide(matrix, length, matrix)
+    np.divide(matrix, norm, matrix)
     X = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     n = len(X)
     gram, square = np.empty((n, n), X.dtype), np.empty((n, n), X.dtype)
-    room = np.empty((n, min(BLOCK, X.shape[1])), X.dtype)
+    products = np.empty((n, min(BLOCK, X.shape[1])), X.dtype)
     for _ in range(iterations):
         np.matmul(X, X.T, gram)
         np.matmul(gram, gram, square)
@@ -91,5 +91,5 @@ def orthogonalize(matrix: Array, iterations: int) -> None:
         gram.reshape(-1)[:: n + 1] += 3.4445
         for start in range(0, X.shape[1], BLOCK):
             columns = X[:, start : start + BLOCK]
-            np.matmul(gram, columns, room[:, : columns.shape[1]])
-            columns[...] = room[:, : columns.shape[1]]
+            np.matmul(gram, columns, products[:, : columns.shape[1]])
+            columns[...] = products[:, : columns.shape[1]]

@@ -54,20 +54,21 @@ class RMSprop(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         rho = self.decay
+        m = deviation = square = root = direction = scratch  # names for its successive contents
         if self.centred:
             m_sum, squares, scale = slots["m_sum"], slots["variance_sum"], sqrt(rho * (1 - rho))
-            np.multiply(m_sum, 1 - rho, scratch)
-            np.subtract(g, scratch, scratch)
-            np.multiply(scratch, scratch, scratch)
+            np.multiply(m_sum, 1 - rho, m)
+            np.subtract(g, m, deviation)
+            np.multiply(deviation, deviation, square)
             np.multiply(m_sum, rho, m_sum)
             np.add(m_sum, g, m_sum)
         else:
             squares, scale = slots["v_sum"], sqrt(1 - rho)
-            np.multiply(g, g, scratch)
+            np.multiply(g, g, square)
         np.multiply(squares, rho, squares)
-        np.add(squares, scratch, squares)
-        np.sqrt(squares, scratch)  # the root in the formula is ``scale`` times this
-        np.add(scratch, self.epsilon / scale, scratch)
-        np.divide(g, scratch, scratch)
-        np.multiply(scratch, lr / scale, scratch)
-        np.subtract(w, scratch, w)
+        np.add(squares, square, squares)
+        np.sqrt(squares, root)  # the root in the formula is ``scale`` times this
+        np.add(root, self.epsilon / scale, root)
+        np.divide(g, root, direction)
+        np.multiply(direction, lr / scale, direction)
+        np.subtract(w, direction, w)

@@ -66,19 +66,22 @@ class Rprop(Optimizer):
         # With s = sign(g g′) the factor of Δ is 1 + s (q + p s), which is α at 1, β at −1 and 1 at 0.
         size, sign = slots["size"], slots["sign"]
         p, q = (self.grow + self.shrink) / 2 - 1, (self.grow - self.shrink) / 2
-        np.sign(g, scratch)
-        np.multiply(sign, scratch, sign)
-        np.multiply(sign, p, scratch)
-        np.add(scratch, q, scratch)
-        np.multiply(scratch, sign, scratch)
-        np.add(scratch, 1, scratch)
-        np.multiply(size, scratch, size)
+        # names for the successive contents of two arrays
+        agreement, unchanged = sign, sign
+        sign_g = factor = move = scratch
+        np.sign(g, sign_g)
+        np.multiply(sign, sign_g, agreement)
+        np.multiply(agreement, p, factor)
+        np.add(factor, q, factor)
+        np.multiply(factor, agreement, factor)
+        np.add(factor, 1, factor)
+        np.multiply(size, factor, size)
         np.maximum(size, self.smallest, out=size)
         np.minimum(size, self.largest, out=size)
-        np.minimum(sign, 0, out=sign)
-        np.add(sign, 1, sign)  # 0 where the sign has changed, else 1
-        np.sign(g, scratch)
-        np.multiply(sign, scratch, sign)
-        np.multiply(sign, size, scratch)
-        np.multiply(scratch, lr, scratch)
-        np.subtract(w, scratch, w)
+        np.minimum(agreement, 0, out=unchanged)
+        np.add(unchanged, 1, unchanged)  # 0 where the sign has changed, else 1
+        np.sign(g, sign_g)
+        np.multiply(unchanged, sign_g, sign)
+        np.multiply(sign, size, move)
+        np.multiply(move, lr, move)
+        np.subtract(w, move, w)

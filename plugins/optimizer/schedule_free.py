@@ -50,12 +50,13 @@ class ScheduleFree(Optimizer):
         # As z − x = (y − x) / (1 − β) before the step, x moves by d − η g / t with d = (y − x) / (t (1 − β)),
         # and y by β times that and (1 − β) times the move of z, −η g.
         x, beta = slots["x"], self.momentum
-        np.subtract(w, x, scratch)
-        np.multiply(scratch, 1 / (step * (1 - beta)), scratch)
-        np.add(x, scratch, x)
-        np.multiply(scratch, beta, scratch)
-        np.add(w, scratch, w)
-        np.multiply(g, lr / step, scratch)
-        np.subtract(x, scratch, x)
-        np.multiply(g, lr * (1 - beta + beta / step), scratch)
-        np.subtract(w, scratch, w)
+        move = gradient_step = scratch  # names for its successive contents
+        np.subtract(w, x, move)
+        np.multiply(move, 1 / (step * (1 - beta)), move)
+        np.add(x, move, x)
+        np.multiply(move, beta, move)
+        np.add(w, move, w)
+        np.multiply(g, lr / step, gradient_step)
+        np.subtract(x, gradient_step, x)
+        np.multiply(g, lr * (1 - beta + beta / step), gradient_step)
+        np.subtract(w, gradient_step, w)

@@ -40,10 +40,10 @@ class SWA(Wrapper):
     def textbook(self, w: Array, g: Array, lr: float, t: int, *slots: Array) -> tuple[Array, ...]:
         *inner, a = slots
         w, *inner = self.inner_textbook(w, g, lr, t, *inner)
-        n, rest = divmod(t - self.start, self.every)
+        n, steps_since = divmod(t - self.start, self.every)
         if t <= self.start:
             a = w
-        elif rest == 0:
+        elif steps_since == 0:
             a = a + (w - a) / (n + 1)
         return w, *inner, a
 
@@ -51,10 +51,10 @@ class SWA(Wrapper):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         self.inner.update(w, g, slots, lr, step, scratch)
-        average, (n, rest) = slots["swa"], divmod(step - self.start, self.every)
+        average, (n, steps_since) = slots["swa"], divmod(step - self.start, self.every)
         if step <= self.start:
             np.copyto(average, w)
-        elif rest == 0:
+        elif steps_since == 0:
             np.subtract(w, average, scratch)
             np.multiply(scratch, 1 / (n + 1), scratch)
             np.add(average, scratch, average)

@@ -45,8 +45,8 @@ class Sequential(Schedule):
         self.at = list(at)
         self._observing = {str(n): part for n, part in enumerate(self.parts) if part.observes != "nothing"}
         if self._observing:
-            first, *others = self._observing.values()
-            if any((part.observes, part.window) != (first.observes, first.window) for part in others):
+            first, *more_parts = self._observing.values()
+            if any((part.observes, part.window) != (first.observes, first.window) for part in more_parts):
                 raise ValueError("parts that observe must observe windows of one length, or epochs")
             self.observes, self.window = first.observes, first.window  # set on the instance, not on the class
 
@@ -54,16 +54,16 @@ class Sequential(Schedule):
         return self.factors(step, step + 1, total_steps)[0]
 
     def factors(self, start: int, stop: int, total_steps: int) -> Sequence[float]:
-        found: list[float] = []
+        factors: list[float] = []
         while start < stop:
             n = bisect_right(self.at, start)
             begin = self.at[n - 1] if n else 0
             last = n == len(self.at)
             end = max(total_steps, begin + 1) if last else self.at[n]
             upto = stop if last else min(stop, end)
-            found.extend(self.parts[n].factors(start - begin, upto - begin, end - begin))
+            factors.extend(self.parts[n].factors(start - begin, upto - begin, end - begin))
             start = upto
-        return found
+        return factors
 
     def observe(self, value: float) -> None:
         for part in self._observing.values():

@@ -29,10 +29,10 @@ class Warmup(Schedule):
         self.window = self.then.window
 
     def factor(self, step: int, total_steps: int) -> float:
-        rest = max(total_steps - self.steps, 1)  # the climb may be longer than the run
+        steps_after_warmup = max(total_steps - self.steps, 1)  # the climb may be longer than the run
         if step >= self.steps:
-            return self.then.factor(step - self.steps, rest)
-        return (step + 1) / self.steps * self.then.factor(0, rest)
+            return self.then.factor(step - self.steps, steps_after_warmup)
+        return (step + 1) / self.steps * self.then.factor(0, steps_after_warmup)
 
     def observe(self, value: float) -> None:
         self.then.observe(value)

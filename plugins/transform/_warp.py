@@ -40,10 +40,10 @@ def factor(n: int, sigma: float) -> Array:
     1,568.
     """
     u, s, _ = np.linalg.svd(smoothing(n, sigma))
-    made: Array = (u * s)[:, s > NEGLIGIBLE * s[0]]
-    made /= np.sqrt(np.square(made).sum() / n)
-    made.flags.writeable = False
-    return made
+    matrix: Array = (u * s)[:, s > NEGLIGIBLE * s[0]]
+    matrix /= np.sqrt(np.square(matrix).sum() / n)
+    matrix.flags.writeable = False
+    return matrix
 
 
 def inverse_affine(shape: tuple[int, int], shift: Array, angle: Array, scale: Array, slope: Array) -> Array:
@@ -63,13 +63,13 @@ def inverse_affine(shape: tuple[int, int], shift: Array, angle: Array, scale: Ar
         center.
     """
     cos, sin = np.cos(angle), np.sin(angle)
-    made = np.empty((len(angle), 2, 3))
-    inverse = made[:, :, 1:]
+    coefficients = np.empty((len(angle), 2, 3))
+    inverse = coefficients[:, :, 1:]
     inverse[:, 0, 0], inverse[:, 0, 1] = cos, sin
     inverse[:, 1, 0], inverse[:, 1, 1] = -sin - slope * cos, cos - slope * sin
     inverse /= scale[:, :, None]
-    made[:, :, 0] = (np.array(shape) - 1) / 2 - np.einsum("nij,nj->ni", inverse, shift)
-    return made
+    coefficients[:, :, 0] = (np.array(shape) - 1) / 2 - np.einsum("nij,nj->ni", inverse, shift)
+    return coefficients
 
 
 class Bilinear:
@@ -210,10 +210,10 @@ class Warp(Transform):
         )
 
     def apply(self, x: Array, y: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        n, *rest = x.shape
+        n, *image_shape = x.shape
         if not x.size:
             return x, y
-        shape = rest[0], rest[1]
+        shape = image_shape[0], image_shape[1]
         chunk = min(n, max(1, CHUNK_PIXELS // (shape[0] * shape[1])))
         coefficients = self.coefficients(shape, n, rng).astype(x.dtype)
         positions = Positions(chunk, shape, x.dtype, self.alpha, self.sigma)

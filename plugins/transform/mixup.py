@@ -42,16 +42,16 @@ class Mixup(Transform):
 
 def _mixed(values: Array, share: Array, second: Array) -> Array:
     """λ v + (1 − λ) v₂ as v₂ + λ (v − v₂), in a new array."""
-    made = np.empty_like(values)
+    result = np.empty_like(values)
     n = len(values)
     factors = share.astype(values.dtype).reshape(n, *[1] * (values.ndim - 1))
     size = max(1, CHUNK_VALUES // max(1, values[:1].size))
-    own = np.empty((size, *values.shape[1:]), values.dtype)
+    differences = np.empty((size, *values.shape[1:]), values.dtype)
     for start in range(0, n, size):
         part = slice(start, min(start + size, n))
-        mixed, v = made[part], own[: part.stop - start]
+        mixed, v = result[part], differences[: part.stop - start]
         values.take(second[part], 0, mixed, "clip")
         np.subtract(values[part], mixed, v)
         np.multiply(v, factors[part], v)
         np.add(mixed, v, mixed)
-    return made
+    return result
