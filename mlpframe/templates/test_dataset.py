@@ -18,10 +18,10 @@ def test_it_is_what_every_dataset_is(case: Case) -> None:
     case()
 
 
-def test_the_classes_have_their_centres() -> None:
+def test_the_classes_have_their_centers() -> None:
     dataset = registries["dataset"].create("template", rows=1000, spread=0.1)
     splits = dataset.load(DataContext(Path(), np.random.default_rng(0)))
-    for number, centre in enumerate(([-1, 0], [1, 0])):
+    for number, center in enumerate(([-1, 0], [1, 0])):
         rows = splits.train.x[splits.train.y == number]
         assert len(rows) == 500
-        np.testing.assert_allclose(rows.mean(0), centre, atol=0.02)
+        np.testing.assert_allclose(rows.mean(0), center, atol=0.02)

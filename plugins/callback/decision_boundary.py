@@ -40,7 +40,7 @@ class DecisionBoundary(Callback):
         features = run.train.x.shape[1]
         if run.splits.task != "classification" or features != 2:
             raise UsageError(
-                f"callbacks.decision_boundary is for classifications with 2 features; this is a "
+                f"callbacks.decision_boundary needs a classification with 2 features, not a "
                 f"{run.splits.task} with {features}"
             )
 

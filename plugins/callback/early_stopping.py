@@ -37,7 +37,9 @@ class EarlyStopping(Callback):
     def check(self, run: Run) -> None:
         if self.monitor not in run.metric_names:
             known = ", ".join(run.metric_names)
-            raise UsageError(f"callbacks.early_stopping.monitor={self.monitor}: this run has {known}")
+            raise UsageError(
+                f"callbacks.early_stopping.monitor={self.monitor}: expected a metric of this run: {known}"
+            )
 
     def on_start(self, run: Run) -> None:
         self._judge(run)  # a run may be continued after its last epoch

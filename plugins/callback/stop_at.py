@@ -28,7 +28,9 @@ class StopAt(Callback):
     def check(self, run: Run) -> None:
         if self.monitor not in run.metric_names:
             known = ", ".join(run.metric_names)
-            raise UsageError(f"callbacks.stop_at.monitor={self.monitor}: this run has {known}")
+            raise UsageError(
+                f"callbacks.stop_at.monitor={self.monitor}: expected a metric of this run: {known}"
+            )
 
     def on_start(self, run: Run) -> None:
         self.on_epoch(run)  # a run may be continued after its last epoch

@@ -43,7 +43,7 @@ class TimeBudget(Callback):
 
     def _judge(self, run: Run) -> None:
         if self._used() >= self.seconds:
-            run.stop(f"the {self.seconds:g} seconds of its time budget are used up")
+            run.stop(f"the time budget of {self.seconds:g} seconds is used up")
 
     def state(self) -> dict[str, Any]:
         return {"seconds": self._used()}

@@ -77,7 +77,7 @@ class FrameDataset(Dataset):
         if encoding not in ("one_hot", "codes"):
             raise ValueError(f"encoding must be one_hot or codes, not {encoding!r}")
         if split_column is not None and (validation_file or test_file):
-            raise ValueError("split_column and validation_file or test_file exclude each other")
+            raise ValueError("split_column cannot be combined with validation_file or test_file")
         self.file, self.validation_file, self.test_file = file, validation_file, test_file
         self.target, self.task, self.weight, self.split_column = target, task, weight, split_column
         self.categorical, self.ignore = tuple(categorical or ()), tuple(ignore or ())
@@ -150,7 +150,7 @@ class FrameDataset(Dataset):
             known = ", ".join(PARTS)
             raise UsageError(f"dataset.split_column={column} has {unknown[0]!r}; expected {known}")
         if "train" not in names:
-            raise UsageError(f"dataset.split_column={column} says train for no row")
+            raise UsageError(f"dataset.split_column={column} has the value train in no row")
         return np.array(names)[codes]
 
     def _check_column(self, frame: pd.DataFrame, option: str, column: str) -> None:
@@ -170,11 +170,15 @@ class FrameDataset(Dataset):
         special = {*self.ignore, self.weight, self.split_column} - {None}
         free = [column for column in frame.columns if column not in special]
         if self.target in special:
-            raise UsageError(f"dataset.target={self.target} cannot also be ignored, the weight or the split")
+            raise UsageError(
+                f"dataset.target={self.target} cannot also be in ignore, or be the weight or split column"
+            )
         target = self.target if self.target is not None else free[-1] if free else None
         inputs = [column for column in free if column != target]
         if target is None or not inputs:
-            raise UsageError(f"{self.file} has no columns left for inputs: {', '.join(frame.columns)}")
+            raise UsageError(
+                f"{self.file} has no columns left for inputs; its columns are {', '.join(frame.columns)}"
+            )
         return inputs, target
 
     def _without_gaps(self, frame: pd.DataFrame, inputs: list[str], target: str) -> NDArray[np.bool_]:
@@ -188,15 +192,15 @@ class FrameDataset(Dataset):
         named = ", ".join(f"{column} ({count})" for column, count in counts.items())
         if how == "error" and named:
             raise UsageError(
-                f"{self.file}: values are missing (how many): {named}\n"
-                "dataset.missing=drop leaves out their rows, dataset.missing=impute fills in means and the "
+                f"{self.file}: missing values, counted by column: {named}\n"
+                "dataset.missing=drop leaves out these rows, dataset.missing=impute fills in means and the "
                 f"category {MISSING!r}"
             )
         for column in needed:
             if column in counts:
                 raise UsageError(
                     f"{self.file}: the column {column} cannot be imputed, and has {counts[column]} missing "
-                    "values; dataset.missing=drop leaves out their rows"
+                    "values; dataset.missing=drop leaves out these rows"
                 )
         return np.ones(len(frame), bool)
 
@@ -218,7 +222,7 @@ class FrameDataset(Dataset):
             if name not in self.categorical and len(names) > max(FEW, len(frame) / 2):
                 raise UsageError(
                     f"{self.file}: the column {name} has {len(names)} different texts in {len(frame)} rows: "
-                    "name it in dataset.ignore, or in dataset.categorical if that is meant"
+                    "name it in dataset.ignore, or in dataset.categorical if its texts are categories"
                 )
             first = len(features)
             if self.encoding == "codes":
@@ -263,10 +267,10 @@ def _kind(column: pd.Series, name: str) -> str:
 def _numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
     """A column's numbers; a missing value is NaN, true is 1, false is 0."""
     if _kind(column, name) == "text":
-        raise UsageError(f"the column {name} must be numbers, and is text")
+        raise UsageError(f"the column {name} must be numbers, but is text")
     values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
     if np.isinf(values).any():
-        raise UsageError(f"the column {name} has infinite values")
+        raise UsageError(f"the column {name} has infinite values; expected finite numbers")
     return values
 
 

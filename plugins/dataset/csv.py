@@ -37,7 +37,7 @@ class CSV(FrameDataset):
         frame = pd.read_csv(path, sep=separator, skipinitialspace=True, low_memory=False)
         names = list(frame.columns)
         if not isinstance(frame.index, pd.RangeIndex):
-            raise ValueError("its rows have more fields than the first line has names")
+            raise ValueError("some rows have more fields than the first line has column names")
         if all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
             raise UsageError(f"{path}: the first line has numbers only; expected the names of the columns")
         return frame

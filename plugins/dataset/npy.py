@@ -38,7 +38,7 @@ class Npy(Dataset):
         test_y: str | None = None,
     ) -> None:
         if (test_x is None) != (test_y is None):
-            raise ValueError("test_x and test_y belong together")
+            raise ValueError("test_x and test_y must be given together")
         self.x, self.y, self.weights, self.test_x, self.test_y = x, y, weights, test_x, test_y
 
     def load(self, context: DataContext) -> Splits:

@@ -49,7 +49,7 @@ class Npz(Dataset):
         check_task(task)
         self.task = task
         if (test_x is None) != (test_y is None):
-            raise ValueError("test_x and test_y belong together")
+            raise ValueError("test_x and test_y must be given together")
         self.file, self.x, self.y, self.weights, self.test_x, self.test_y = (
             file,
             x,
@@ -63,7 +63,9 @@ class Npz(Dataset):
         path = find_file(context, "file", self.file)
         arrays = open_numpy(path)
         if isinstance(arrays, np.ndarray):
-            raise UsageError(f"{path} is one array, not a .npz file; the dataset npy reads those")
+            raise UsageError(
+                f"{path} is a single array, not a .npz file; the dataset npy reads single arrays"
+            )
 
         def read(option: str) -> Any:
             name = getattr(self, option)

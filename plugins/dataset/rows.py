@@ -28,7 +28,7 @@ class Rows(Dataset):
             self.x = np.array(x, np.float64)
             self.y = np.array(y, np.intp if classes else np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"x and y must be rows of numbers of one length, not {x} and {y}") from error
+            raise ValueError(f"x and y must be rows of numbers of equal length, not {x} and {y}") from error
         self.classes = classes
 
     def load(self, context: DataContext) -> Splits:

@@ -23,7 +23,7 @@ class Values(Initializer):
         try:
             self.values = np.array(values, np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"values must be rows of numbers of one length, not {values}") from error
+            raise ValueError(f"values must be rows of numbers of equal length, not {values}") from error
 
     def fill(self, out: Array, parameter: Parameter, rng: np.random.Generator) -> None:
         if self.values.shape != parameter.shape:

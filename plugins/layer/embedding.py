@@ -65,7 +65,7 @@ class Embedding(Layer):
                 f"categories must have a number for each of the {len(columns)} columns, not {categories}"
             )
         if len(set(columns)) < len(columns):
-            raise ValueError(f"columns must be different ones, not {columns}")
+            raise ValueError(f"columns must be distinct, not {columns}")
         for column, size in zip(columns, categories, strict=True):
             check_range("columns", column, minimum=0)
             check_range("categories", size, minimum=1)

@@ -67,7 +67,7 @@ class Residual(Layer):
             names = ", ".join(layer.name for layer in self.layers)
             raise UsageError(
                 f"the layers of a residual must have as many outputs as inputs: "
-                f"{names} make {width} of {n_in} features"
+                f"{names} turn {n_in} features into {width}"
             )
 
     def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:

@@ -25,12 +25,12 @@ class Wrapper(Optimizer):
         ]
         if own_rules:
             raise ValueError(
-                f"inner={optimizer.name} has rules of its own ({', '.join(own_rules)}): these stand beside inner, and "
-                f"none may be in it"
+                f"inner={optimizer.name} sets {', '.join(own_rules)}; set these options beside inner, "
+                f"not inside inner"
             )
         if optimizer.scope == "search" or optimizer.evaluated is not None:
             raise ValueError(
-                f"inner must be an optimizer of single steps and no averages, not {optimizer.name}"
+                f"inner must be an optimizer without search or averaged weights, not {optimizer.name}"
             )
         self.inner, self.evaluated = optimizer, slot
         self.slots, self.scope, self.default_lr = (

@@ -14,7 +14,7 @@ from mlpframe.api import Array, Optimizer, check_range, register
 class RMSprop(Optimizer):
     """RMSprop: steps scaled by a running mean of the square of the gradient.
 
-    v ← ρ v + (1 − ρ) g²,  w ← w − η g / (√v + ε);  centred, √(v − m²) with m ← ρ m + (1 − ρ) g stands for √v
+    v ← ρ v + (1 − ρ) g²,  w ← w − η g / (√v + ε);  centered, √(v − m²) with m ← ρ m + (1 − ρ) g stands for √v
 
     ε stands outside the root, as in PyTorch; Keras has it inside. The variance v − m² is not computed as a
     difference, which rounding can make negative, but by its own recurrence ρ (v − m²) + ρ (1 − ρ) (g − m)²
@@ -22,27 +22,27 @@ class RMSprop(Optimizer):
     (1 − ρ)).
 
     Options:
-        decay: ρ, at least 0 and below 1; not 0 if centred.
+        decay: ρ, at least 0 and below 1; not 0 if centered.
         epsilon: ε, at least 1e-30.
-        centred: scale by the standard deviation of the gradient instead of its root mean square.
+        centered: scale by the standard deviation of the gradient instead of its root mean square.
 
-    Source: Tieleman, Hinton 2012, "Lecture 6.5: RMSProp", Coursera; centred: Graves 2013, "Generating
+    Source: Tieleman, Hinton 2012, "Lecture 6.5: RMSProp", Coursera; centered: Graves 2013, "Generating
     sequences with recurrent neural networks".
     """
 
     default_lr = 0.001
 
-    def __init__(self, *, decay: float = 0.9, epsilon: float = 1e-8, centred: bool = False) -> None:
+    def __init__(self, *, decay: float = 0.9, epsilon: float = 1e-8, centered: bool = False) -> None:
         check_range("decay", decay, minimum=0, below=1)
-        if centred:
+        if centered:
             check_range("decay", decay, above=0)
         check_range("epsilon", epsilon, minimum=1e-30)
-        self.decay, self.epsilon, self.centred = decay, epsilon, centred
-        self.slots = ("m_sum", "variance_sum") if centred else ("v_sum",)
+        self.decay, self.epsilon, self.centered = decay, epsilon, centered
+        self.slots = ("m_sum", "variance_sum") if centered else ("v_sum",)
 
     def textbook(self, w: Array, g: Array, lr: float, t: int, *slots: Array) -> tuple[Array, ...]:
         rho, epsilon = self.decay, self.epsilon
-        if not self.centred:
+        if not self.centered:
             v = rho * slots[0] + (1 - rho) * g**2
             return w - lr * g / (np.sqrt(v) + epsilon), v
         m, variance = slots
@@ -55,7 +55,7 @@ class RMSprop(Optimizer):
     ) -> None:
         rho = self.decay
         m = deviation = square = root = direction = scratch  # names for its successive contents
-        if self.centred:
+        if self.centered:
             m_sum, squares, scale = slots["m_sum"], slots["variance_sum"], sqrt(rho * (1 - rho))
             np.multiply(m_sum, 1 - rho, m)
             np.subtract(g, m, deviation)

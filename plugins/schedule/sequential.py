@@ -47,7 +47,7 @@ class Sequential(Schedule):
         if self._observing:
             first, *more_parts = self._observing.values()
             if any((part.observes, part.window) != (first.observes, first.window) for part in more_parts):
-                raise ValueError("parts that observe must observe windows of one length, or epochs")
+                raise ValueError("all parts that observe must observe epochs, or windows of the same length")
             self.observes, self.window = first.observes, first.window  # set on the instance, not on the class
 
     def factor(self, step: int, total_steps: int) -> float:

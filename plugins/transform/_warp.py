@@ -144,8 +144,8 @@ class Positions:
     ) -> None:
         height, width = shape
         along_rows, along_columns = (factor(n, sigma) if alpha else np.empty((n, 0)) for n in shape)
-        from_centre = np.arange(height) - (height - 1) / 2
-        basis = [along_rows, np.ones((height, 1)), from_centre[:, None]]
+        from_center = np.arange(height) - (height - 1) / 2
+        basis = [along_rows, np.ones((height, 1)), from_center[:, None]]
         self._down = np.concatenate(basis, 1).astype(dtype)
         self._across = np.ascontiguousarray(along_columns.T * (alpha / np.sqrt(height * width)), dtype)
         self._columns = (np.arange(width) - (width - 1) / 2).astype(dtype)

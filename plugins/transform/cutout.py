@@ -35,6 +35,6 @@ class Cutout(Transform):
 
     def _within(self, length: int, n: int, rng: np.random.Generator) -> Array:
         """Which rows (or columns) the square of each image covers, ``(n, length)``."""
-        centres = rng.integers(0, length, (n, 1))
-        offset = np.arange(length) + self.size // 2 - centres
+        centers = rng.integers(0, length, (n, 1))
+        offset = np.arange(length) + self.size // 2 - centers
         return (offset >= 0) & (offset < self.size)

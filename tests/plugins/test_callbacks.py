@@ -406,7 +406,10 @@ def test_equal_is_reached_and_never_is_never(tmp_path: Path) -> None:
 
 
 def test_a_metric_that_the_run_does_not_have_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"stop_at\.monitor=val/r2: this run has train/loss, .*val/accuracy"):
+    with pytest.raises(
+        UsageError,
+        match=r"stop_at\.monitor=val/r2: expected a metric of this run: train/loss, .*val/accuracy",
+    ):
         create("stop_at", monitor="val/r2").check(make(tmp_path, {}))
 
 
@@ -465,7 +468,7 @@ def test_what_is_left_of_a_budget_is_all_that_a_continued_run_has(tmp_path: Path
     run = make(tmp_path, {"slow": Slow(), "time_budget": callback})
     fit(run)
     assert run.epoch == 1
-    assert run.stop_reason == "the 100 seconds of its time budget are used up"
+    assert run.stop_reason == "the time budget of 100 seconds is used up"
 
 
 @pytest.mark.parametrize(
@@ -530,6 +533,6 @@ def test_pictures_of_two_features_on_iris_are_refused(tmp_path: Path) -> None:
     ended = mlpframe(tmp_path, "dataset=iris", "callbacks.decision_boundary={}", "tracking=none")
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [
-        "callbacks.decision_boundary is for classifications with 2 features; this is a classification with 4"
+        "callbacks.decision_boundary needs a classification with 2 features, not a classification with 4"
     ]
     assert run_folders(tmp_path) == []

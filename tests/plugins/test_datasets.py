@@ -643,7 +643,7 @@ WRONG_TABLES: list[tuple[str, dict[str, object], str]] = [
     ("age,size,y\n1,2,0\n", {"ignore": ["agee"]}, "dataset.ignore: .* 'agee'; nearest: age"),
     ("age,size,y\n1,2,0\n", {"categorical": ["agee"]}, "dataset.categorical: .* 'agee'; nearest: age"),
     ("age,size,y\n1,2,0\n", {"split_column": "parts"}, "dataset.split_column: .* no column 'parts'"),
-    ("age,size,y\n1,2,0\n", {"target": "y", "ignore": ["y"]}, "dataset.target=y cannot also be ignored"),
+    ("age,size,y\n1,2,0\n", {"target": "y", "ignore": ["y"]}, "dataset.target=y cannot also be in ignore"),
     ("y\n1\n", {}, "no columns left for inputs"),
     (
         "x,y,p\n1,2,train\n1,2,valid\n",
@@ -651,12 +651,12 @@ WRONG_TABLES: list[tuple[str, dict[str, object], str]] = [
         "=p has 'valid'; expected train, validation, test",
     ),
     ("x,y,p\n1,2,train\n1,2,\n", {"split_column": "p"}, "=p has 'missing'; expected train"),
-    ("x,y,p\n1,2,test\n", {"split_column": "p"}, "=p says train for no row"),
+    ("x,y,p\n1,2,test\n", {"split_column": "p"}, "=p has the value train in no row"),
     ("x,y\n1,a\n", {"task": "regression"}, "dataset.task=regression, but the target y is text"),
-    ("x,w,y\n1,a,0\n", {"weight": "w"}, "the column w must be numbers, and is text"),
+    ("x,w,y\n1,a,0\n", {"weight": "w"}, "the column w must be numbers, but is text"),
     ("x,y\ninf,0\n1,1\n", {}, "the column x has infinite values"),
     ("1.5,2.5\n1,2\n", {}, "the first line has numbers only; expected the names of the columns"),
-    ("x,y\n1,2,3\n", {}, "rows have more fields than the first line has names"),
+    ("x,y\n1,2,3\n", {}, "rows have more fields than the first line has column names"),
     ("x,y\n1,2\n1,2,3\n", {}, "cannot be read as CSV: .*line 3"),
     ("", {}, "cannot be read as CSV: No columns"),
     ("x,y\n", {}, "has no rows"),
@@ -874,7 +874,7 @@ def test_npz_arrays_by_name(tmp_path: Path) -> None:
     assert splits.train.weights.tolist() == [1, 2]
     with pytest.raises(UsageError, match=r"dataset\.x=x: .* has no array 'x'; (known|nearest): .*x_train"):
         load("npz", tmp_path, file=file)
-    with pytest.raises(UsageError, match="test_x and test_y belong together"):
+    with pytest.raises(UsageError, match="test_x and test_y must be given together"):
         DATASETS.create("npz", file=file, test_x="x_test")
 
 

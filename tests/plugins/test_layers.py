@@ -703,7 +703,7 @@ def test_residual_draws_in_training_only():
 def test_residual_refuses_a_change_of_width():
     layer = registries["layer"].create("residual", layers=[{"name": "linear", "units": 5}])
     assert layer.n_out(5) == 5
-    with pytest.raises(UsageError, match="linear make 5 of 4 features"):
+    with pytest.raises(UsageError, match="linear turn 4 features into 5"):
         layer.n_out(4)
 
 
@@ -794,7 +794,7 @@ def test_stacked_embeddings_have_tables_of_their_own():
     ("options", "message"),
     [
         ({"columns": [0], "categories": []}, "categories"),
-        ({"columns": [0, 0], "categories": [2, 2]}, "columns must be different"),
+        ({"columns": [0, 0], "categories": [2, 2]}, "columns must be distinct"),
         ({"columns": [-1], "categories": [2]}, "columns must be at least 0"),
         ({"columns": [0], "categories": [0]}, "categories must be at least 1"),
     ],

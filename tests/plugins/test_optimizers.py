@@ -153,7 +153,7 @@ def reference_rmsprop(
     rates: Sequence[float],
     decay: float = 0.9,
     epsilon: float = 1e-8,
-    centred: bool = False,
+    centered: bool = False,
 ) -> list[Vector]:
     w, m, v, path = list(w), [0.0] * len(w), [0.0] * len(w), []
     for rate in rates:
@@ -161,7 +161,7 @@ def reference_rmsprop(
         for i in range(len(w)):
             m[i] = decay * m[i] + (1 - decay) * g[i]
             v[i] = decay * v[i] + (1 - decay) * g[i] ** 2
-            w[i] -= rate * g[i] / (sqrt(v[i] - centred * m[i] ** 2) + epsilon)
+            w[i] -= rate * g[i] / (sqrt(v[i] - centered * m[i] ** 2) + epsilon)
         path.append(list(w))
     return path
 
@@ -476,7 +476,7 @@ RULES: list[tuple[str, dict[str, Any], Callable[..., list[Vector]], float | None
     ("adadelta", {"decay": 0.8, "epsilon": 1e-4}, reference_adadelta, 0.05),
     ("rmsprop", {}, reference_rmsprop, 0.002),
     ("rmsprop", {"decay": 0.5, "epsilon": 1.0}, reference_rmsprop, 0.002),
-    ("rmsprop", {"centred": True, "epsilon": 1.0}, reference_rmsprop, 0.002),
+    ("rmsprop", {"centered": True, "epsilon": 1.0}, reference_rmsprop, 0.002),
     ("amsgrad", {}, reference_amsgrad, ADAM_RATE),
     ("amsgrad", {"beta1": 0.5, "beta2": 0.9, "epsilon": 0.1}, reference_amsgrad, 0.002),
     ("adamax", {}, reference_adamax, ADAM_RATE),
@@ -683,7 +683,7 @@ def test_rmsprop_at_a_steady_gradient_comes_to_steps_of_the_rate() -> None:
 
 def test_centred_rmsprop_divides_by_a_variance_that_rounding_cannot_make_negative() -> None:
     # v − m² of a steady gradient is ρᵗ (1 − ρᵗ) g², which as a difference is lost in rounding near t = 350
-    moves = steps_at("rmsprop", [3.0] * 600, centred=True)
+    moves = steps_at("rmsprop", [3.0] * 600, centered=True)
     for t in (1, 5, 50, 500):
         deviation = 3.0 * sqrt(0.9**t * (1 - 0.9**t))
         assert moves[t - 1] == pytest.approx(-3.0 / (deviation + 1e-8), rel=1e-9)
@@ -851,10 +851,10 @@ def test_a_wrapper_is_driven_as_its_inner_optimizer_is(name: str, inner: Any) ->
 @pytest.mark.parametrize(
     ("inner", "message"),
     [
-        ("lbfgs", "single steps and no averages, not lbfgs"),
-        ("ema", "single steps and no averages, not ema"),
-        ("adamw", "rules of its own.*weight_decay=0.01"),
-        ({"name": "sgd", "clip_norm": 1.0}, "rules of its own.*clip_norm=1.0"),
+        ("lbfgs", "without search or averaged weights, not lbfgs"),
+        ("ema", "without search or averaged weights, not ema"),
+        ("adamw", "inner=adamw sets .*weight_decay=0.01"),
+        ({"name": "sgd", "clip_norm": 1.0}, "inner=sgd sets clip_norm=1.0"),
         ({"name": "sgd", "momentum": 0.9}, "'sgd' has no option 'momentum'"),
         ("adm", "no optimizer 'adm'; nearest: adam"),
     ],
@@ -1032,7 +1032,7 @@ def test_refuses_options_out_of_range(name: str, option: str, value: float, boun
 
 def test_centred_rmsprop_needs_a_mean_of_more_than_the_latest() -> None:
     with pytest.raises(UsageError, match="decay must be more than 0, not 0"):
-        create("rmsprop", centred=True, decay=0.0)
+        create("rmsprop", centered=True, decay=0.0)
 
 
 # --- the one that evaluates the loss itself ----------------------------------------------------------

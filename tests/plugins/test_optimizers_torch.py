@@ -58,10 +58,10 @@ SAME: list[tuple[str, dict[str, Any], Make, float, str]] = [
     ),
     (
         "rmsprop",
-        {"centred": True, "epsilon": 0.01},
+        {"centered": True, "epsilon": 0.01},
         lambda p: torch.optim.RMSprop(p, alpha=0.9, eps=0.01, centered=True),
         0.01,
-        "centred is centered; there rounding may make the variance negative",
+        "centered is centered; there rounding may make the variance negative",
     ),
     ("adamax", {}, lambda p: torch.optim.Adamax(p), 0.02, ""),
     ("nadam", {}, lambda p: torch.optim.NAdam(p), 0.02, ""),

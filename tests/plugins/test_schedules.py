@@ -344,10 +344,10 @@ def test_sequential_keeps_the_states_of_its_parts_apart() -> None:
         ({"parts": ["constant", "cosine"], "at": [0]}, "at must be at least 1, not 0"),
         ({"parts": ["constant"] * 3, "at": [5, 5]}, r"at must be in rising order, not \[5, 5\]"),
         ({"parts": ["constant", "cosin"], "at": [5]}, "no schedule 'cosin'; nearest: cosine"),
-        ({"parts": ["plateau", "loss_ratio"], "at": [5]}, "windows of one length, or epochs"),
+        ({"parts": ["plateau", "loss_ratio"], "at": [5]}, "epochs, or windows of the same length"),
         (
             {"parts": ["loss_ratio", {"name": "loss_ratio", "update_step": 7}], "at": [5]},
-            "windows of one length, or epochs",
+            "epochs, or windows of the same length",
         ),
     ],
 )

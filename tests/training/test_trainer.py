@@ -549,7 +549,9 @@ def test_a_run_that_was_stopped_early_stays_stopped_when_continued(tmp_path: Pat
 def test_a_missing_metric_cannot_be_monitored(tmp_path: Path) -> None:
     callback = registries["callback"].create("early_stopping")
     run = make_trainer(tmp_path, draw_data(validation=False), callbacks={"early_stopping": callback})
-    with pytest.raises(UsageError, match=r"monitor=val/loss: this run has train/loss, train/accuracy$"):
+    with pytest.raises(
+        UsageError, match=r"monitor=val/loss: expected a metric of this run: train/loss, train/accuracy$"
+    ):
         callback.check(run)
 
 
