@@ -72,7 +72,7 @@ def compare_bits(folder: Path, sides: Mapping[str, Revision], probes: Mapping[st
     _write_data(folder)
     components = {side: probe.about["components"] for side, probe in probes.items()}
     names = {side: _names(components[side]) for side in components}
-    found: dict[str, Difference] = {}
+    differences: dict[str, Difference] = {}
     tried, trained = set(), set()
     for case in _cases(components[OLD], names[OLD] & names[NEW]):
         tried.add(case.component)
@@ -80,15 +80,15 @@ def compare_bits(folder: Path, sides: Mapping[str, Revision], probes: Mapping[st
         runs = [probes[side].fit(folder / f"{case.data}.npz", overrides) for side in (OLD, NEW)]
         if runs != [None, None]:
             trained.add(case.component)
-            found[f"{case.component} {case.variant}".strip()] = _difference(*runs)
+            differences[f"{case.component} {case.variant}".strip()] = _difference(*runs)
     for name, arguments in SWEEPS.items():
         jobs = [_sweep(sides[side], folder / f"{side} {name}", arguments) for side in (OLD, NEW)]
         for job in sorted(jobs[0].keys() | jobs[1]):
-            found[f"{name}: run {job}"] = _difference(jobs[0].get(job), jobs[1].get(job))
-    differing = [(name, d.weights, d.history) for name, d in found.items() if d.weights or d.history]
-    title = f"The same bits: {len(differing)} of {len(found)} runs differ, at most by"
+            differences[f"{name}: run {job}"] = _difference(jobs[0].get(job), jobs[1].get(job))
+    differing = [(name, d.weights, d.history) for name, d in differences.items() if d.weights or d.history]
+    title = f"The same bits: {len(differing)} of {len(differences)} runs differ, at most by"
     headings = ("run", "weights and other state", "history")
-    unmatched = set().union(*(d.unmatched for d in found.values()))
+    unmatched = set().union(*(d.unmatched for d in differences.values()))
     alone = [
         ("only old has", ", ".join(sorted(names[OLD] - names[NEW]))),
         ("only new has", ", ".join(sorted(names[NEW] - names[OLD]))),

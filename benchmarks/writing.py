@@ -60,13 +60,13 @@ def write(name: str, title: str, text: str, tables: Sequence[Table], figure: Fig
 
 def machine() -> str:
     """The machine and the library versions, in words."""
-    found = []
+    versions = []
     for package in ("numpy", "torch", "jax", "scikit-learn"):
         try:
-            found.append(f"{package} {version(package)}")
+            versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return f"{platform.machine()}, Python {platform.python_version()}, {', '.join(found)}"
+    return f"{platform.machine()}, Python {platform.python_version()}, {', '.join(versions)}"
 
 
 def label_plainly(axis: Axis) -> None:

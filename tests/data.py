@@ -18,16 +18,16 @@ FILES = (
 
 def data_dir() -> Path | None:
     """The folder of ``MLPFRAME_DATA``, else ``shared/data`` beside the repository; ``None`` if missing."""
-    given = os.environ.get("MLPFRAME_DATA")
-    folder = Path(given).expanduser().resolve() if given else ROOT.parent / "shared" / "data"
+    setting = os.environ.get("MLPFRAME_DATA")
+    folder = Path(setting).expanduser().resolve() if setting else ROOT.parent / "shared" / "data"
     return folder if folder.is_dir() else None
 
 
 def _needs(name: str) -> pytest.MarkDecorator:
     folder = data_dir()
-    there = folder is not None and all((folder / name / file).is_file() for file in FILES)
+    complete = folder is not None and all((folder / name / file).is_file() for file in FILES)
     return pytest.mark.skipif(
-        not there,
+        not complete,
         reason=f"the four files of {name} are missing: set MLPFRAME_DATA to the folder that contains {name}/",
     )
 

@@ -24,9 +24,9 @@ Rows = list[tuple[int, str, float]]
 
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a command, without settings of Hydra, MLflow, mlpframe or pytest of the caller."""
-    others = ("HYDRA_", "MLFLOW_", "MLPFRAME_", "PYTEST_")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
-    return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **extra}
+    excluded = ("HYDRA_", "MLFLOW_", "MLPFRAME_", "PYTEST_")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(excluded)}
+    return {**inherited, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **extra}
 
 
 def run_python(folder: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -61,11 +61,11 @@ def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until ``holds()`` is true. ``what`` says in the ``AssertionError`` what did not happen."""
+def wait_until(holds: Callable[[], Any], event: str, seconds: float = PATIENCE) -> None:
+    """Wait until ``holds()`` is true. ``event`` says in the ``AssertionError`` what did not happen."""
     give_up = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < give_up, f"did not happen: {what}"
+        assert time.monotonic() < give_up, f"did not happen: {event}"
         time.sleep(0.02)
 
 
@@ -107,9 +107,9 @@ def recorded(client: Any, run_id: str, *, without_time: bool = False) -> Rows:
 
 def free_port() -> int:
     """A port of 127.0.0.1 on which no process listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
@@ -142,14 +142,14 @@ def end_group(process: subprocess.Popen[str]) -> None:
 
 def _processes() -> dict[int, tuple[str, int]]:
     """State and parent of every process, from /proc; empty on systems without /proc."""
-    found = {}
+    processes = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        found[int(folder.name)] = state, int(parent)
-    return found
+        processes[int(folder.name)] = state, int(parent)
+    return processes
 
 
 def descendants(pid: int) -> list[int]:
@@ -175,7 +175,7 @@ def listening(pids: list[int]) -> set[tuple[str, int]]:
                 sockets.add(os.readlink(link))
             except FileNotFoundError:
                 continue
-    found = set()
+    addresses = set()
     for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
         table = Path(f"/proc/net/{name}")
         for line in table.read_text().splitlines()[1:] if table.exists() else []:
@@ -183,5 +183,5 @@ def listening(pids: list[int]) -> set[tuple[str, int]]:
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
                 address, _, port = fields[1].rpartition(":")
                 words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
-                found.add((socket.inet_ntop(family, b"".join(words)), int(port, 16)))
-    return found
+                addresses.add((socket.inet_ntop(family, b"".join(words)), int(port, 16)))
+    return addresses

@@ -38,13 +38,13 @@ def run_all(
     folders: pytest.TempPathFactory, commands: dict[str, tuple[str, ...]], **extra: str
 ) -> dict[str, tuple[Path, Done]]:
     """Run ``python -m mlpframe`` with each list of arguments. Returns folders and completed processes."""
-    made = {name: folders.mktemp("run") for name in commands}
+    places = {name: folders.mktemp("run") for name in commands}
 
     def run(name: str) -> Callable[[], Done]:
-        return lambda: mlpframe(made[name], *commands[name], **extra)
+        return lambda: mlpframe(places[name], *commands[name], **extra)
 
     done = all_at_once({name: run(name) for name in commands})
-    return {name: (made[name], done[name]) for name in commands}
+    return {name: (places[name], done[name]) for name in commands}
 
 
 # --- wrong requests ----------------------------------------------------------------------------------
@@ -120,10 +120,10 @@ def short(request: Request) -> str:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder for each wrong request, with a file where some requests want a folder."""
-    made = {short(request): tmp_path_factory.mktemp("wrong") for request, _ in WRONG}
-    for folder in made.values():
+    by_request = {short(request): tmp_path_factory.mktemp("wrong") for request, _ in WRONG}
+    for folder in by_request.values():
         (folder / "a_file").touch()
-    return made
+    return by_request
 
 
 @pytest.fixture(scope="module")

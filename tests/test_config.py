@@ -73,14 +73,14 @@ def create_all(root: Root) -> None:
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
 def test_a_component_composes_with_the_defaults_of_its_signature(kind: str, name: str) -> None:
     cls: Any = registries[kind][name]
-    given = {option.name: sample(option) for option in options_of(cls) if option.default is REQUIRED}
-    root = read(f"{kind}={name}", *(f"{kind}.{option}={value}" for option, value in given.items()))
+    required = {option.name: sample(option) for option in options_of(cls) if option.default is REQUIRED}
+    root = read(f"{kind}={name}", *(f"{kind}.{option}={value}" for option, value in required.items()))
     composed = dict(getattr(root, kind))
     assert composed.pop("name") == name
     signature = inspect.signature(cls).parameters
     expected = {option: argument.default for option, argument in signature.items()}
     expected |= vars(cls.shared) if hasattr(cls, "shared") else {}
-    assert composed == expected | given
+    assert composed == expected | required
     create_all(root)
 
 

@@ -103,16 +103,16 @@ TEMPLATES = [file for file in FILES if file.parent.name == "templates"]
 
 def imports(source: str, module: str, *, is_package: bool = False) -> set[str]:
     """The dotted names that a module imports anywhere in its source; ``from a import b`` gives ``a.b``."""
-    found = set()
+    names = set()
     package = module.split(".") if is_package else module.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             base = [*above, *(node.module.split(".") if node.module else [])]
-            found |= {".".join([*base, alias.name]) for alias in node.names}
-    return found
+            names |= {".".join([*base, alias.name]) for alias in node.names}
+    return names
 
 
 def imports_of(file: Path) -> set[str]:

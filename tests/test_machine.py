@@ -43,8 +43,9 @@ def elsewhere(tmp_path: Path) -> str:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to processors")
 def test_processors_counts_the_processors_that_the_process_may_use() -> None:
-    one = "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])"
-    done = run_python(ROOT, "-c", f"{one}; from mlpframe.machine import processors; print(processors())")
+    bind_to_one = "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])"
+    count = "from mlpframe.machine import processors; print(processors())"
+    done = run_python(ROOT, "-c", f"{bind_to_one}; {count}")
     assert done.stdout == "1\n"
 
 

@@ -44,18 +44,19 @@ def test_the_plugin_in_the_readme_trains(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["layer", "loss", "optimizer"])
 def test_the_textbook_forms_in_the_pages_pass_the_kit(kind: str, tmp_path: Path) -> None:
-    (code,) = [one for one in python_blocks(README.read_text() + CONTRIBUTING) if f"({kind.title()}):" in one]
+    blocks = python_blocks(README.read_text() + CONTRIBUTING)
+    (code,) = [block for block in blocks if f"({kind.title()}):" in block]
     file = tmp_path / f"shown_{kind}.py"
     file.write_text(code)
-    found = plugin_cases(file)
-    outcomes = {str(one): one.outcome() for one in found}
-    registries[kind].forget(registries[kind][found[0].name].__module__)
-    assert {title: one.reason for title, one in outcomes.items() if one.status == "failed"} == {}
+    cases = plugin_cases(file)
+    outcomes = {str(case): case.outcome() for case in cases}
+    registries[kind].forget(registries[kind][cases[0].name].__module__)
+    failed = {title: outcome.reason for title, outcome in outcomes.items() if outcome.status == "failed"}
+    assert failed == {}
 
 
 def test_contributing_shows_the_signature_of_check_range() -> None:
     (shown,) = re.findall(r"check_range\((name, value.*?)\)\n", CONTRIBUTING)
-    given = signature(check_range).parameters.values()
-    assert shown == ", ".join(
-        ["name", "value", "*", *(f"{one.name}=None" for one in given if one.kind is one.KEYWORD_ONLY)]
-    )
+    parameters = signature(check_range).parameters.values()
+    keywords = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    assert shown == ", ".join(["name", "value", "*", *(f"{keyword}=None" for keyword in keywords)])

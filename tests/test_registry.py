@@ -46,16 +46,16 @@ class Sketch(Optimizer):
 
 @pytest.fixture
 def registry() -> Registry:
-    made = Registry("optimizer")
-    made.add("sketch", Sketch, "the tests")
-    return made
+    new_registry = Registry("optimizer")
+    new_registry.add("sketch", Sketch, "the tests")
+    return new_registry
 
 
 # --- names -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("kind", "given", "expected"),
+    ("kind", "name", "expected"),
     [
         ("optimizer", "adm", "adam"),
         ("optimizer", "SGD", "sgd"),
@@ -63,12 +63,12 @@ def registry() -> Registry:
         ("loss", "crossentropy", "cross_entropy"),
     ],
 )
-def test_an_unknown_name_is_a_key_error_that_names_the_nearest(kind: str, given: str, expected: str) -> None:
+def test_an_unknown_name_is_a_key_error_that_names_the_nearest(kind: str, name: str, expected: str) -> None:
     with pytest.raises(KeyError) as caught:
-        registries[kind][given]
+        registries[kind][name]
     assert isinstance(caught.value, UsageError)
     text, _, names = str(caught.value).partition("; nearest: ")
-    assert text == f"there is no {kind} {given!r}"
+    assert text == f"there is no {kind} {name!r}"
     assert expected in names.split(", ")
 
 
@@ -99,19 +99,19 @@ def test_names_are_sorted_and_every_name_can_be_looked_up() -> None:
 
 def test_a_component_is_created_from_a_name_or_a_mapping(registry: Registry) -> None:
     spec = {"name": "sketch", "rate": 2.0}
-    for made in (
+    for sketch in (
         registry.create("sketch", rate=2.0),
         registry.create(spec),
         registry.create({"name": "sketch"}, rate=2.0),
     ):
-        assert isinstance(made, Sketch)
-        assert (made.rate, made.label) == (2.0, None)
+        assert isinstance(sketch, Sketch)
+        assert (sketch.rate, sketch.label) == (2.0, None)
     assert spec == {"name": "sketch", "rate": 2.0}
 
 
 def test_shared_options_belong_to_the_instance(registry: Registry) -> None:
-    made = registry.create("sketch", rate=1.0, weight_decay=0.5, decoupled=True)
-    assert made.shared == UpdateRules(weight_decay=0.5, decoupled=True)
+    sketch = registry.create("sketch", rate=1.0, weight_decay=0.5, decoupled=True)
+    assert sketch.shared == UpdateRules(weight_decay=0.5, decoupled=True)
     assert Sketch.shared == registry.create("sketch", rate=1.0).shared == UpdateRules()
 
 
@@ -381,7 +381,7 @@ def test_modules_that_a_failed_plugin_imported_stay_loaded(
 
 
 def test_several_folders_may_have_files_of_the_same_name(tmp_path: Path) -> None:
-    write(tmp_path, {f"{one}/same.py": WORKS.format(name=one) for one in ("one", "two")})
+    write(tmp_path, {f"{folder}/same.py": WORKS.format(name=folder) for folder in ("one", "two")})
     loaded = load_in_new_process(tmp_path / "one", tmp_path / "two", tmp_path / "one")
     assert loaded["broken"] == {}
     assert loaded["providers"]["one"] == str(tmp_path / "one")

@@ -47,7 +47,7 @@ class Installed:
         # .pth file that starts with "import" is run; so the .pth files of those folders count as well.
         (site,) = (folder / "venv").glob("lib/*/site-packages")
         here = dict.fromkeys([str(ROOT), *map(sysconfig.get_path, ("purelib", "platlib"))])
-        (site / "here.pth").write_text("".join(f"import site; site.addsitedir({one!r})\n" for one in here))
+        (site / "here.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in here))
         source = shutil.copytree(PACKAGE, folder / "source")  # a build may leave files in the source folder
         offline = ("--no-deps", "--no-build-isolation", "--no-index")
         done = self.run("-m", "pip", "install", *offline, str(source))
@@ -141,9 +141,8 @@ print(json.dumps(values))
     done = installed.run("-c", program)
     provider, pace, weight_decay, file, broken = json.loads(done.stdout)
     assert (provider, pace, weight_decay, broken) == ("mlpframe-example", 2, 0.5, 0)
-    assert Path(file).is_relative_to(
-        installed.python.parents[1]
-    )  # the file is the installed copy, not the source
+    # the file is the installed copy, not the source
+    assert Path(file).is_relative_to(installed.python.parents[1])
 
 
 # --- an optimizer that refuses a combination with the options that every optimizer has ---------------
@@ -178,7 +177,7 @@ def test_auto_takes_the_engine_if_it_suits(installed: Installed) -> None:
     engine, w = trained_by(installed, *suited, "tracking=mlflow")
     assert engine == "sixteen"
     client = MlflowClient(sqlite_uri(installed.elsewhere))
-    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    (run,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     assert run.data.tags["mlpframe.engine"] == "sixteen"
     engine, expected = trained_by(installed, *suited, "engine=numpy")
     assert engine == "numpy"

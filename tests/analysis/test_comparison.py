@@ -118,8 +118,8 @@ def test_students_interval_of_two_values_in_closed_form() -> None:
 
 
 def test_a_group_has_its_mean_median_and_standard_deviation() -> None:
-    one = group("a", (2, 4, 4, 4, 5, 5, 7, 9))  # sum of squares about the mean: 32
-    assert (one.mean, one.median, one.std) == (5, 4.5, pytest.approx(sqrt(32 / 7)))
+    values = group("a", (2, 4, 4, 4, 5, 5, 7, 9))  # sum of squares about the mean: 32
+    assert (values.mean, values.median, values.std) == (5, 4.5, pytest.approx(sqrt(32 / 7)))
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
@@ -134,7 +134,9 @@ def test_the_share_of_intervals_that_cover_the_true_value_is_the_level(level: fl
         intervals = [(alone, 3.0)]
         intervals += [(one_pair(list(a), list(b), paired=True, level=level).interval, 2.0)]
         intervals += [(one_pair(list(a - common), list(c), paired=False, level=level).interval, 2.0)]
-        covered += [one is not None and one.low < truth < one.high for one, truth in intervals]
+        covered += [
+            interval is not None and interval.low < truth < interval.high for interval, truth in intervals
+        ]
     deviation = sqrt(level * (1 - level) / samples)
     assert covered / samples == pytest.approx(level, abs=3.5 * deviation)
 
@@ -191,9 +193,9 @@ def test_the_number_of_runs_for_a_power_of_eighty_percent(effect: float, paired:
 def test_larger_effects_need_fewer_runs_and_tiny_effects_have_no_number(paired: bool) -> None:
     numbers = [runs_needed(size, 0.05, paired=paired) for size in (0.0, 1e-9, 0.001, 0.1, 1, 5, 9, 1e6)]
     assert numbers[:3] == [None, None, None]
-    found = [number for number in numbers[3:] if number is not None]
-    assert len(found) == 5
-    assert all(before >= after >= 2 for before, after in pairwise(found))
+    feasible = [number for number in numbers[3:] if number is not None]
+    assert len(feasible) == 5
+    assert all(before >= after >= 2 for before, after in pairwise(feasible))
 
 
 def test_the_advised_number_of_runs_decides_in_four_of_five_experiments() -> None:

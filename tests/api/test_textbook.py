@@ -60,10 +60,10 @@ def test_each_stacked_network_has_its_own_random_stream_and_state() -> None:
     train(together[2])  # the second network's stream and state are ahead of the other networks'
     train(alone[2])
     train(Network.stacked(together))
-    for one, other in zip(alone, together, strict=True):
-        train(one)
-        np.testing.assert_allclose(other.w, one.w, rtol=1e-12)
-        np.testing.assert_array_equal(other.state["1.count.count"], one.state["1.count.count"])
+    for single, stacked in zip(alone, together, strict=True):
+        train(single)
+        np.testing.assert_allclose(stacked.w, single.w, rtol=1e-12)
+        np.testing.assert_array_equal(stacked.state["1.count.count"], single.state["1.count.count"])
     assert [network.state["1.count.count"].item() for network in together] == [3, 3, 6]
     assert not np.allclose(together[0].w, together[1].w)
 

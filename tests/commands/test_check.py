@@ -27,12 +27,12 @@ def wrong(folder: Path) -> Path:
 
 def rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """The rows of the table: the text after each check's name."""
-    found = {}
+    results = {}
     for line in done.stdout.splitlines():
         row = re.fullmatch(r"(?:\w+ \w+)? *(\S+(?: \S+)+)  +(ok|failed|skipped)(.*)", line)
         if row:
-            found[row[1]] = f"{row[2]} {row[3].strip()}".strip()
-    return found
+            results[row[1]] = f"{row[2]} {row[3].strip()}".strip()
+    return results
 
 
 # --- check -------------------------------------------------------------------------------------------
@@ -85,22 +85,22 @@ def test_check_accepts_names_kinds_and_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "message"),
     [
         ("relo", "there is no component or file 'relo'; nearest: relu"),
         ("optimizer/adm", "there is no optimizer 'adm'; nearest: adam"),
         ("nowhere.py", "there is no plugin file nowhere.py"),
     ],
 )
-def test_an_unknown_name_or_file_is_refused(tmp_path: Path, request_: str, said: str) -> None:
+def test_an_unknown_name_or_file_is_refused(tmp_path: Path, request_: str, message: str) -> None:
     done = mlpframe(tmp_path, "check", request_)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith(message)
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("class (", "SyntaxError"),
         (
@@ -110,11 +110,13 @@ def test_an_unknown_name_or_file_is_refused(tmp_path: Path, request_: str, said:
         ("x = 1", "registers no component"),
     ],
 )
-def test_a_file_that_cannot_be_loaded_is_refused_with_its_error(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_cannot_be_loaded_is_refused_with_its_error(
+    tmp_path: Path, text: str, message: str
+) -> None:
     (tmp_path / "broken.py").write_text(text)
     done = mlpframe(tmp_path, "check", "broken.py")
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "broken.py" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -207,7 +209,7 @@ def test_the_test_of_a_new_plugin_may_be_in_another_folder(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("optimzer", "mine"), "there is no kind 'optimzer'; nearest: optimizer"),
         (("layer", "relu"), "the layer 'relu' exists already, in "),
@@ -219,11 +221,11 @@ def test_the_test_of_a_new_plugin_may_be_in_another_folder(tmp_path: Path) -> No
     ],
 )
 def test_a_name_or_folder_that_cannot_be_written_is_refused_in_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], said: str
+    tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     done = mlpframe(tmp_path, "new", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -235,7 +237,7 @@ def test_new_overwrites_no_file(tmp_path: Path, file: str) -> None:
     done = mlpframe(tmp_path, "new", "layer", "mine")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{file} exists already; choose another name or folder\n"
-    assert [one.read_text() for one in (tmp_path / "my_plugins").iterdir()] == ["x = 1\n"]
+    assert [path.read_text() for path in (tmp_path / "my_plugins").iterdir()] == ["x = 1\n"]
 
 
 # --- pytest ------------------------------------------------------------------------------------------

@@ -175,13 +175,13 @@ def log(store: tuple[Any, str], request: pytest.FixtureRequest) -> Log:
     def make(
         params: Mapping[str, Any], metrics: Mapping[str, float], status: str = "FINISHED", **tags: str
     ) -> str:
-        made = client.create_run(experiment, tags={key.replace("__", "."): tags[key] for key in tags})
+        run = client.create_run(experiment, tags={key.replace("__", "."): tags[key] for key in tags})
         for key, value in params.items():
-            client.log_param(made.info.run_id, key, value)
+            client.log_param(run.info.run_id, key, value)
         for key, value in metrics.items():
-            client.log_metric(made.info.run_id, key, value)
-        client.set_terminated(made.info.run_id, status)
-        return str(made.info.run_id)
+            client.log_metric(run.info.run_id, key, value)
+        client.set_terminated(run.info.run_id, status)
+        return str(run.info.run_id)
 
     return make
 

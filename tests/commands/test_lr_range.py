@@ -127,10 +127,10 @@ def test_the_seed_determines_all_results(folder: Path, done: dict[str, Done]) ->
 
 def test_lr_range_writes_only_below_outputs_and_records_nothing(folder: Path, done: dict[str, Done]) -> None:
     assert done["default"].returncode == 0, done["default"].stderr
-    (made,) = folder.glob("outputs/lr_range/*/*")
-    assert len(table(made)["lr"]) == 60
-    assert table(made)["lr"][0] == 1e-5
-    assert f"files   {made.relative_to(folder)}" in done["default"].stdout
+    (results,) = folder.glob("outputs/lr_range/*/*")
+    assert len(table(results)["lr"]) == 60
+    assert table(results)["lr"][0] == 1e-5
+    assert f"files   {results.relative_to(folder)}" in done["default"].stdout
     assert [path.name for path in (folder / "outputs").iterdir()] == ["lr_range"]
 
 

@@ -128,9 +128,9 @@ def test_the_plan_has_the_runs_of_the_report() -> None:
 
 def test_every_derivation_passes_its_numeric_check() -> None:
     assert "linear" in registries["layer"]  # loads the plugins
-    found = [*derivations.questions_1_and_2(), *derivations.question_6()]
-    assert len(found) == 5
-    assert all(distance < 1e-8 for derivation in found for _, distance in derivation.checks)
+    all_derivations = [*derivations.questions_1_and_2(), *derivations.question_6()]
+    assert len(all_derivations) == 5
+    assert all(distance < 1e-8 for derivation in all_derivations for _, distance in derivation.checks)
 
 
 def test_a_tolerance_is_a_bound() -> None:

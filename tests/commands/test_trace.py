@@ -56,11 +56,11 @@ def test_the_reports_example_has_the_published_numbers() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 def test_the_three_computations_agree(example: Example) -> None:
-    made = trace(example)
-    assert made.loss_by_network == pytest.approx(made.by_hand.loss, rel=1e-12)
-    np.testing.assert_allclose(made.by_network, made.by_hand.gradient, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(made.by_differences, made.by_hand.gradient, rtol=1e-6, atol=1e-6)
-    network, difference = made.deviations
+    traced = trace(example)
+    assert traced.loss_by_network == pytest.approx(traced.by_hand.loss, rel=1e-12)
+    np.testing.assert_allclose(traced.by_network, traced.by_hand.gradient, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(traced.by_differences, traced.by_hand.gradient, rtol=1e-6, atol=1e-6)
+    network, difference = traced.deviations
     assert network <= 1e-12
     assert difference <= 1e-6
 
@@ -170,21 +170,21 @@ def test_the_page_is_well_formed_and_has_every_number_of_every_weight(example: E
     for part in updates(parts):
         for row in part.rows:
             assert list(row) in rows
-    made = trace(example)
+    traced = trace(example)
     by_name = {row[0]: row[1:] for row in rows}
     names = [row[0] for part in parts if part.title == "Three computations" for row in part.rows][1:]
     for i, name in enumerate(names):
-        ways = made.by_hand.gradient[i], made.by_network[i], made.by_differences[i]
+        ways = traced.by_hand.gradient[i], traced.by_network[i], traced.by_differences[i]
         assert numbers(by_name[name][:3]) == pytest.approx(ways, rel=0.05, abs=1e-12)
-    assert len(names) == len(made.by_network)
+    assert len(names) == len(traced.by_network)
 
 
 def test_the_page_loads_no_other_file_and_has_a_dark_mode() -> None:
     text = page(shown(Example()))
-    found = Tags()
-    found.feed(text)
-    assert found.attributes <= {"lang", "charset", "name", "content", "scope", "class"}
-    assert not found.tags & {"script", "link", "img", "iframe"}
+    tags = Tags()
+    tags.feed(text)
+    assert tags.attributes <= {"lang", "charset", "name", "content", "scope", "class"}
+    assert not tags.tags & {"script", "link", "img", "iframe"}
     assert not re.search(r"https?:|url\(|@import", text)
     assert "prefers-color-scheme: dark" in text
 

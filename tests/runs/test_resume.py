@@ -151,10 +151,10 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 @pytest.fixture(scope="module")
 def started(places: Places) -> dict[str, Place]:
     """Three runs at the same time: one to kill, and one for each interrupting signal."""
-    made = {name: places.make(name) for name in ("killed", "SIGINT", "SIGTERM")}
-    for place in made.values():
+    started_places = {name: places.make(name) for name in ("killed", "SIGINT", "SIGTERM")}
+    for place in started_places.values():
         place.start(*COMMAND)
-    return made
+    return started_places
 
 
 @pytest.fixture(scope="module")

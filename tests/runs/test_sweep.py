@@ -42,8 +42,8 @@ class Swept:
 
     def child(self, job: Path) -> Any:
         run_id = json.loads((job / "mlflow.json").read_text())["run_id"]
-        (found,) = (child for child in self.children if child.info.run_id == run_id)
-        return found
+        (run,) = (child for child in self.children if child.info.run_id == run_id)
+        return run
 
     def files(self, part: str) -> set[str]:
         return {item.path for item in self.client.list_artifacts(self.parent.info.run_id, part)}
@@ -239,7 +239,7 @@ def interrupt_while_held(folder: Path, *arguments: str) -> tuple[int, str, dict[
 def test_ctrl_c_ends_the_whole_sweep(tmp_path: Path) -> None:
     status, output, _ = interrupt_while_held(tmp_path, "-m", "seed=0,1,2", "tracking=none", *SMALL)
     records = [record(file.parent) for file in tmp_path.glob("outputs/sweeps/*/*/*/run.json")]
-    assert [one["status"] for one in records] == ["interrupted"], output
+    assert [job["status"] for job in records] == ["interrupted"], output
     assert status == 130
 
 
@@ -249,20 +249,20 @@ def test_ctrl_c_ends_the_whole_sweep(tmp_path: Path) -> None:
 def test_jobs_in_parallel_on_a_new_store_lose_no_run(tmp_path: Path) -> None:
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=8"]
     small = ("dataset=synth", "dataset.num_train=200", "dataset.num_val=100", "epochs=1")
-    made = sweep(tmp_path, "seed=range(8)", *launcher, *small)
-    assert made.ended.returncode == 0, made.ended.stdout + made.ended.stderr
-    assert [job.name for job in made.jobs] == [str(number) for number in range(8)]
-    for job in made.jobs:
-        child = made.child(job)
+    swept = sweep(tmp_path, "seed=range(8)", *launcher, *small)
+    assert swept.ended.returncode == 0, swept.ended.stdout + swept.ended.stderr
+    assert [job.name for job in swept.jobs] == [str(number) for number in range(8)]
+    for job in swept.jobs:
+        child = swept.child(job)
         assert child.info.status == "FINISHED"
         assert child.data.params["seed"] == str(record(job)["seed"])
         assert child.data.metrics == record(job)["metrics"]
-    assert sorted(int(child.data.params["seed"]) for child in made.children) == list(range(8))
-    assert made.parent.info.status == "FINISHED"
-    with (made.sweep / "sweep" / "summary.csv").open(newline="") as file:
+    assert sorted(int(child.data.params["seed"]) for child in swept.children) == list(range(8))
+    assert swept.parent.info.status == "FINISHED"
+    with (swept.sweep / "sweep" / "summary.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["runs"] == "8"
-    losses = [child.data.metrics["val/loss"] for child in made.children]
+    losses = [child.data.metrics["val/loss"] for child in swept.children]
     assert float(row["val/loss"]) == pytest.approx(statistics.mean(losses), rel=1e-12)
 
 

@@ -17,7 +17,7 @@ def test_every_component_passes_the_checks_of_its_kind(case: Case) -> None:
 
 def test_every_kind_has_its_own_checks() -> None:
     for kind in registries:
-        assert any(one.kinds == (kind,) for one in checks(kind)), kind
+        assert any(check.kinds == (kind,) for check in checks(kind)), kind
 
 
 def test_every_check_states_a_fact() -> None:

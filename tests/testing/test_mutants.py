@@ -360,10 +360,10 @@ def loaded(file: Path) -> Iterator[list[tuple[str, str]]]:
 def test_the_correct_component_passes(file: Path) -> None:
     with loaded(file) as components:
         outcomes = [case.outcome() for case in cases(components)]
-    assert {str(one.case): one.reason for one in outcomes if one.status != "ok"} == {}
+    assert {str(outcome.case): outcome.reason for outcome in outcomes if outcome.status != "ok"} == {}
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: f"{one.file}: {one.mistake}")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.file}: {mutant.mistake}")
 def test_the_check_finds_the_mistake(mutant: Mutant, tmp_path: Path) -> None:
     text = (FOLDER / f"{mutant.file}.py").read_text()
     assert text.count(mutant.old) == 1
@@ -377,7 +377,9 @@ def test_the_check_finds_the_mistake(mutant: Mutant, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "mutant", [one for one in MUTANTS if one.check == SAME], ids=lambda one: f"{one.file}: {one.mistake}"
+    "mutant",
+    [mutant for mutant in MUTANTS if mutant.check == SAME],
+    ids=lambda mutant: f"{mutant.file}: {mutant.mistake}",
 )
 def test_only_one_check_finds_that_the_two_forms_differ(mutant: Mutant, tmp_path: Path) -> None:
     text = (FOLDER / f"{mutant.file}.py").read_text()
@@ -411,7 +413,7 @@ def test_only_built_in_components_must_have_a_textbook_form(tmp_path: Path) -> N
 def test_every_check_finds_at_least_one_mistake() -> None:
     # a check without a mistake might be unable to fail
     used = {(kind, mutant.check) for mutant in MUTANTS for kind in [_kind(mutant.file)]}
-    unused = [one.name for one in checks() if not any((kind, one.name) in used for kind in one.kinds)]
+    unused = [check.name for check in checks() if not any((kind, check.name) in used for kind in check.kinds)]
     assert unused == []
 
 

@@ -119,20 +119,22 @@ def test_values_that_a_component_does_not_write_are_nan() -> None:
 
 
 def test_the_worst_element_is_named() -> None:
-    found, expected = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.1], [3.0, 9.0]])
+    actual, expected = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.1], [3.0, 9.0]])
     with pytest.raises(AssertionError) as caught:
-        require_close("dx (batch 2)", found, expected, rtol=1e-6)
+        require_close("dx (batch 2)", actual, expected, rtol=1e-6)
     assert str(caught.value) == "dx[1, 1] is 4, expected is 9 (batch 2); 2 of 4 elements are wrong"
-    require_close("dx", found, expected, rtol=1)
+    require_close("dx", actual, expected, rtol=1)
     with pytest.raises(AssertionError, match=r"has the shape \(2, 2\), expected is \(2,\)"):
-        require_close("dx", found, expected[0])
+        require_close("dx", actual, expected[0])
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1.0])
-@pytest.mark.parametrize(("one", "other"), [(np.nan, 1.0), (1.0, np.nan), (np.inf, 1.0), (np.inf, -np.inf)])
-def test_nan_is_near_no_number(tolerance: float, one: float, other: float) -> None:
+@pytest.mark.parametrize(
+    ("number", "other"), [(np.nan, 1.0), (1.0, np.nan), (np.inf, 1.0), (np.inf, -np.inf)]
+)
+def test_nan_is_near_no_number(tolerance: float, number: float, other: float) -> None:
     with pytest.raises(AssertionError):
-        require_close("x", np.array([one]), np.array([other]), atol=tolerance)
+        require_close("x", np.array([number]), np.array([other]), atol=tolerance)
 
 
 def test_without_tolerance_every_bit_counts() -> None:
@@ -174,23 +176,27 @@ def test_a_component_is_found_by_its_name_its_kind_or_its_file() -> None:
 
 
 def test_a_check_that_cannot_be_made_says_why() -> None:
-    (case,) = [one for one in plugin_cases(registries["dataset"].info("npy").file) if "tables" in str(one)]
+    (case,) = [
+        candidate
+        for candidate in plugin_cases(registries["dataset"].info("npy").file)
+        if "shapes" in str(candidate)
+    ]
     with pytest.raises(Skipped, match="x, y must be given; set the class attribute examples"):
         case()
     assert case.outcome().status == "skipped"
 
 
 def test_a_built_in_optimizer_must_have_a_textbook_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    cases_of_it = [one for one in cases([("optimizer", "adagrad")]) if "textbook form" in str(one)]
-    assert [one.outcome().status for one in cases_of_it] == ["ok"]
+    cases_of_it = [case for case in cases([("optimizer", "adagrad")]) if "textbook form" in str(case)]
+    assert [case.outcome().status for case in cases_of_it] == ["ok"]
     monkeypatch.setattr(registries["optimizer"]["adagrad"], "textbook", Optimizer.textbook)
-    assert [one.outcome().status for one in cases_of_it] == ["failed"]
+    assert [case.outcome().status for case in cases_of_it] == ["failed"]
 
 
 def test_an_optimizer_of_a_plugin_may_do_without_a_textbook_form(tmp_path: Path) -> None:
     file = tmp_path / "hop.py"
     file.write_text(FAST_ONLY)
-    (case,) = [one for one in plugin_cases(file) if "textbook form" in str(one)]
+    (case,) = [candidate for candidate in plugin_cases(file) if "textbook form" in str(candidate)]
     assert (case.outcome().status, case.outcome().reason) == ("skipped", "the component has no textbook form")
     registries["optimizer"].forget(registries["optimizer"]["hop"].__module__)
 

@@ -71,10 +71,10 @@ class Recorded:
         return self.client.get_run(self.run_id)
 
     def files(self, part: str = "") -> set[str]:
-        found = set()
+        paths = set()
         for item in self.client.list_artifacts(self.run_id, part or None):
-            found |= self.files(item.path) if item.is_dir else {item.path}
-        return found
+            paths |= self.files(item.path) if item.is_dir else {item.path}
+        return paths
 
     def download(self, part: str, to: Path) -> Path:
         return Path(self.client.download_artifacts(self.run_id, part, str(to)))
@@ -540,14 +540,14 @@ def assert_on_server(server: str, experiment: str, run: Path) -> Any:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=server)
-    (found,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-    assert found.info.status == "FINISHED"
-    assert recorded(client, found.info.run_id) == history(run)
-    parts = {item.path for item in client.list_artifacts(found.info.run_id)}
+    (recorded_run,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    assert recorded_run.info.status == "FINISHED"
+    assert recorded(client, recorded_run.info.run_id) == history(run)
+    parts = {item.path for item in client.list_artifacts(recorded_run.info.run_id)}
     assert parts == {"config", "history", "figures", "checkpoints"}
-    (model,) = client.search_logged_models([found.info.experiment_id])
-    assert model.source_run_id == found.info.run_id
-    return found
+    (model,) = client.search_logged_models([recorded_run.info.experiment_id])
+    assert model.source_run_id == recorded_run.info.run_id
+    return recorded_run
 
 
 def test_a_server_named_in_the_configuration_gets_the_run(server: str, tmp_path: Path) -> None:

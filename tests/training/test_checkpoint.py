@@ -44,11 +44,11 @@ def arrays() -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert found.keys() == expected.keys()
+def assert_same(loaded: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert loaded.keys() == expected.keys()
     for name, array in expected.items():
-        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
-        assert found[name].tobytes() == array.tobytes()
+        assert (loaded[name].dtype, loaded[name].shape) == (array.dtype, array.shape)
+        assert loaded[name].tobytes() == array.tobytes()
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_saved_values_load_to_the_bit(file: Path) -> None:
-    found, meta = checkpoint.load(file)
-    assert_same(found, arrays())
+    loaded, meta = checkpoint.load(file)
+    assert_same(loaded, arrays())
     assert repr(meta) == repr({"format": checkpoint.FORMAT, **META})
     assert meta["streams"]["init"]["state"]["state"] > 2**100
     assert [value.hex() for value in meta["floats"]] == [value.hex() for value in META["floats"]]
@@ -90,8 +90,8 @@ def test_an_array_of_objects_is_refused_and_the_old_file_stays(file: Path) -> No
 
 def test_a_file_is_replaced_completely(file: Path) -> None:
     checkpoint.save(file, {"w": np.arange(3.0)}, {"step": 2})
-    found, meta = checkpoint.load(file)
-    assert_same(found, {"w": np.arange(3.0)})
+    loaded, meta = checkpoint.load(file)
+    assert_same(loaded, {"w": np.arange(3.0)})
     assert meta == {"format": checkpoint.FORMAT, "step": 2}
     assert [path.name for path in file.parent.iterdir()] == ["last.npz"]
 
@@ -135,11 +135,11 @@ def test_every_damaged_byte_that_matters_is_noticed(file: Path) -> None:
     for at in range(0, len(content), 13):
         file.write_bytes(content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :])
         try:
-            found, meta = checkpoint.load(file)
+            loaded, meta = checkpoint.load(file)
         except UsageError:
             noticed += 1
             continue
-        assert_same(found, arrays())  # the byte was part of a date, or of other data that do not matter here
+        assert_same(loaded, arrays())  # the byte was part of a date, or of other data that do not matter here
         assert repr(meta) == repr({"format": checkpoint.FORMAT, **META})
     assert noticed > 0.8 * len(content) / 13
 
@@ -171,9 +171,9 @@ def test_a_process_killed_while_it_saves_leaves_the_old_file_or_the_new_one(tmp_
             time.sleep(0.05 + 0.017 * i)
             process.kill()
         assert process.returncode == -signal.SIGKILL
-        found, meta = checkpoint.load(file)
+        loaded, meta = checkpoint.load(file)
         assert_same(
-            found, {"w": np.full(1_000_000, float(meta["step"])), "also": np.full(1000, float(meta["step"]))}
+            loaded, {"w": np.full(1_000_000, float(meta["step"])), "also": np.full(1000, float(meta["step"]))}
         )
         cut += len(list(file.parent.iterdir())) > 1
     assert cut > 0  # at least one kill came during writing

@@ -26,7 +26,7 @@ HARD = [
 ]
 
 
-def made() -> History:
+def make_history() -> History:
     history = History()
     for i, value in enumerate(HARD):
         history.add(100 * i, {"train/loss_window": value, "lr": value / 2})
@@ -73,7 +73,7 @@ def test_numbers_of_numpy_become_python_numbers() -> None:
 
 
 def test_a_csv_file_keeps_every_bit(tmp_path: Path) -> None:
-    history, file = made(), tmp_path / "deep" / "history.csv"
+    history, file = make_history(), tmp_path / "deep" / "history.csv"
     history.write_csv(file)
     read = History.read_csv(file)
     assert bits(read) == bits(history)
@@ -90,7 +90,7 @@ def test_a_csv_file_has_a_header_and_plain_numbers(tmp_path: Path) -> None:
 
 
 def test_arrays_keep_every_bit() -> None:
-    history = made()
+    history = make_history()
     arrays = history.arrays()
     assert all(array.dtype in (np.int64, np.float64) for array in arrays.values())
     again = History.from_arrays(arrays)
@@ -100,11 +100,11 @@ def test_arrays_keep_every_bit() -> None:
 
 
 def test_arrays_survive_a_checkpoint_and_the_history_continues(tmp_path: Path) -> None:
-    history = made()
+    history = make_history()
     checkpoint.save(tmp_path / "last.npz", history.arrays(), {})
     again = History.from_arrays(checkpoint.load(tmp_path / "last.npz")[0])
-    for one in (history, again):
-        one.add(10**6, {"lr": 0.25, "new": 1.0})
+    for either in (history, again):
+        either.add(10**6, {"lr": 0.25, "new": 1.0})
     assert bits(again) == bits(history)
     assert [type(step) for step in again.series("lr")[0]] == [int] * (len(HARD) + 1)
 

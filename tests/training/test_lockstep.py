@@ -124,7 +124,7 @@ def assert_alike(run: Trainer, expected: Trainer) -> None:
 def test_each_of_several_runs_trains_as_if_alone(
     tmp_path: Path, engine: str, optimizer: str, batch_size: int, schedule: str, own_rates: bool
 ) -> None:
-    def one(i: int) -> Trainer:
+    def make_run(i: int) -> Trainer:
         return make(
             tmp_path,
             i,
@@ -136,7 +136,7 @@ def test_each_of_several_runs_trains_as_if_alone(
             epochs=6,
         )
 
-    alone, together = [one(i) for i in range(RUNS)], [one(i) for i in range(RUNS)]
+    alone, together = [make_run(i) for i in range(RUNS)], [make_run(i) for i in range(RUNS)]
     first = [run.network.w.copy() for run in alone]
     for run in alone:
         fit(run)
@@ -209,7 +209,7 @@ def test_each_tracker_gets_the_metrics_of_its_run(tmp_path: Path) -> None:
 def test_a_run_that_stops_early_does_not_change_the_other_runs(
     tmp_path: Path, engine: str, optimizer: str, hidden: tuple[int, ...]
 ) -> None:
-    def one(i: int, folder: str) -> Trainer:
+    def make_run(i: int, folder: str) -> Trainer:
         return make(
             tmp_path / folder / str(i),
             i,
@@ -223,7 +223,7 @@ def test_a_run_that_stops_early_does_not_change_the_other_runs(
             hidden=hidden,
         )
 
-    alone, together = [one(i, "alone") for i in range(6)], [one(i, "together") for i in range(6)]
+    alone, together = [make_run(i, "alone") for i in range(6)], [make_run(i, "together") for i in range(6)]
     for run in alone:
         fit(run)
     epochs = [run.epoch for run in alone]
@@ -265,7 +265,7 @@ def draw_regression(seed: int) -> Data:
 def test_a_run_that_diverges_does_not_change_the_other_runs(
     tmp_path: Path, engine: str, optimizer: str, which: int
 ) -> None:
-    def one(i: int) -> Trainer:
+    def make_run(i: int) -> Trainer:
         return make(
             tmp_path,
             i,
@@ -280,7 +280,7 @@ def test_a_run_that_diverges_does_not_change_the_other_runs(
             log_every=5,  # a block is an epoch
         )
 
-    alone, together = [one(i) for i in range(RUNS)], [one(i) for i in range(RUNS)]
+    alone, together = [make_run(i) for i in range(RUNS)], [make_run(i) for i in range(RUNS)]
     if optimizer == "adam":  # a step is as long as the rate, for every gradient
         for runs in (alone, together):
             runs[which].network.w[...] = 1e160
@@ -291,8 +291,8 @@ def test_a_run_that_diverges_does_not_change_the_other_runs(
         fit(alone[i])
 
     rounds = drive(together, engine)
-    (number, error), *rest = next(rounds).items()
-    assert (number, rest) == (which, [])
+    (number, error), *other_ends = next(rounds).items()
+    assert (number, other_ends) == (which, [])
     assert isinstance(error, Diverged)
     assert str(error) == str(stopped.value)
     step = int(re.findall(r"at step (\d+)$", str(error))[0])
@@ -436,8 +436,8 @@ class InterruptingAll(Callback):
 
     def on_window(self, run: Any) -> None:
         if run.step == self.step:
-            for one in self.runs:
-                one.interrupt(signal.SIGTERM)
+            for run_of_stack in self.runs:
+                run_of_stack.interrupt(signal.SIGTERM)
 
     on_epoch = on_window
 
@@ -447,7 +447,7 @@ class InterruptingAll(Callback):
 def test_each_interrupted_run_is_saved_and_continues_alone(
     tmp_path: Path, engine: str, optimizer: str, step: int
 ) -> None:
-    def one(i: int, folder: str, seed: int, callbacks: Mapping[str, Callback] | None = None) -> Trainer:
+    def make_run(i: int, folder: str, seed: int, callbacks: Mapping[str, Callback] | None = None) -> Trainer:
         return make(
             tmp_path / folder / str(i),
             seed,
@@ -459,7 +459,7 @@ def test_each_interrupted_run_is_saved_and_continues_alone(
             callbacks=callbacks,
         )
 
-    alone = [one(i, "alone", i) for i in range(RUNS)]
+    alone = [make_run(i, "alone", i) for i in range(RUNS)]
     for run in alone:
         fit(run)
     together: list[Trainer] = []
@@ -467,39 +467,39 @@ def test_each_interrupted_run_is_saved_and_continues_alone(
         RUNS
     ):  # the signal comes during the turn of the second run, when the first run is a block ahead
         callbacks = {"interrupting": InterruptingAll(step, together)} if i == 1 else None
-        together.append(one(i, "together", i, callbacks))
+        together.append(make_run(i, "together", i, callbacks))
     rounds = list(drive(together, engine))
     assert [set(ended) for ended in rounds] == [{1, 2}, {0}]
     for error in (error for ended in rounds for error in ended.values()):
         assert isinstance(error, Interrupted)
         assert error.signum == signal.SIGTERM
     for i, expected in enumerate(alone):
-        rest = one(i, "together", seed=i + 50)  # without restored state the results would differ
-        rest.restore(*checkpoint.load(rest.folder / "checkpoints" / "last.npz"))
-        assert step <= rest.step <= step + 2
-        assert rest.step == together[i].step < expected.step
-        fit(rest)
-        assert_alike(rest, expected)
+        continued = make_run(i, "together", seed=i + 50)  # without restored state the results would differ
+        continued.restore(*checkpoint.load(continued.folder / "checkpoints" / "last.npz"))
+        assert step <= continued.step <= step + 2
+        assert continued.step == together[i].step < expected.step
+        fit(continued)
+        assert_alike(continued, expected)
 
 
 @pytest.mark.parametrize("step", [4, 5])
 def test_several_runs_continue_together_from_their_checkpoints(tmp_path: Path, step: int) -> None:
-    def one(i: int, seed: int, callbacks: Mapping[str, Callback] | None = None) -> Trainer:
+    def make_run(i: int, seed: int, callbacks: Mapping[str, Callback] | None = None) -> Trainer:
         data = draw_data(seed=i)
         return make(tmp_path / str(i), seed, data=data, optimizer="adam", lr=0.05, callbacks=callbacks)
 
-    alone = [one(i, i) for i in range(RUNS)]
+    alone = [make_run(i, i) for i in range(RUNS)]
     for run in alone:
         fit(run)
     together: list[Trainer] = []
-    together += [one(i, i, {} if i else {"all": InterruptingAll(step, together)}) for i in range(RUNS)]
+    together += [make_run(i, i, {} if i else {"all": InterruptingAll(step, together)}) for i in range(RUNS)]
     assert [set(ended) for ended in drive(together)] == [set(range(RUNS))]
-    rest = [one(i, i + 50) for i in range(RUNS)]
-    for run in rest:
+    continued = [make_run(i, i + 50) for i in range(RUNS)]
+    for run in continued:
         run.restore(*checkpoint.load(run.folder / "checkpoints" / "last.npz"))
-    assert {run.step for run in rest} == {step}
-    assert list(drive(rest)) == [dict.fromkeys(range(RUNS))]
-    for run, expected in zip(rest, alone, strict=True):
+    assert {run.step for run in continued} == {step}
+    assert list(drive(continued)) == [dict.fromkeys(range(RUNS))]
+    for run, expected in zip(continued, alone, strict=True):
         assert_alike(run, expected)
 
 
@@ -538,7 +538,7 @@ def test_the_scalar_engine_refuses_a_stack(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "together", "rest"),
+    ("command", "together", "remaining"),
     [
         ("lr=0.1", 1, "lr=0.1"),
         ("replicas=3", 3, "-m seed=range(0,3)"),
@@ -550,9 +550,9 @@ def test_the_scalar_engine_refuses_a_stack(tmp_path: Path) -> None:
         ("replicas=2 --cfg=job", 1, "--cfg=job"),
     ],
 )
-def test_replicas_are_a_sweep_over_seeds(given: str, together: int, rest: str) -> None:
-    replicas, line = take_replicas(CommandLine.parse(given.split()))
-    assert (replicas, line.for_hydra()) == (together, rest.split())
+def test_replicas_are_a_sweep_over_seeds(command: str, together: int, remaining: str) -> None:
+    replicas, line = take_replicas(CommandLine.parse(command.split()))
+    assert (replicas, line.for_hydra()) == (together, remaining.split())
 
 
 def test_runs_that_differ_only_in_seed_and_rate_are_trained_together() -> None:
@@ -662,22 +662,22 @@ def test_a_sweep_over_rates_and_seeds_is_trained_together(tmp_path: Path) -> Non
     ended = mlpframe(tmp_path, "-m", "lr=0.1,0.03", "seed=0,1", "replicas=4", *UNRECORDED)
     assert ended.returncode == 0, ended.stderr
     records = [record(job) for job in jobs_of(tmp_path)]
-    assert [one["overrides"][:2] for one in records] == [
+    assert [job["overrides"][:2] for job in records] == [
         ["lr=0.1", "seed=0"],
         ["lr=0.1", "seed=1"],
         ["lr=0.03", "seed=0"],
         ["lr=0.03", "seed=1"],
     ]
-    assert [one["status"] for one in records] == ["finished"] * 4
+    assert [job["status"] for job in records] == ["finished"] * 4
     assert ended.stdout.count(", 4 replicas\n") == 1
-    assert len({one["metrics"]["time/epoch_seconds"] for one in records}) == 1  # the replicas share the steps
-    assert len({one["metrics"]["train/loss"] for one in records}) == 4
+    assert len({job["metrics"]["time/epoch_seconds"] for job in records}) == 1  # the replicas share the steps
+    assert len({job["metrics"]["train/loss"] for job in records}) == 4
     for fast, slow in ((0, 2), (1, 3)):
         assert records[fast]["metrics"]["train/loss"] < records[slow]["metrics"]["train/loss"]
 
 
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("command", "named"),
     [
         ("replicas=0", "replicas=0"),
         ("replicas=x", "replicas=x"),
@@ -686,8 +686,8 @@ def test_a_sweep_over_rates_and_seeds_is_trained_together(tmp_path: Path) -> Non
         ("replicas=2 seed=-1", "seed=-1"),
     ],
 )
-def test_a_wrong_request_leaves_nothing_behind(tmp_path: Path, given: str, named: str) -> None:
-    ended = mlpframe(tmp_path, *given.split(), *SMALL)
+def test_a_wrong_request_leaves_nothing_behind(tmp_path: Path, command: str, named: str) -> None:
+    ended = mlpframe(tmp_path, *command.split(), *SMALL)
     assert ended.returncode == 2
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
@@ -700,7 +700,7 @@ def test_a_job_fails_if_an_option_does_not_work_with_replicas(tmp_path: Path) ->
     assert ended.returncode != 0
     assert [record(job)["status"] for job in jobs_of(tmp_path)] == ["failed", "failed"]
     for number in range(2):
-        (line,) = (one for one in ended.stdout.splitlines() if one.startswith(f"job {number} ("))
+        (line,) = (printed for printed in ended.stdout.splitlines() if printed.startswith(f"job {number} ("))
         assert f"seed={number})" in line
         assert "engine=scalar cannot run this configuration: it runs one network at a time" in line
     assert "2 of 2 jobs did not finish" in ended.stdout
@@ -713,7 +713,7 @@ def test_one_replica_that_diverges_leaves_the_others_finished(tmp_path: Path) ->
     assert ended.stdout.count(", 3 replicas\n") == 1
     jobs = jobs_of(tmp_path)
     assert [record(job)["status"] for job in jobs] == ["finished", "diverged", "finished"]
-    (line,) = (one for one in ended.stdout.splitlines() if one.startswith("job "))
+    (line,) = (printed for printed in ended.stdout.splitlines() if printed.startswith("job "))
     assert line.startswith("job 1 (lr=1e+30 ")
     assert "diverged: the training loss became" in line
     assert "1 of 3 jobs did not finish" in ended.stdout
@@ -727,9 +727,8 @@ def test_ctrl_c_saves_all_replicas_and_each_can_be_continued(tmp_path: Path) -> 
     status, output, own = interrupt_while_held(tmp_path, "-m", "seed=0,1,2", "replicas=2", *common)
     assert status == 130
     jobs = jobs_of(tmp_path)
-    assert [record(job)["status"] for job in jobs] == ["interrupted"] * 2, (
-        output
-    )  # the third run has not begun
+    # the third run has not begun
+    assert [record(job)["status"] for job in jobs] == ["interrupted"] * 2, output
     for job in jobs:
         assert (job / "checkpoints" / "last.npz").exists()
 

@@ -26,9 +26,9 @@ def make_network(
     for units in widths[1:-1]:
         specs += [{"name": "linear", "units": units}, activation]
     specs.append({"name": "linear"})
-    made = registries["loss"].create(loss)
+    created_loss = registries["loss"].create(loss)
     layers = build_layers(specs, widths[-1])
-    network = Network(layers, made, widths[0], np.zeros(0, np.intp), dtype, Streams(3))
+    network = Network(layers, created_loss, widths[0], np.zeros(0, np.intp), dtype, Streams(3))
     biases = np.random.default_rng(4)
     for name, view in network.views(network.w).items():
         if name.endswith(".b"):  # biases start at 0, where a mistake would not be visible

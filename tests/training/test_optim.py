@@ -25,8 +25,8 @@ OPTIMIZERS = [
 
 
 def create(name: str, **options: Any) -> Optimizer:
-    made: Optimizer = registries["optimizer"].create(name, **options)
-    return made
+    optimizer: Optimizer = registries["optimizer"].create(name, **options)
+    return optimizer
 
 
 def make_network(hidden: int = 4, dtype: str = "float64") -> Network:
@@ -270,8 +270,8 @@ def test_a_factor_multiplies_the_rate_of_the_parameters_that_match(name: str) ->
             single.g[...] = g
             its.update(0.05 * factor)
     for parameter, (single, its, _) in singles.items():
-        found, expected = network.views(network.w)[parameter], single.views(single.w)[parameter]
-        assert found.tobytes() == expected.tobytes()
+        actual, expected = network.views(network.w)[parameter], single.views(single.w)[parameter]
+        assert actual.tobytes() == expected.tobytes()
         for slot, vector in its.slots.items():
             assert (
                 network.views(updater.slots[slot])[parameter].tobytes()
@@ -304,8 +304,8 @@ def test_no_norm_includes_the_gradient_of_a_frozen_parameter() -> None:
     g, before = draw_gradient(network, 1.0), network.w.copy()
     g[:] = network.g
     network.views(network.g)["0.linear.W"][...] *= 1e6
-    rest = np.concatenate([v.ravel() for n, v in network.views(g).items() if n != "0.linear.W"])
-    most = 0.5 * float(np.linalg.norm(rest))
+    trained = np.concatenate([v.ravel() for n, v in network.views(g).items() if n != "0.linear.W"])
+    most = 0.5 * float(np.linalg.norm(trained))
     Updater(create("sgd", clip_norm=most, rates={"0.linear.W": 0.0}), network).update(1.0)
     assert np.linalg.norm(before - network.w) == pytest.approx(most, rel=1e-12)
 
@@ -326,9 +326,9 @@ def test_the_factors_of_all_matching_patterns_are_multiplied_in_any_order() -> N
 @pytest.mark.parametrize("option", ["no_decay", "rates"])
 def test_a_pattern_that_matches_nothing_names_the_nearest_parameters(option: str) -> None:
     patterns: Any = ["*.W", "0.linaer.W"]
-    given = patterns if option == "no_decay" else dict.fromkeys(patterns, 0.5)
+    value = patterns if option == "no_decay" else dict.fromkeys(patterns, 0.5)
     with pytest.raises(UsageError, match=rf"optimizer\.{option}.*'0.linaer.W'; nearest: 0.linear.W"):
-        Updater(create("adam", **{option: given}), make_network())
+        Updater(create("adam", **{option: value}), make_network())
 
 
 @pytest.mark.parametrize(
@@ -361,14 +361,14 @@ def test_rules_can_be_given_on_the_command_line() -> None:
                 ],
             )
         )
-    made = registries["optimizer"].create(root.optimizer)
-    assert made.shared == UpdateRules(
+    optimizer = registries["optimizer"].create(root.optimizer)
+    assert optimizer.shared == UpdateRules(
         rates={"0.*": 0.1, "2.linear.W": 0.0}, no_decay=["*.W", "0.linear.b"], clip_each=1.5
     )
     network = make_network()
     network.g[...] = 1
     before = network.w.copy()
-    Updater(made, network).update(1.0)
+    Updater(optimizer, network).update(1.0)
     moved = {name: float(view.flat[0]) for name, view in network.views(before - network.w).items()}
     scale = 1.5 / np.sqrt(12)  # the gradient of the first weights, twelve ones, is clipped to the norm 1.5
     assert moved == pytest.approx(
@@ -391,9 +391,9 @@ def test_an_inner_optimizer_can_be_given_on_the_command_line(name: str, inner: s
     prepare_hydra()
     with initialize_config_dir(str(beside_or_inside("conf")), version_base="1.3"):
         root = read_root(compose("config", [f"optimizer={name}", f"optimizer.inner={inner}"]))
-    made = registries["optimizer"].create(root.optimizer)
-    assert made.inner.name in inner
-    assert getattr(made.inner, "beta1", None) in (None, 0.8)
+    optimizer = registries["optimizer"].create(root.optimizer)
+    assert optimizer.inner.name in inner
+    assert getattr(optimizer.inner, "beta1", None) in (None, 0.8)
 
 
 RULES: list[dict[str, Any]] = [
@@ -536,9 +536,9 @@ def test_an_optimizer_continues_to_the_same_bits_from_weights_slots_and_step(
         resumed.slots[slot][...] = vector
 
     for _ in range(5):
-        for one, its in ((network, updater), (other, resumed)):
-            run_a_batch(one)
-            its.update(0.05)
+        for trained, driver in ((network, updater), (other, resumed)):
+            run_a_batch(trained)
+            driver.update(0.05)
     assert other.w.tobytes() == network.w.tobytes()
 
 

@@ -50,9 +50,8 @@ def test_different_names_and_seeds_draw_different_numbers() -> None:
     drawn = {(seed, name): Streams(seed)[name].normal(size=n) for seed in (0, 1, 2**64) for name in NAMES}
     for first, second in combinations(drawn.values(), 2):
         correlation = first @ second / n
-        assert abs(correlation) < 6 / np.sqrt(
-            n
-        )  # the correlation of independent numbers is N(0, 1/n), of equal numbers 1
+        # the correlation of independent numbers is N(0, 1/n), of equal numbers 1
+        assert abs(correlation) < 6 / np.sqrt(n)
 
 
 def test_a_thousand_names_give_a_thousand_streams() -> None:
@@ -73,9 +72,8 @@ def test_the_global_generator_is_neither_used_nor_changed() -> None:
 def test_the_state_of_the_streams_survives_json(halves: int) -> None:
     streams = Streams(11)
     streams["init"].normal(size=7)
-    streams["shuffle"].integers(
-        10, size=halves, dtype=np.uint32
-    )  # the generator draws 64 bits and keeps half of them
+    # the generator draws 64 bits and keeps half of them
+    streams["shuffle"].integers(10, size=halves, dtype=np.uint32)
     assert streams.state()["shuffle"]["has_uint32"] == halves
     written = json.dumps(streams.state())
     expected = {name: streams[name].integers(10, size=20, dtype=np.uint32) for name in ("init", "shuffle")}

@@ -88,9 +88,9 @@ class Watched(Engine):
         self.blocks.append(block.rows.tolist())
         self.rows += block.rows.tolist()
         self.lrs += block.lrs
-        made: list[Losses] = self.engine.advance(blocks)
-        self.losses += made[0].values
-        return made
+        losses: list[Losses] = self.engine.advance(blocks)
+        self.losses += losses[0].values
+        return losses
 
 
 class Kept:
@@ -332,7 +332,7 @@ def test_the_length_of_blocks_changes_no_result(
 
 
 def test_callbacks_are_called_in_order_with_the_current_values(tmp_path: Path) -> None:
-    told: list[tuple[str, int, int, float | None]] = []
+    calls: list[tuple[str, int, int, float | None]] = []
 
     class Listening(Callback):
         def __getattribute__(self, name: str) -> Any:
@@ -340,14 +340,14 @@ def test_callbacks_are_called_in_order_with_the_current_values(tmp_path: Path) -
                 return super().__getattribute__(name)
 
             def note(run: Any) -> None:
-                told.append((name, run.step, run.epoch, run.latest.get("val/loss")))
+                calls.append((name, run.step, run.epoch, run.latest.get("val/loss")))
 
             return note
 
     run = make_trainer(tmp_path, callbacks={"listening": Listening()}, log_every=3, epochs=2)
     fit(run)
     first, second = series(run, "val/loss")[1]
-    assert told == [
+    assert calls == [
         ("on_start", 0, 0, None),
         ("on_window", 3, 0, None),
         ("on_epoch", 5, 1, first),
@@ -640,11 +640,11 @@ def test_an_interrupted_run_continues_to_the_same_bits(tmp_path: Path, optimizer
         assert stopped.value.signum == signal.SIGTERM
         assert run.step == step
         seed += 1  # without restored state the results would differ
-    rest = make(None, seed)
-    rest.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
-    fit(rest)
-    assert len(watched(rest).lrs) == 2
-    assert_same(rest, whole)
+    continued = make(None, seed)
+    continued.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
+    fit(continued)
+    assert len(watched(continued).lrs) == 2
+    assert_same(continued, whole)
 
 
 def test_after_an_interruption_the_same_rows_come_in_the_same_order(tmp_path: Path) -> None:

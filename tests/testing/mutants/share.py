@@ -19,7 +19,7 @@ class Share(Layer):
     def bind(self, x, dx, p, g, ctx):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         column = ctx.array(*x.shape[:-1], 1)
-        kept = [y]
+        output = [y]
 
         def forward():
             np.maximum.reduce(x, -1, out=column, keepdims=True)
@@ -30,8 +30,8 @@ class Share(Layer):
 
         def backward():
             if dx is not None:
-                np.vecdot(dy, kept[0], column[..., 0])
+                np.vecdot(dy, output[0], column[..., 0])
                 np.subtract(dy, column, dx)
-                np.multiply(dx, kept[0], dx)
+                np.multiply(dx, output[0], dx)
 
         return Bound(y, dy, forward, backward)

@@ -98,8 +98,8 @@ def test_parts_are_disjoint_and_complete_and_rows_keep_their_targets(split: str)
     whole = table(100)
     data = prepare(classes(whole), validation=0.2, test=0.3, split=split)
     final = prepare(classes(whole), validation=0.2, test=0.3, split=split, final=True)
-    found = [*rows(data.train), *rows(data.validation), *rows(final.test)]
-    assert sorted(found) == list(range(100))
+    all_rows = [*rows(data.train), *rows(data.validation), *rows(final.test)]
+    assert sorted(all_rows) == list(range(100))
     for part in (data.train, data.validation, final.train, final.test):
         assert part is not None
         assert rows(part) == sorted(rows(part))  # in their original order
@@ -139,9 +139,9 @@ def test_stratified_parts_have_every_class_in_proportion(held: float) -> None:
         data = prepare(classes(table(100)), seed, validation=held, split="stratified")
         assert data.validation is not None
         n = len(data.validation)
-        found = np.bincount(data.validation.y, minlength=3)
-        assert found.sum() == n
-        assert (np.abs(found - np.array(COUNTS) * n / 100) < 1).all()
+        counts = np.bincount(data.validation.y, minlength=3)
+        assert counts.sum() == n
+        assert (np.abs(counts - np.array(COUNTS) * n / 100) < 1).all()
 
 
 def test_both_stratified_parts_have_every_class_in_proportion() -> None:
@@ -149,8 +149,8 @@ def test_both_stratified_parts_have_every_class_in_proportion() -> None:
     final = prepare(classes(table(100)), validation=0.2, test=0.3, split="stratified", final=True)
     for part in (data.train, data.validation, final.train, final.test):
         assert part is not None
-        found = np.bincount(part.y, minlength=3)
-        assert (np.abs(found - np.array(COUNTS) * len(part) / 100) <= 1).all()
+        counts = np.bincount(part.y, minlength=3)
+        assert (np.abs(counts - np.array(COUNTS) * len(part) / 100) <= 1).all()
 
 
 def test_a_random_split_draws_every_row_with_equal_probability() -> None:
@@ -233,9 +233,8 @@ def test_mnist_s_first_55_000_images_train_and_its_last_5_000_validate() -> None
     folder = data_dir()
     assert folder is not None
     mnist = registries["dataset"].create("mnist", mirrors=[])
-    splits = mnist.load(
-        DataContext(folder, np.random.default_rng(0))
-    )  # load the files only once, because unpacking takes a second
+    # load the files only once, because unpacking takes a second
+    splits = mnist.load(DataContext(folder, np.random.default_rng(0)))
     rules = asdict(mnist.shared)
     data = prepare(splits, dtype="float32", **rules)
     assert data.validation is not None
@@ -353,12 +352,11 @@ def test_a_missing_value_becomes_the_mean_of_the_training_part(standardize: bool
     np.testing.assert_allclose(data.fill[1], mean, rtol=1e-13)
     raw = np.concatenate([data.train.x, data.validation.x]) * scale + shift
     np.testing.assert_allclose(raw[::7, 1], mean, rtol=1e-12)
-    there = ~np.isnan(whole.x)
-    np.testing.assert_allclose(raw[there], whole.x[there], rtol=1e-12, atol=1e-12)
+    present = ~np.isnan(whole.x)
+    np.testing.assert_allclose(raw[present], whole.x[present], rtol=1e-12, atol=1e-12)
     if standardize:
-        np.testing.assert_allclose(
-            data.train.x.std(0), 1
-        )  # of the training rows, including the imputed means
+        # the deviation of the training rows, imputed means included
+        np.testing.assert_allclose(data.train.x.std(0), 1)
 
 
 def test_a_final_run_imputes_means_of_training_and_validation_rows() -> None:
@@ -383,13 +381,13 @@ def test_only_held_out_rows_may_lack_values_and_a_feature_without_any_is_refused
 
 def test_rows_that_lack_values_are_dropped_with_their_targets_and_weights() -> None:
     whole = gappy(100, 7)
-    kept = [row for row in range(100) if row % 7]
+    complete = [row for row in range(100) if row % 7]
     data = prepare(classes(whole), missing="drop")
-    assert rows(data.train) == kept
-    np.testing.assert_array_equal(data.train.y, whole.y[kept])
+    assert rows(data.train) == complete
+    np.testing.assert_array_equal(data.train.y, whole.y[complete])
     assert whole.weights is not None
     assert data.train.weights is not None
-    np.testing.assert_allclose(data.train.weights, whole.weights[kept] / whole.weights[kept].mean())
+    np.testing.assert_allclose(data.train.weights, whole.weights[complete] / whole.weights[complete].mean())
     assert data.fill is None
     values = regression(50)
     values.y[10, 1] = np.nan
@@ -601,7 +599,7 @@ def test_a_digest_changes_with_the_data() -> None:
     turned = Table(np.ascontiguousarray(whole.x.T), whole.y)
     less = Table(whole.x[:99], whole.y[:99])
     labels = Table(whole.x, np.roll(whole.y, 1))
-    assert len({digest(one) for one in (whole, other, turned, less, labels)}) == 5
+    assert len({digest(variant) for variant in (whole, other, turned, less, labels)}) == 5
 
 
 def test_a_description_covers_every_part() -> None:

@@ -65,8 +65,8 @@ class Training:
             "float64",
             Streams(seed),
         )
-        made = registries["optimizer"].create(optimizer, **(options or {}))
-        self.updater = Updater(made, self.network)
+        created = registries["optimizer"].create(optimizer, **(options or {}))
+        self.updater = Updater(created, self.network)
         if bind:
             self.engine: Engine = create_engine(engine, self.network, self.updater, batch)
 
@@ -89,11 +89,11 @@ class Training:
         return [v for result in results for v in result.values], sum(result.correct for result in results)
 
 
-def assert_same(one: Training, other: Training, tolerance: float = 1e-10) -> None:
-    np.testing.assert_allclose(one.network.w, other.network.w, rtol=tolerance, atol=tolerance)
-    for name, vector in one.updater.slots.items():
-        np.testing.assert_allclose(vector, other.updater.slots[name], rtol=tolerance, atol=tolerance)
-    assert one.updater.step == other.updater.step
+def assert_same(training: Training, reference: Training, tolerance: float = 1e-10) -> None:
+    np.testing.assert_allclose(training.network.w, reference.network.w, rtol=tolerance, atol=tolerance)
+    for name, vector in training.updater.slots.items():
+        np.testing.assert_allclose(vector, reference.updater.slots[name], rtol=tolerance, atol=tolerance)
+    assert training.updater.step == reference.updater.step
 
 
 @pytest.mark.parametrize("batch", [1, 3, 10])
@@ -161,10 +161,10 @@ def test_online_in_float32_has_no_larger_error_than_numpy() -> None:
         loss = registries["loss"].create("cross_entropy")
         network = Network(layers, loss, FEATURES, table.y, dtype, Streams(0))
         updater = Updater(registries["optimizer"].create("sgd"), network)
-        made = create_engine(engine, network, updater, 1)
+        runner = create_engine(engine, network, updater, 1)
         order = np.random.default_rng(0).permutation(ROWS)
         for _ in range(3):
-            made.advance([Block(Table(table.x.astype(dtype), table.y), order, 1, [0.03] * ROWS)])
+            runner.advance([Block(Table(table.x.astype(dtype), table.y), order, 1, [0.03] * ROWS)])
         return network.w.astype(np.float64)
 
     truth = train("numpy", "float64")
@@ -187,13 +187,13 @@ def test_fused_takes_the_steps_of_numpy(
 ) -> None:
     monkeypatch.setattr(fused, "SMALL", small)
     how: dict[str, Any] = {"options": options, "batch": batch, "layers": [*UNBIASED[:2], *DEEP]}
-    one, reference = Training("fused", **how), Training("numpy", **how)
+    fused_training, reference = Training("fused", **how), Training("numpy", **how)
     blocks = reference.blocks(epochs=5, window=100)
-    losses, correct = one.run(blocks)
+    losses, correct = fused_training.run(blocks)
     expected, expected_correct = reference.run(blocks)
     np.testing.assert_allclose(losses, expected, rtol=1e-10, atol=1e-12)
     assert correct == expected_correct
-    assert_same(one, reference)
+    assert_same(fused_training, reference)
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -270,20 +270,20 @@ def test_each_stacked_network_trains_as_if_alone(
     stacked = [Training(engine, seed=seed, bind=False, **how) for seed in range(3)]
     network = Network.stacked([training.network for training in stacked])
     updater = Updater.stacked([training.updater for training in stacked], network)
-    made = create_engine(engine, network, updater, batch)
+    stack_engine = create_engine(engine, network, updater, batch)
     lanes = [training.blocks(epochs=2, window=150, seed=seed) for seed, training in enumerate(alone)]
     for blocks in zip(*lanes, strict=True):
         rates = [[rate if same_rate else rate / (1 + i) for rate in b.lrs] for i, b in enumerate(blocks)]
         own = [Block(b.table, b.rows, batch, lrs) for b, lrs in zip(blocks, rates, strict=True)]
-        results = made.advance(own)
+        results = stack_engine.advance(own)
         for training, block, result in zip(alone, own, results, strict=True):
             (expected,) = training.engine.advance([block])
             np.testing.assert_allclose(result.values, expected.values, rtol=1e-10, atol=1e-12)
             assert result.correct == expected.correct
-    for one, other in zip(alone, stacked, strict=True):
-        np.testing.assert_allclose(other.network.w, one.network.w, rtol=0, atol=1e-10)
-        for name, vector in one.updater.slots.items():
-            np.testing.assert_allclose(other.updater.slots[name], vector, rtol=0, atol=1e-10)
+    for single, member in zip(alone, stacked, strict=True):
+        np.testing.assert_allclose(member.network.w, single.network.w, rtol=0, atol=1e-10)
+        for name, vector in single.updater.slots.items():
+            np.testing.assert_allclose(member.updater.slots[name], vector, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", registries["optimizer"].names())
@@ -392,7 +392,7 @@ def test_auto_takes_the_suitable_engine_of_highest_priority_then_first_name(
 
 
 @pytest.mark.parametrize(
-    ("cls", "said"),
+    ("cls", "message"),
     [
         (FailsToRefuse, "engine 'broken' failed in refuses: ZeroDivisionError: by a width"),
         (FailsToSuit, "engine 'broken' failed in suits: KeyError: 'width'"),
@@ -400,13 +400,13 @@ def test_auto_takes_the_suitable_engine_of_highest_priority_then_first_name(
     ],
 )
 def test_an_engine_that_fails_in_refuses_or_suits_is_named(
-    register: Callable[..., None], cls: type[Engine], said: str
+    register: Callable[..., None], cls: type[Engine], message: str
 ) -> None:
     register(broken=cls)
     with pytest.raises(UsageError) as caught:
         Training("auto")
     first, second = str(caught.value).splitlines()
-    assert first == said
+    assert first == message
     assert second.startswith(f"correct the engine in {__file__}, or choose another engine")
     assert Training("numpy").engine.name == "numpy"
 
