@@ -50,7 +50,7 @@ TARGETS: dict[Case, dict[str, float]] = {
 def makers(case: Case, *, compiled: bool) -> dict[str, Callable[[], Contender | None]]:
     """The contenders that run a case, by name."""
     block = BLOCK_ROWS // case.batch if case.batch <= MOST_ROWS and case.optimizer == "sgd" else 1
-    found: dict[str, Callable[[], Contender | None]] = {
+    makers: dict[str, Callable[[], Contender | None]] = {
         OWN: lambda: contenders.mlpframe(case),
         "bare products": lambda: contenders.products(case, block),
         "plain NumPy loop": lambda: contenders.plain_loop(case),
@@ -60,10 +60,10 @@ def makers(case: Case, *, compiled: bool) -> dict[str, Callable[[], Contender | 
         "JAX lax.scan": lambda: contenders.jax(case, scan=True),
     }
     if case.optimizer == "adam":
-        found["PyTorch fused"] = lambda: contenders.torch(case, fused=True)
+        makers["PyTorch fused"] = lambda: contenders.torch(case, fused=True)
     if compiled:
-        found["PyTorch compile"] = lambda: contenders.torch(case, compiled=True)
-    return found
+        makers["PyTorch compile"] = lambda: contenders.torch(case, compiled=True)
+    return makers
 
 
 @click.command()

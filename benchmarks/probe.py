@@ -23,7 +23,9 @@ def describe() -> dict[str, Any]:
         kind: {name: list(getattr(registry[name], "examples", ())) for name in registry.names()}
         for kind, registry in mlpframe.registries.items()
     }
-    libraries = {found.name.lower(): found.version for found in distributions() if found.name != "mlpframe"}
+    libraries = {
+        package.name.lower(): package.version for package in distributions() if package.name != "mlpframe"
+    }
     return {"code": mlpframe.__file__, "libraries": libraries, "components": components}
 
 

@@ -114,7 +114,7 @@ def check_out(commit: str) -> Revision:
         git("worktree", "add", "--force", "--detach", str(code), commit)
     _python(sys.executable, "-m", "venv", "--clear", str(venv))
     same = folder / "same.txt"  # the libraries of this environment, so that only the code differs
-    installed = {found.name: found.version for found in distributions() if found.name != "mlpframe"}
+    installed = {package.name: package.version for package in distributions() if package.name != "mlpframe"}
     same.write_text("".join(f"{name}=={version}\n" for name, version in installed.items()))
     install = ("-m", "pip", "install", "--quiet", "--editable", str(code))
     try:
