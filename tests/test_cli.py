@@ -129,14 +129,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def answers(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[str, Done]:
     """The completed process of each wrong request that this session tests."""
-    mine = [item for item in request.session.items if getattr(item, "module", None) is request.module]
-    calls = [getattr(item, "callspec", None) for item in mine]
-    asked = {call.params["wrong"] for call in calls if call and "wrong" in call.params}
+    items = [item for item in request.session.items if getattr(item, "module", None) is request.module]
+    calls = [getattr(item, "callspec", None) for item in items]
+    requests = {call.params["wrong"] for call in calls if call and "wrong" in call.params}
 
     def ask(wrong: Request) -> Callable[[], Done]:
         return lambda: mlpframe(folders[short(wrong)], *wrong)
 
-    return all_at_once({short(wrong): ask(wrong) for wrong in sorted(asked)})
+    return all_at_once({short(wrong): ask(wrong) for wrong in sorted(requests)})
 
 
 def assert_refused(done: Done) -> None:
@@ -402,20 +402,20 @@ def test_the_same_command_gives_the_same_bits(runs: dict[str, tuple[Path, Done]]
 
 def run_on_terminal(folder: Path, *arguments: str) -> tuple[int, str]:
     """Run ``python -m mlpframe`` on a terminal of 120 columns. Returns exit status and output."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
+    near_end, far_end = pty.openpty()
+    fcntl.ioctl(far_end, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
     command = [sys.executable, "-m", "mlpframe", *arguments]
     with subprocess.Popen(
-        command, cwd=folder, env=environment(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
+        command, cwd=folder, env=environment(TERM="xterm"), stdin=far_end, stdout=far_end, stderr=far_end
     ) as process:
-        os.close(theirs)
+        os.close(far_end)
         shown = b""
         try:
-            while chunk := os.read(ours, 65536):
+            while chunk := os.read(near_end, 65536):
                 shown += chunk
         except OSError:  # Linux raises this error after the other side has closed
             pass
-        os.close(ours)
+        os.close(near_end)
     return process.returncode, shown.decode()
 
 

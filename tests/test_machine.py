@@ -71,8 +71,8 @@ def test_a_mapped_table_is_read_again_after_its_release(
 
 
 def test_the_simulated_system_lacks_nice_and_madvise(elsewhere: str) -> None:
-    asked = "import os, mmap; print([hasattr(*a) for a in ((os, 'nice'), (mmap.mmap(-1, 1), 'madvise'))])"
-    assert run_python(ROOT, "-c", asked, PYTHONPATH=elsewhere).stdout == "[False, False]\n"
+    statement = "import os, mmap; print([hasattr(*a) for a in ((os, 'nice'), (mmap.mmap(-1, 1), 'madvise'))])"
+    assert run_python(ROOT, "-c", statement, PYTHONPATH=elsewhere).stdout == "[False, False]\n"
 
 
 @pytest.mark.parametrize("tracking", ["none", "mlflow"])

@@ -76,18 +76,18 @@ def test_lr_range_writes_a_table_and_a_picture(folder: Path, done: dict[str, Don
 
 @pytest.mark.usefixtures("done")
 def test_the_learning_rate_grows_by_a_constant_ratio(folder: Path) -> None:
-    of = table(folder / "first")
-    n = len(of["lr"])
-    assert of["step"] == list(range(1, n + 1))
-    np.testing.assert_allclose(of["lr"], np.geomspace(1e-4, 100, 300)[:n], rtol=1e-12)
+    columns = table(folder / "first")
+    n = len(columns["lr"])
+    assert columns["step"] == list(range(1, n + 1))
+    np.testing.assert_allclose(columns["lr"], np.geomspace(1e-4, 100, 300)[:n], rtol=1e-12)
 
 
 @pytest.mark.usefixtures("done")
 def test_the_mean_is_exponential_and_corrected_for_its_beginning(folder: Path) -> None:
-    of = table(folder / "first")
-    for n, mean in enumerate(of["smoothed"], 1):
+    columns = table(folder / "first")
+    for n, mean in enumerate(columns["smoothed"], 1):
         weights = 0.95 ** np.arange(n)[::-1]
-        assert mean == pytest.approx(np.average(of["loss"][:n], weights=weights), rel=1e-9)
+        assert mean == pytest.approx(np.average(columns["loss"][:n], weights=weights), rel=1e-9)
 
 
 def test_lr_range_stops_when_the_loss_is_four_times_the_lowest_loss(
@@ -103,11 +103,11 @@ def test_lr_range_stops_when_the_loss_is_four_times_the_lowest_loss(
 
 def test_the_suggested_learning_rates_train(folder: Path, done: dict[str, Done]) -> None:
     """The suggestions lie between the ends and below divergence; plain SGD learns digits with 0.01 to 1."""
-    of = table(folder / "first")
-    lowest = of["lr"][int(np.argmin(of["smoothed"]))]
+    columns = table(folder / "first")
+    lowest = columns["lr"][int(np.argmin(columns["smoothed"]))]
     steepest, tenth = rates(done["first"])
     for rate in (steepest, tenth):
-        assert 1e-4 < rate < lowest < of["lr"][-1]
+        assert 1e-4 < rate < lowest < columns["lr"][-1]
         assert 0.01 <= rate <= 1
     assert tenth == pytest.approx(lowest / 10, rel=0.05)  # the output has two digits
 
@@ -135,10 +135,10 @@ def test_lr_range_writes_only_below_outputs_and_records_nothing(folder: Path, do
 
 
 def test_too_high_rates_stop_early_and_give_no_suggestion(folder: Path, done: dict[str, Done]) -> None:
-    of = done["too high"]
-    assert of.returncode == 0, of.stderr
-    assert "stopped: the loss" in of.stdout
-    assert "no rate is suggested" in of.stdout
+    process = done["too high"]
+    assert process.returncode == 0, process.stderr
+    assert "stopped: the loss" in process.stdout
+    assert "no rate is suggested" in process.stdout
     assert np.isfinite(table(folder / "high")["loss"]).all()
 
 

@@ -31,7 +31,7 @@ from tests.running import (
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning")  # in MLflow
 
 PLUGIN = '''
-"""A callback that holds a run where a test wants it: at a step, until it is let go."""
+"""A callback that pauses a run at a step, until the test lets the run continue."""
 
 import time
 from pathlib import Path
@@ -41,10 +41,10 @@ from mlpframe.api import Callback, register
 
 @register("hold")
 class Hold(Callback):
-    """Waits at a step until the file ``let_go`` is in the working directory.
+    """Waits at a step until the working directory has the file ``let_go``.
 
     Options:
-        step: where.
+        step: the step at which the run waits.
     """
 
     def __init__(self, *, step: int = 0) -> None:
@@ -61,7 +61,7 @@ HELD_AT, SAVED_AT, LAST = 390, 270, 540
 """Steps; an epoch has 135. The run pauses in its third epoch, after the checkpoint of the second."""
 PRESET = f"""
 # @package _global_
-# Windows of one step: by the time the run is held, values from after its checkpoint have been recorded.
+# Windows of one step: when the run pauses, values later than the last checkpoint have been recorded.
 defaults:
   - override /dataset: synth
   - override /optimizer: adam

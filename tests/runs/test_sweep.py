@@ -199,7 +199,7 @@ def test_a_sweep_with_a_value_of_the_wrong_type_starts_nothing(swept: Swept) -> 
 
 
 PLUGIN = '''
-"""A callback that holds a run until it is let go."""
+"""A callback that pauses a run until the test lets the run continue."""
 
 import time
 from pathlib import Path
@@ -209,7 +209,7 @@ from mlpframe.api import Callback, register
 
 @register("hold")
 class Hold(Callback):
-    """Waits after the first epoch until the file ``let_go`` is in the working directory."""
+    """Waits after the first epoch until the working directory has the file ``let_go``."""
 
     def on_epoch(self, run):
         while not Path("let_go").exists():

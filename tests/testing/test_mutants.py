@@ -397,14 +397,14 @@ def test_only_built_in_components_must_have_a_textbook_form(tmp_path: Path) -> N
     file.write_text(text[:begin] + text[end:])
     with loaded(file) as components:
         case = next(case for case in cases(components) if case.check.name == EXPRESSIONS)
-        theirs = case.outcome()
+        third_party = case.outcome()
         losses = registries["loss"]
         cls = losses["kit_squares"]
         losses.forget(cls.__module__)
         losses.add("kit_squares", cls, "built-in")
-        ours = case.outcome()
-    assert (theirs.status, theirs.reason) == ("skipped", "the component has no textbook form")
-    assert (ours.status, ours.reason) == (
+        built_in = case.outcome()
+    assert (third_party.status, third_party.reason) == ("skipped", "the component has no textbook form")
+    assert (built_in.status, built_in.reason) == (
         "failed",
         "the component has no textbook form; write the method textbook",
     )

@@ -412,7 +412,7 @@ from mlpframe.tracking import store
 def make(uri, number, processes):
     client = store.client(uri)
     Path(f"made{number}").touch()
-    while len(list(Path().glob("made*"))) < processes:  # the experiment, too, is made by all at once
+    while len(list(Path().glob("made*"))) < processes:  # all processes create the experiment at the same time
         assert time.time() < at + 100, "another process has failed"
         time.sleep(0.001)
     experiment = store.experiment_id(client, uri, "shared")
@@ -421,7 +421,7 @@ def make(uri, number, processes):
     client.set_terminated(run)
 
 uri, processes = sys.argv[1], int(sys.argv[2])
-at = time.time() + 0.5  # all at once, with everything imported
+at = time.time() + 0.5  # all processes start together, after their imports
 for number in range(processes):
     if os.fork() == 0:
         time.sleep(max(at - time.time(), 0))

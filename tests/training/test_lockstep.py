@@ -313,7 +313,7 @@ class Noting(Callback):
 
     def __init__(self, moment: str = "", step: int = 0) -> None:
         self.moment, self.step = moment, step
-        self.told: list[BaseException] = []
+        self.errors: list[BaseException] = []
         self.error = RuntimeError(f"from {moment}")
 
     def _reach(self, moment: str, run: Any) -> None:
@@ -333,7 +333,7 @@ class Noting(Callback):
         self._reach("end", run)
 
     def on_failure(self, run: Any, error: BaseException) -> None:
-        self.told.append(error)
+        self.errors.append(error)
 
 
 @pytest.mark.parametrize("which", range(RUNS))
@@ -354,9 +354,9 @@ def test_an_error_in_a_callback_ends_only_its_run(tmp_path: Path, moment: str, s
     last: dict[int, BaseException | None] = dict.fromkeys(others)
     assert rounds == ([{which: error}, last] if step < 15 else [{**last, which: error}])
     assert together[which].step == step
-    assert notes[which].told == ([error] if moment in ("window", "epoch") else [])
+    assert notes[which].errors == ([error] if moment in ("window", "epoch") else [])
     for i in others:
-        assert notes[i].told == []
+        assert notes[i].errors == []
         del together[i].callbacks["noting"]  # type: ignore[attr-defined]
         assert_alike(together[i], alone[i])
 
@@ -418,7 +418,7 @@ def test_an_error_in_the_engine_ends_all_runs_with_that_error(tmp_path: Path, ru
     (error,) = set(ended.values())
     assert isinstance(error, MemoryError)
     assert str(error) == f"no room for {runs} blocks"
-    assert [note.told for note in notes] == [[error]] * runs
+    assert [note.errors for note in notes] == [[error]] * runs
     for run in together:
         assert run.step == 4  # two windows of two
         assert np.isfinite(run.network.w).all()
