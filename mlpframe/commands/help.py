@@ -18,15 +18,15 @@ mlpframe: train a multilayer perceptron in plain NumPy, one MLflow run for each 
   python -m mlpframe [key=value ...]                  train
   python -m mlpframe -m lr=0.1,0.03 seed=0,1          a sweep: one run for each combination
   python -m mlpframe replicas=8 [key=value ...]       eight seeds, trained together as one program
-  python -m mlpframe list [kind] [name]               what there is: options, types, defaults
+  python -m mlpframe list [kind] [name]               components, their options, types, defaults
   python -m mlpframe lr-range [key=value ...]         find a learning rate
-  python -m mlpframe check, new                       is a component right; begin a new component
-  python -m mlpframe compare RUNS ...                 means, intervals and tests over recorded runs
-  python -m mlpframe trace                            one example by hand, every derivative
-  python -m mlpframe report                           the report's experiments, printed beside measured
-  python -m mlpframe ui                               look at the runs in MLflow's pages
+  python -m mlpframe check, new                       check a component; write a new component
+  python -m mlpframe compare RUNS ...                 compare recorded runs: means, intervals and tests
+  python -m mlpframe trace                            follow one example by hand, every derivative
+  python -m mlpframe report                           the report again: printed and measured numbers
+  python -m mlpframe ui                               show the runs in MLflow's pages
 
-Knobs: seed, lr (null: the optimizer's own), epochs, batch_size, dtype (float32, float64), log_every
+Settings: seed, lr (null: the optimizer's own), epochs, batch_size, dtype (float32, float64), log_every
 (steps a loss window is averaged over), shuffle, final (train on training and validation data, then
 test), engine, threads, data_dir, run_name, tags, resume (a run's id or folder, or auto)."""
 

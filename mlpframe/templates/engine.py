@@ -27,9 +27,9 @@ class Template(Engine):
 
     def refuses(self, network: EngineNetwork, updater: EngineUpdater) -> str | None:
         if network.w.ndim > 1:
-            return "it runs one network at a time"
+            return "it runs one network at a time, not replicas"
         if updater.optimizer.scope == "search":
-            return f"it has no optimizer {updater.optimizer.name}, which evaluates the loss itself"
+            return f"optimizer={updater.optimizer.name} evaluates the loss itself"
         return None
 
     def suits(self, network: EngineNetwork, batch_size: int) -> bool:

@@ -13,7 +13,7 @@ PLUGIN = Path(__file__).parent / "template.py"
 
 
 @pytest.mark.parametrize("case", plugin_cases(PLUGIN), ids=str)
-def test_it_is_what_every_callback_is(case: Case) -> None:
+def test_conforms(case: Case) -> None:
     case()
 
 
@@ -28,7 +28,7 @@ class Told:
         self.reason = reason
 
 
-def test_it_stops_when_the_loss_is_low_enough() -> None:
+def test_the_run_stops_when_the_loss_is_low_enough() -> None:
     callback, run = registries["callback"].create("template", below=0.5), Told()
     callback.on_epoch(run)
     assert run.reason == ""

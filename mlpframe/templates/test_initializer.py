@@ -14,11 +14,11 @@ PLUGIN = Path(__file__).parent / "template.py"
 
 
 @pytest.mark.parametrize("case", plugin_cases(PLUGIN), ids=str)
-def test_it_is_what_every_initializer_is(case: Case) -> None:
+def test_conforms(case: Case) -> None:
     case()
 
 
-def test_the_variance_is_that_of_the_formula() -> None:
+def test_the_variance_follows_the_formula() -> None:
     out = np.empty((100, 300))
     parameter = Parameter(out.shape, "template", fan_in=100, fan_out=300)
     registries["initializer"].create("template", gain=2.0).fill(out, parameter, np.random.default_rng(0))

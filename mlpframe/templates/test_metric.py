@@ -14,10 +14,10 @@ PLUGIN = Path(__file__).parent / "template.py"
 
 
 @pytest.mark.parametrize("case", plugin_cases(PLUGIN), ids=str)
-def test_it_is_what_every_metric_is(case: Case) -> None:
+def test_conforms(case: Case) -> None:
     case()
 
 
-def test_it_is_the_mean_of_the_distances() -> None:
+def test_the_metric_is_the_mean_distance() -> None:
     prediction, target = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [2.0, 5.0]])
     assert registries["metric"].create("template").compute(prediction, target) == 1.0

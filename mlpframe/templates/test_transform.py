@@ -14,7 +14,7 @@ PLUGIN = Path(__file__).parent / "template.py"
 
 
 @pytest.mark.parametrize("case", plugin_cases(PLUGIN), ids=str)
-def test_it_is_what_every_transform_is(case: Case) -> None:
+def test_conforms(case: Case) -> None:
     case()
 
 

@@ -242,10 +242,10 @@ def extreme_outputs_give_finite_results(subject: Subject) -> None:
                 "multilabel": several.astype(dtype),
                 "regression": np.full((5, 3), 0.5, dtype),
             }
-            wanted = targets[task]
-            if refuses(subject, Problem("", output, wanted)):
+            valid_target = targets[task]
+            if refuses(subject, Problem("", output, valid_target)):
                 continue
-            bound = BoundLoss(subject.create(), output, wanted)
+            bound = BoundLoss(subject.create(), output, valid_target)
             with raising(f"outputs of ±{far:g} in {dtype}"):
                 value = bound.run()
             require_finite(f"the loss for outputs of ±{far:g} in {dtype}", value)

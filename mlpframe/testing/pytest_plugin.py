@@ -32,7 +32,9 @@ def pytest_collection_modifyitems(
     from .kit import cases, find_components
 
     try:
-        components = dict.fromkeys(one for request in requests for one in find_components(request))
+        components = dict.fromkeys(
+            component for request in requests for component in find_components(request)
+        )
     except UsageError as error:
         raise pytest.UsageError(f"{OPTION}: {error}") from error
     items.extend(

@@ -49,7 +49,9 @@ def load_images(
     content = {file: obtain(folder / file, sha256[file], mirrors) for file in sha256}
     parts = {}
     for part, rows in ROWS.items():
-        images, labels = (f"{part}-{what}-ubyte.gz" for what in ("images-idx3", "labels-idx1"))
+        images, labels = (
+            f"{part}-{content_name}-ubyte.gz" for content_name in ("images-idx3", "labels-idx1")
+        )
         pixels = parse(gzip.decompress(content[images]), (rows, 28, 28), images)
         x = np.divide(pixels.reshape(rows, 28 * 28), np.float32(255), dtype=np.float32)
         y = parse(gzip.decompress(content[labels]), (rows,), labels).astype(np.intp)

@@ -33,7 +33,7 @@ class CSV(FrameDataset):
     def read(self, path: Path) -> pd.DataFrame:
         import pandas as pd
 
-        separator = max(SEPARATORS, key=lambda one: _header(path, one).shape[1])
+        separator = max(SEPARATORS, key=lambda candidate: _header(path, candidate).shape[1])
         frame = pd.read_csv(path, sep=separator, skipinitialspace=True, low_memory=False)
         names = list(frame.columns)
         if not isinstance(frame.index, pd.RangeIndex):

@@ -178,8 +178,8 @@ def _attach(parent: int) -> None:
 
 def _stop_children(number: int) -> None:
     """Stop the processes that train, which save their state. Ignore every later Ctrl-C and SIGTERM."""
-    for other in STOPPING:
-        signal.signal(other, signal.SIG_IGN)
+    for signal_number in STOPPING:
+        signal.signal(signal_number, signal.SIG_IGN)
     for child in multiprocessing.active_children():
         child.terminate()
     raise SystemExit(128 + number)

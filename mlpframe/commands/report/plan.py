@@ -41,7 +41,7 @@ class Size:
         synth, mnist: overrides of the experiments on points in the plane, and of the experiments on images.
         single, batches: overrides of the experiments that train on single examples, and on batches.
         windows, rule: overrides with the length of a loss window, for the history and for the schedule.
-        whole: overrides of the experiments without a validation part.
+        no_validation: overrides of the experiments without a validation part.
     """
 
     seeds: int
@@ -52,7 +52,7 @@ class Size:
     batches: tuple[str, ...] = ()
     windows: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
-    whole: tuple[str, ...] = ()
+    no_validation: tuple[str, ...] = ()
 
 
 FULL = Size(seeds=3, many_seeds=8)
@@ -65,7 +65,7 @@ QUICK = Size(
     batches=("epochs=4",),
     windows=("log_every=20",),
     rule=("schedule.update_step=200",),
-    whole=("dataset.validation=0",),
+    no_validation=("dataset.validation=0",),
 )
 """The same experiments on scikit-learn's small digits, which produce the page in less than a minute."""
 
@@ -85,12 +85,14 @@ def _jobs(size: Size) -> Iterator[Job]:
     image, seeds = size.mnist, size.seeds
     yield from part("q3", "q3_by_hand", 1)
     yield from part("q4", "q4_synthetic_sgd", size.many_seeds, size.synth)
-    yield from part("q5", "q5_mnist_sgd", seeds, image, size.whole, size.single, size.windows, size.rule)
+    yield from part(
+        "q5", "q5_mnist_sgd", seeds, image, size.no_validation, size.single, size.windows, size.rule
+    )
     stepwise = ("engine=numpy", "epochs=1")
     yield from part(
-        "q5_stepwise", "q5_mnist_sgd", seeds, image, size.whole, size.windows, size.rule, stepwise
+        "q5_stepwise", "q5_mnist_sgd", seeds, image, size.no_validation, size.windows, size.rule, stepwise
     )
-    yield from part("q6", "q6_mnist_minibatch", seeds, image, size.whole, size.batches, size.windows)
+    yield from part("q6", "q6_mnist_minibatch", seeds, image, size.no_validation, size.batches, size.windows)
     yield from part("q7_1", "q7_1_validation", 1, image, size.single, size.windows)
     yield from part("q7_2", "q7_2_seeds", seeds, image, size.single, size.windows, size.rule)
     for rate in RATES:
