@@ -24,4 +24,4 @@ def test_every_check_states_a_fact() -> None:
     for check in checks():
         assert check.fact.endswith("."), check.name
         assert "\n" not in check.fact, check.name
-        assert check.title.replace(" ", "_") == check.name
+        assert check.title.lower().replace(" ", "_") == check.name
