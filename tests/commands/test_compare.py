@@ -279,7 +279,7 @@ def test_brackets_and_vertical_bars_in_a_label_are_printed(log: Log, compare_her
         (["outputs/sweep"], "outputs/sweep"),
         (["outputs"], "outputs has no MLflow run; expected the folder of a recorded run or sweep"),
         (["0000000000"], "0000000000: no run in sqlite:///"),
-        (["params.optimizer.nam = 'adam'"], "no run has 'optimizer.nam' among its params, nearest: opti"),
+        (["params.optimizer.nam = 'adam'"], "no run has 'optimizer.nam' in its params; nearest: opti"),
         (["params.lr ~ '3' = "], "Invalid"),
         (["params.seed = '99'"], "matches the filter params.seed = '99'"),
         (["params.seed = '0'", "params.lr LIKE '%'"], "is in two groups"),
