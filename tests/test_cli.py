@@ -19,6 +19,7 @@ import pytest
 
 from mlpframe import registries
 from mlpframe.training import checkpoint
+from tests.forking import ask
 from tests.running import environment, history, mlpframe, run_folders, run_python, the_run
 
 Done = subprocess.CompletedProcess[str]
@@ -53,42 +54,45 @@ Request = tuple[str, ...]
 WRONG: list[tuple[Request, tuple[str, ...]]] = [  # the request, and the texts that the message must contain
     # names
     (("optimzer=adam",), ("'optimzer'", "nearest: optimizer")),
-    (("optimizer=adm",), ("no optimizer 'adm'", "nearest: adam")),
+    ((NONE, "optimizer=adm"), ("no optimizer 'adm'", "nearest: adam")),
     (("tracking=mlflw",), ("no tracking 'mlflw'", "nearest: mlflow")),
-    (("model.hiden=[3]",), ("'model.hiden'", "nearest: model.hidden")),
-    (("optimizer.lr=0.1",), ("'optimizer.lr'", "nearest: lr")),
-    (("schedule.update_step=100",), ("'schedule.update_step'",)),
-    (("metrics.acuracy={}",), ("no metric 'acuracy'", "nearest: accuracy")),
+    ((NONE, "model.hiden=[3]"), ("'model.hiden'", "nearest: model.hidden")),
+    ((NONE, "optimizer.lr=0.1"), ("'optimizer.lr'", "nearest: lr")),
+    ((NONE, "schedule.update_step=100"), ("'schedule.update_step'",)),
+    ((NONE, "metrics.acuracy={}"), ("no metric 'acuracy'", "nearest: accuracy")),
     ((NONE, *SMALL, "callbacks.progres=null"), ("no callback 'progres'", "nearest: progress")),
     (("tracking.name=mlflw", *SMALL), ("mlflw", "mlflow", "none")),
     ((NONE, *SMALL, "engine=nump"), ("no engine 'nump'", "nearest: numpy")),
     ((NONE, *SMALL, "model.activation=rellu"), ("no layer 'rellu'", "nearest: relu")),
     ((NONE, *SMALL, "model.init=norml"), ("no initializer 'norml'", "nearest: normal")),
     ((NONE, *SMALL, "callbacks.early_stopping.monitor=val/acuracy"), ("val/acuracy", "val/accuracy")),
-    (("optimizer.beta1=.9",), ("'optimizer.beta1' with optimizer=sgd", "optimizer with beta1: ", "adam")),
     (
-        ("optimizer=adam,sgd",),
+        (NONE, "optimizer.beta1=.9"),
+        ("'optimizer.beta1' with optimizer=sgd", "optimizer with beta1: ", "adam"),
+    ),
+    (
+        (NONE, "optimizer=adam,sgd"),
         ("expected one experiment, not several", "-m optimizer=adam,sgd"),
     ),
-    (("metrics=f1",), ("metrics is a dictionary", "metrics.f1={} adds f1")),
-    (("experiment=2.5",), ("experiment=2.5: expected a name", "mnist_best")),
-    (("loss=[0]",), ("loss=[0]: expected a name", "cross_entropy")),
+    ((NONE, "metrics=f1"), ("metrics is a dictionary", "metrics.f1={} adds f1")),
+    ((NONE, "experiment=2.5"), ("experiment=2.5: expected a name", "mnist_best")),
+    ((NONE, "loss=[0]"), ("loss=[0]: expected a name", "cross_entropy")),
     (("tracking={a:1}",), ("tracking={a:1}: expected a name", "mlflow, none")),
-    (("transforms.cutout={1:2}",), ("transforms.cutout has no option '1'",)),
+    ((NONE, "transforms.cutout={1:2}"), ("transforms.cutout has no option '1'",)),
     ((NONE, "dataset.test=inf"), ("test must be a fraction below 1 or a number of rows, not inf",)),
     ((NONE, "dataset=blobs", "dataset.rows=99999999999999999999"), ("dataset=blobs cannot be loaded",)),
     # types
-    (("lr=fast",), ("lr=fast", "Float")),
-    (("callbacks.progress.every_seconds=soon",), ("callbacks.progress.every_seconds", "'soon'")),
-    (("optimizer=null",), ("optimizer",)),
-    (("+new=1",), ("'new'",)),
+    ((NONE, "lr=fast"), ("lr=fast", "Float")),
+    ((NONE, "callbacks.progress.every_seconds=soon"), ("callbacks.progress.every_seconds", "'soon'")),
+    ((NONE, "optimizer=null"), ("optimizer",)),
+    ((NONE, "+new=1"), ("'new'",)),
     ((NONE, *SMALL, "model.activation=5"), ("model 'mlp'", "activation", "not 5")),
     ((NONE, *SMALL, "model.init=5"), ("init", "name", "5")),
     ((NONE, *SMALL, "model.init={name: normal, std: wide}"), ("initializer 'normal'", "std", "'wide'")),
     ((NONE, *SMALL, "schedule=warmup", "schedule.then=5"), ("schedule", "name", "not 5")),
     # values
     (("epochs=0",), ("epochs must be at least 1, not 0",)),
-    (("optimizer=adam", "optimizer.beta1=2"), ("optimizer 'adam'", "beta1", "less than 1", "not 2")),
+    ((NONE, "optimizer=adam", "optimizer.beta1=2"), ("optimizer 'adam'", "beta1", "less than 1", "not 2")),
     ((NONE, *SMALL, "model=layers"), ("model", "layers")),
     ((NONE, *SMALL, "final=true"), ("final=true needs a test part", "dataset.test")),
     ((NONE, *SMALL, "dataset.num_val=0", "dataset.validation=256"), ("256 of 256 rows", "expected 1 to 255")),
@@ -99,8 +103,8 @@ WRONG: list[tuple[Request, tuple[str, ...]]] = [  # the request, and the texts t
     (("resume=no_such_run",), ("resume=no_such_run",)),
     # arguments without key=value
     (("lr",), ("'lr'", "key=value")),
-    (("run_name=hello!",), ("'run_name=hello!'",)),
-    (("lr=0.1,0.2",), ("lr=0.1,0.2",)),
+    ((NONE, "run_name=hello!"), ("'run_name=hello!'",)),
+    ((NONE, "lr=0.1,0.2"), ("lr=0.1,0.2",)),
     (("--epochs=3",), ("--epochs",)),
     (("-m", NONE, "optimizer=sgd,adm"), ("no optimizer 'adm'", "nearest: adam")),
     # commands
@@ -131,12 +135,9 @@ def answers(request: pytest.FixtureRequest, folders: dict[str, Path]) -> dict[st
     """The completed process of each wrong request that this session tests."""
     items = [item for item in request.session.items if getattr(item, "module", None) is request.module]
     calls = [getattr(item, "callspec", None) for item in items]
-    requests = {call.params["wrong"] for call in calls if call and "wrong" in call.params}
-
-    def ask(wrong: Request) -> Callable[[], Done]:
-        return lambda: mlpframe(folders[short(wrong)], *wrong)
-
-    return all_at_once({short(wrong): ask(wrong) for wrong in sorted(requests)})
+    requests = sorted({call.params["wrong"] for call in calls if call and "wrong" in call.params})
+    processes = ask([(folders[short(wrong)], wrong) for wrong in requests], environment())
+    return {short(wrong): process for wrong, process in zip(requests, processes, strict=True)}
 
 
 def assert_refused(done: Done) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mlpframe.registry import KINDS
-from tests.running import mlpframe, run_python
+from tests.forking import ask
+from tests.running import environment, mlpframe, run_python
 
 MUTANTS = Path(__file__).parents[1] / "testing" / "mutants"
 
@@ -84,19 +85,17 @@ def test_check_accepts_names_kinds_and_folders(tmp_path: Path) -> None:
         assert component in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("request_", "message"),
-    [
-        ("relo", "there is no component or file 'relo'; nearest: relu"),
-        ("optimizer/adm", "there is no optimizer 'adm'; nearest: adam"),
-        ("nowhere.py", "there is no plugin file nowhere.py"),
-    ],
-)
-def test_an_unknown_name_or_file_is_refused(tmp_path: Path, request_: str, message: str) -> None:
-    done = mlpframe(tmp_path, "check", request_)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(message)
-    assert "Traceback" not in done.stderr
+def test_an_unknown_name_or_file_is_refused(tmp_path: Path) -> None:
+    expected = {
+        "relo": "there is no component or file 'relo'; nearest: relu",
+        "optimizer/adm": "there is no optimizer 'adm'; nearest: adam",
+        "nowhere.py": "there is no plugin file nowhere.py",
+    }
+    outcomes = ask([(tmp_path, ("check", name)) for name in expected], environment())
+    for done, message in zip(outcomes, expected.values(), strict=True):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(message)
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -211,25 +210,21 @@ def test_the_test_of_a_new_plugin_may_be_in_another_folder(tmp_path: Path) -> No
     assert tested.returncode == 0, tested.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("optimzer", "mine"), "there is no kind 'optimzer'; nearest: optimizer"),
-        (("layer", "relu"), "the layer 'relu' exists already, in "),
-        (("layer", "my-layer"), "'my-layer' is not a component's name; expected a lower-case Python name"),
-        (("layer", "class"), "'class' is not a component's name"),
-        (("layer", "MyLayer"), "'MyLayer' is not a component's name"),
-        (("layer", "_mine"), "a plugin file named _mine.py would not be loaded"),
-        (("layer", "test_mine"), "a plugin file named test_mine.py would not be loaded"),
-    ],
-)
-def test_a_name_or_folder_that_cannot_be_written_is_refused_in_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
-) -> None:
-    done = mlpframe(tmp_path, "new", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(message)
-    assert done.stderr.count("\n") == 1
+def test_a_name_or_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    expected = {
+        ("optimzer", "mine"): "there is no kind 'optimzer'; nearest: optimizer",
+        ("layer", "relu"): "the layer 'relu' exists already, in ",
+        ("layer", "my-layer"): "'my-layer' is not a component's name; expected a lower-case Python name",
+        ("layer", "class"): "'class' is not a component's name",
+        ("layer", "MyLayer"): "'MyLayer' is not a component's name",
+        ("layer", "_mine"): "a plugin file named _mine.py would not be loaded",
+        ("layer", "test_mine"): "a plugin file named test_mine.py would not be loaded",
+    }
+    outcomes = ask([(tmp_path, ("new", *arguments)) for arguments in expected], environment())
+    for done, message in zip(outcomes, expected.values(), strict=True):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(message)
+        assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Facts about the data sets, and how files are found, checked and downloaded."""
+"""Data sets: published numbers, closed forms, tables as people write them, and files that are downloaded."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ import pandas as pd
 import pytest
 
 from mlpframe import fit, registries
-from mlpframe.api import Array, DataContext, Splits, Table, UsageError
-from mlpframe.registry import REQUIRED
+from mlpframe.api import Array, DataContext, Splits, UsageError
 from mlpframe.training.predictor import Predictor
 from tests.data import FILES, ROOT, data_dir, needs_fashion_mnist, needs_mnist
 from tests.running import history, mlpframe, record, run_folders, the_run
@@ -48,118 +47,33 @@ def load(name: str, folder: Path | None = None, **options: object) -> Splits:
     return DATASETS.create(name, **options).load(context)
 
 
-def tables(splits: Splits) -> list[Table]:
-    return [table for table in (splits.train, splits.validation, splits.test) if table is not None]
-
-
-# --- every data set ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", params=DATASETS.names())
-def loaded(request: pytest.FixtureRequest) -> tuple[str, Splits]:
-    name = request.param
-    info = DATASETS.info(name)
-    for option in info.options:
-        if option.default is REQUIRED:
-            pytest.skip(f"{name} cannot be loaded without being told its {option.name}")
-    if name == "arrays":
-        pytest.skip("arrays are handed over in Python")
-    try:
-        return name, load(name)
-    except UsageError as error:
-        if "is missing and could not be downloaded" not in str(error):
-            raise
-        pytest.skip(f"the files of {name} are not there")
-
-
-def test_tables_are_what_the_contract_says(loaded: tuple[str, Splits]) -> None:
-    _, splits = loaded
-    for table in tables(splits):
-        assert table.x.ndim == 2
-        assert len(table.x) == len(table.y) > 0
-        assert table.x.dtype in (np.float32, np.float64)
-        assert table.x.flags.c_contiguous
-        assert table.y.flags.c_contiguous
-        assert np.isfinite(table.x).all()
-        assert table.x.shape[1] == splits.train.x.shape[1]
-
-
-def test_targets_fit_the_task(loaded: tuple[str, Splits]) -> None:
-    _, splits = loaded
-    for table in tables(splits):
-        if splits.task == "classification":
-            assert table.y.shape == (len(table),)
-            assert table.y.dtype.kind == "i"
-            # Every part that a data set brings has every class, if it has the rows for that, and no other.
-            assert table.y.max() < len(splits.class_names)
-            if len(table) < len(splits.class_names):
-                continue
-            np.testing.assert_array_equal(np.unique(table.y), np.arange(len(splits.class_names)))
-        else:
-            assert table.y.shape == (len(table), splits.n_outputs)
-            assert table.y.dtype in (np.float32, np.float64)
-            assert np.isfinite(table.y).all()
-
-
-def test_names_and_image_shape_fit_the_arrays(loaded: tuple[str, Splits]) -> None:
-    name, splits = loaded
-    features = splits.train.x.shape[1]
-    for names in (splits.class_names, splits.feature_names):
-        assert len(set(names)) == len(names)
-        assert all(type(name) is str and name for name in names)
-    assert len(splits.feature_names) in (0, features)
-    if splits.image_shape is not None:
-        assert splits.image_shape[0] * splits.image_shape[1] == features
-    if splits.task == "regression":
-        assert DATASETS[name].shared.split != "stratified"
-
-
-def test_loading_twice_gives_the_same_bits(loaded: tuple[str, Splits]) -> None:
-    name, first = loaded
-    second = load(name)
-    assert len(tables(first)) == len(tables(second))
-    for one, other in zip(tables(first), tables(second), strict=True):
-        assert one.x.dtype == other.x.dtype
-        assert np.array_equal(one.x, other.x)
-        assert np.array_equal(one.y, other.y)
-
-
 # --- the small ones ------------------------------------------------------------------------------
 
 
-def test_digits_are_sixteenths() -> None:
+def test_digits_are_sixteenths_of_scikit_learns() -> None:
     from sklearn.datasets import load_digits
 
     digits, splits = load_digits(), load("digits")
-    assert splits.train.x.shape == (1797, 64)
     assert splits.train.x.dtype == np.float32
+    assert splits.image_shape == (8, 8)
     np.testing.assert_array_equal(splits.train.x * 16, digits.data)
-    np.testing.assert_array_equal(splits.train.x.reshape(-1, *splits.image_shape) * 16, digits.images)
     np.testing.assert_array_equal(splits.train.y, digits.target)
-    assert [int(name) for name in splits.class_names] == list(range(10))
+    assert splits.class_names == tuple("0123456789")
 
 
 def test_iris_is_fishers() -> None:
-    from sklearn.datasets import load_iris
-
-    iris, splits = load_iris(), load("iris")
-    np.testing.assert_array_equal(splits.train.x, iris.data)
-    np.testing.assert_array_equal(splits.train.y, iris.target)
+    splits = load("iris")
     assert splits.class_names == ("setosa", "versicolor", "virginica")
     assert splits.feature_names[0] == "sepal length (cm)"
     # Fisher's table: the means of the four measurements in cm, and fifty of each species.
     np.testing.assert_allclose(splits.train.x.mean(0), [5.843, 3.057, 3.758, 1.199], atol=5e-4)
-    np.testing.assert_array_equal(np.bincount(splits.train.y), [50, 50, 50])
+    np.testing.assert_array_equal(splits.train.y, np.repeat([0, 1, 2], 50))
 
 
 def test_diabetes_is_in_its_own_units() -> None:
-    from sklearn.datasets import load_diabetes
-
-    diabetes, splits = load_diabetes(scaled=False), load("diabetes")
+    splits = load("diabetes")
     assert splits.task == "regression"
-    assert splits.n_outputs == 1
-    np.testing.assert_array_equal(splits.train.x, diabetes.data)
-    np.testing.assert_array_equal(splits.train.y[:, 0], diabetes.target)
+    assert splits.train.x.shape == (442, 10)
     assert splits.feature_names[:4] == ("age", "sex", "bmi", "bp")
     assert (splits.train.x[0, 0], splits.train.y[0, 0]) == (59, 151)  # the first patient of the paper's table
     assert (splits.train.y.min(), splits.train.y.max()) == (25, 346)
@@ -195,14 +109,11 @@ def test_synth_classes_are_the_two_sides_of_the_ellipse() -> None:
     np.testing.assert_array_equal(distance > 1, outside)
 
 
-def test_synth_options() -> None:
+def test_synth_options_take_a_part_of_it_or_another_seed() -> None:
     whole, part = load("synth"), load("synth", num_train=100, num_val=0)
     np.testing.assert_array_equal(part.train.x, whole.train.x[:100])
     assert part.validation is None
     assert not np.array_equal(load("synth", num_train=100, seed=1).train.x, part.train.x)
-    for options in ({"num_train": 0}, {"num_val": -1}, {"seed": -1}, {"seed": 2**32}):
-        with pytest.raises(UsageError, match=next(iter(options))):
-            load("synth", **options)
 
 
 # --- wine and breast_cancer ------------------------------------------------------------------------
@@ -225,39 +136,35 @@ def test_tables_of_the_uci_repository(name: str, counts: list[int], first: dict[
 
 # --- drawn ---------------------------------------------------------------------------------------
 
-DRAWN: list[tuple[str, dict[str, object]]] = [
-    ("xor", {"noise": 0.1}),
-    ("moons", {}),
-    ("moons", {"noise": 0.0}),
-    ("circles", {}),
-    ("spirals", {"arms": 3}),
-    ("blobs", {"features": 5}),
-    ("teacher", {}),
-    ("teacher", {"noise": 0.1, "outputs": 3}),
-]
-
 
 def drawn(name: str, seed: int, **options: object) -> Splits:
     return DATASETS.create(name, **options).load(DataContext(ROOT, np.random.default_rng(seed)))
 
 
-@pytest.mark.parametrize(("name", "options"), DRAWN)
-def test_a_seed_draws_the_same_bits_and_another_seed_others(name: str, options: dict[str, object]) -> None:
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
-    one, again, other = (drawn(name, seed, **options).train for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one.x, again.x)
-    np.testing.assert_array_equal(one.y, again.y)
-    assert (one.x != other.x).all()
-    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
-
-
 @pytest.mark.parametrize("name", ["moons", "circles", "spirals", "blobs", "teacher"])
-def test_as_many_rows_as_asked_for_in_classes_that_take_turns(name: str) -> None:
+def test_as_many_rows_as_asked_for_other_ones_for_another_seed_in_classes_that_take_turns(name: str) -> None:
     splits = drawn(name, 0, rows=101)
     assert len(splits.train) == 101
+    assert (splits.train.x != drawn(name, 1, rows=101).train.x).all()
     if splits.class_names:
         counts = np.bincount(splits.train.y[:50], minlength=len(splits.class_names))
         assert np.ptp(counts) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("moons", {"rows": 1}, "rows must be at least 2, not 1"),
+        ("spirals", {"arms": 5, "rows": 4}, "rows must be at least 5, not 4"),
+        ("blobs", {"rows": 2}, "rows must be at least 3, not 2"),
+        ("teacher", {"hidden": [4, 0]}, "hidden must be at least 1, not 0"),
+    ],
+)
+def test_fewer_rows_than_classes_and_layers_without_units_are_refused(
+    name: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        DATASETS.create(name, **options)
 
 
 @pytest.mark.parametrize("name", ["moons", "circles", "spirals"])
@@ -317,13 +224,13 @@ def test_spirals_wind_around_each_other(arms: int, turns: float) -> None:
     np.testing.assert_allclose(back, np.exp(2j * np.pi * train.y / arms), atol=1e-9)
 
 
-def test_blobs_are_round_clouds_around_their_centres() -> None:
+def test_blobs_are_round_clouds_around_their_centers() -> None:
     n = 4000
     train = drawn("blobs", 3, rows=4 * n, features=3, centers=4, std=2.0).train
-    centres = drawn("blobs", 3, rows=4, features=3, centers=4, std=0.0).train.x
-    assert (np.abs(centres) <= 10).all()
+    centers = drawn("blobs", 3, rows=4, features=3, centers=4, std=0.0).train.x
+    assert (np.abs(centers) <= 10).all()
     for c in range(4):
-        cloud = train.x[train.y == c] - centres[c]
+        cloud = train.x[train.y == c] - centers[c]
         np.testing.assert_allclose(cloud.mean(0), 0, atol=5 * 2 / np.sqrt(n))
         np.testing.assert_allclose(np.cov(cloud.T), 4 * np.eye(3), atol=5 * 4 * np.sqrt(2 / n))
 
@@ -355,30 +262,6 @@ def test_the_teacher_s_inputs_are_normal_and_its_noise_is_of_the_targets_alone()
     assert 0.1 < clean.y.std() < 10
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("xor", {"repeats": 0}, "repeats must be at least 1, not 0"),
-        ("xor", {"noise": -0.1}, "noise must be at least 0, not -0.1"),
-        ("moons", {"rows": 1}, "rows must be at least 2, not 1"),
-        ("moons", {"noise": float("nan")}, "noise must be at least 0, not nan"),
-        ("circles", {"factor": 1.0}, "factor must be more than 0 and less than 1, not 1.0"),
-        ("spirals", {"arms": 1}, "arms must be at least 2, not 1"),
-        ("spirals", {"arms": 5, "rows": 4}, "rows must be at least 5, not 4"),
-        ("spirals", {"turns": 0.0}, "turns must be more than 0, not 0.0"),
-        ("blobs", {"centers": 1}, "centers must be at least 2, not 1"),
-        ("blobs", {"std": -1.0}, "std must be at least 0, not -1.0"),
-        ("blobs", {"rows": 2}, "rows must be at least 3, not 2"),
-        ("teacher", {"hidden": [4, 0]}, "hidden must be at least 1, not 0"),
-        ("teacher", {"features": 0}, "features must be at least 1, not 0"),
-        ("teacher", {"outputs": 0}, "outputs must be at least 1, not 0"),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(name: str, options: dict[str, object], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        DATASETS.create(name, **options)
-
-
 # --- csv and parquet -----------------------------------------------------------------------------
 
 FORMATS = {"csv": ("to_csv", {"index": False}), "parquet": ("to_parquet", {})}
@@ -400,7 +283,7 @@ def text(folder: Path, content: str, name: str = "table.csv") -> str:
 def people(rows: int = 6) -> dict[str, object]:
     return {
         "age": np.resize([30, 41, 52], rows),
-        "colour": np.resize(["red", "blue", "red", "green"], rows),
+        "color": np.resize(["red", "blue", "red", "green"], rows),
         "height": np.resize([1.5, 1.75, 1.62, 1.81, 1.9], rows),
         "member": np.resize([True, False], rows),
         "label": np.resize(["yes", "no", "no"], rows),
@@ -415,9 +298,9 @@ def test_a_table_becomes_numbers_with_names(tmp_path: Path, form: str) -> None:
     assert splits.train.y.tolist() == [1, 0, 0, 1, 0, 0]
     assert splits.feature_names == (
         "age",
-        "colour=blue",
-        "colour=green",
-        "colour=red",
+        "color=blue",
+        "color=green",
+        "color=red",
         "height",
         "member",
     )
@@ -437,39 +320,31 @@ def test_a_table_becomes_numbers_with_names(tmp_path: Path, form: str) -> None:
     assert (splits.validation, splits.test) == (None, None)
 
 
-@formats
-def test_codes_are_the_numbers_of_the_categories(tmp_path: Path, form: str) -> None:
-    file = write(tmp_path, form, people())
-    splits = load(form, tmp_path, file=file, encoding="codes", categorical=["age"])
-    assert splits.feature_names == ("age", "colour", "height", "member")
+def test_codes_are_the_numbers_of_the_categories(tmp_path: Path) -> None:
+    file = write(tmp_path, "csv", people())
+    splits = load("csv", tmp_path, file=file, encoding="codes", categorical=["age"])
+    assert splits.feature_names == ("age", "color", "height", "member")
     assert splits.categorical == (0, 1)
-    assert splits.code_names == {"age": ("30", "41", "52"), "colour": ("blue", "green", "red")}
-    assert splits.train.x[:, 0].tolist() == [0, 1, 2, 0, 1, 2]
-    assert splits.train.x[:, 1].tolist() == [2, 0, 2, 1, 2, 0]
-
-
-def test_quoted_fields_may_contain_anything(tmp_path: Path) -> None:
-    file = text(tmp_path, 'size,"a, name",y\n1.5,"x, ""y""\nz",0\n2.5,plain,1\n')
-    splits = load("csv", tmp_path, file=file)
-    assert splits.feature_names == ("size", "a, name=plain", 'a, name=x, "y"\nz')
-    assert splits.train.x.tolist() == [[1.5, 0, 1], [2.5, 1, 0]]
+    assert splits.code_names == {"age": ("30", "41", "52"), "color": ("blue", "green", "red")}
+    assert splits.train.x[:, :2].T.tolist() == [[0, 1, 2, 0, 1, 2], [2, 0, 2, 1, 2, 0]]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
-def test_the_separator_is_found(tmp_path: Path, separator: str) -> None:
-    rows = [["a", '"b;,c"', "y"], ["1", "2.5", "yes"], ["3", "4", "no"]]
+def test_the_separator_is_found_and_quoted_fields_may_contain_anything(
+    tmp_path: Path, separator: str
+) -> None:
+    rows = [["a", '"b;,c"', "t", "y"], ["1", "2.5", '"x, ""y""\nz"', "yes"], ["3", "4", "plain", "no"]]
     content = "".join(separator.join(row) + "\n" for row in rows)
     splits = load("csv", tmp_path, file=text(tmp_path, content))
-    assert splits.feature_names == ("a", "b;,c")
-    assert splits.train.x.tolist() == [[1, 2.5], [3, 4]]
+    assert splits.feature_names == ("a", "b;,c", "t=plain", 't=x, "y"\nz')
+    assert splits.train.x.tolist() == [[1, 2.5, 0, 1], [3, 4, 1, 0]]
     assert splits.class_names == ("no", "yes")
 
 
 def test_a_compressed_file_and_one_that_begins_with_a_mark_are_read(tmp_path: Path) -> None:
-    pd.DataFrame(people()).to_csv(tmp_path / "t.csv.gz", index=False)
-    assert load("csv", tmp_path, file="t.csv.gz").feature_names[0] == "age"
-    pd.DataFrame(people()).to_csv(tmp_path / "t.csv", index=False, encoding="utf-8-sig")
-    assert load("csv", tmp_path, file="t.csv").feature_names[0] == "age"
+    for name, encoding in (("t.csv.gz", "utf-8"), ("t.csv", "utf-8-sig")):
+        pd.DataFrame(people()).to_csv(tmp_path / name, index=False, encoding=encoding)
+        assert load("csv", tmp_path, file=name).feature_names[0] == "age"
 
 
 @pytest.mark.parametrize(
@@ -492,33 +367,31 @@ def test_what_the_target_is_follows_from_its_values(
     assert splits.train.y.tolist() == y
 
 
-@formats
-def test_up_to_twenty_whole_numbers_are_classes_unless_said_otherwise(tmp_path: Path, form: str) -> None:
+def test_up_to_twenty_whole_numbers_are_classes_unless_said_otherwise(tmp_path: Path) -> None:
     for values, task in ((20, "classification"), (21, "regression")):
-        file = write(tmp_path, form, {"x": np.arange(60.0), "y": np.arange(60) % values})
-        assert load(form, tmp_path, file=file).task == task
+        file = write(tmp_path, "csv", {"x": np.arange(60.0), "y": np.arange(60) % values})
+        assert load("csv", tmp_path, file=file).task == task
         for said in ("classification", "regression"):
-            assert load(form, tmp_path, file=file, task=said).task == said
-    file = write(tmp_path, form, {"x": [1, 2], "y": [True, False]})
-    assert load(form, tmp_path, file=file, task="regression").train.y.tolist() == [[1], [0]]
+            assert load("csv", tmp_path, file=file, task=said).task == said
+    file = write(tmp_path, "csv", {"x": [1, 2], "y": [True, False]})
+    assert load("csv", tmp_path, file=file, task="regression").train.y.tolist() == [[1], [0]]
 
 
-@formats
-def test_columns_by_what_the_options_name(tmp_path: Path, form: str) -> None:
+def test_columns_by_what_the_options_name(tmp_path: Path) -> None:
     columns = {
         **people(),
         "w": [1, 2, 3, 4, 5, 0.5],
         "part": ["train", "test", "train", "validation"] + 2 * ["train"],
     }
-    file = write(tmp_path, form, columns)
+    file = write(tmp_path, "csv", columns)
     splits = load(
-        form,
+        "csv",
         tmp_path,
         file=file,
         target="height",
         weight="w",
         split_column="part",
-        ignore=["colour", "label"],
+        ignore=["color", "label"],
     )
     assert splits.task == "regression"
     assert splits.feature_names == ("age", "member")
@@ -533,14 +406,13 @@ def test_columns_by_what_the_options_name(tmp_path: Path, form: str) -> None:
         assert table.x[:, 0].tolist() == [columns["age"][row] for row in rows]
         assert table.y[:, 0].tolist() == [columns["height"][row] for row in rows]
     # the last column that nothing else names is the target
-    assert load(form, tmp_path, file=file, weight="w", split_column="part").class_names == ("no", "yes")
+    assert load("csv", tmp_path, file=file, weight="w", split_column="part").class_names == ("no", "yes")
 
 
-@formats
-def test_parts_in_files_of_their_own_share_their_categories(tmp_path: Path, form: str) -> None:
-    file = write(tmp_path, form, {"c": ["b", "a"], "y": ["p", "q"]})
-    other = write(tmp_path, form, {"y": ["r", "p"], "c": ["c", "a"], "more": [1, 2]}, "other")
-    splits = load(form, tmp_path, file=file, test_file=other)
+def test_parts_in_files_of_their_own_share_their_categories(tmp_path: Path) -> None:
+    file = write(tmp_path, "csv", {"c": ["b", "a"], "y": ["p", "q"]})
+    other = write(tmp_path, "csv", {"y": ["r", "p"], "c": ["c", "a"], "more": [1, 2]}, "other")
+    splits = load("csv", tmp_path, file=file, test_file=other)
     assert splits.feature_names == ("c=a", "c=b", "c=c")
     assert splits.class_names == ("p", "q", "r")
     assert splits.train.x.tolist() == [[0, 1, 0], [1, 0, 0]]
@@ -548,7 +420,7 @@ def test_parts_in_files_of_their_own_share_their_categories(tmp_path: Path, form
     assert splits.test.x.tolist() == [[0, 0, 1], [1, 0, 0]]
     assert splits.test.y.tolist() == [2, 0]
     assert splits.validation is None
-    both = load(form, tmp_path, file=file, test_file=other, validation_file=other)
+    both = load("csv", tmp_path, file=file, test_file=other, validation_file=other)
     assert both.validation is not None
     np.testing.assert_array_equal(both.validation.x, splits.test.x)
 
@@ -556,39 +428,32 @@ def test_parts_in_files_of_their_own_share_their_categories(tmp_path: Path, form
 def gaps() -> dict[str, object]:
     return {
         "age": [30, None, 52, None],
-        "colour": ["red", "blue", None, "red"],
+        "color": ["red", "blue", None, "red"],
         "member": pd.Series([True, None, False, True], dtype=object),
         "full": [1, 2, 3, 4],
         "y": ["p", "q", "p", "q"],
     }
 
 
-@formats
-def test_missing_values_are_named_with_their_counts(tmp_path: Path, form: str) -> None:
-    file = write(tmp_path, form, gaps())
-    with pytest.raises(UsageError, match=r"age \(2\), colour \(1\), member \(1\)\n.*missing=drop.*=impute"):
-        load(form, tmp_path, file=file)
-    assert load(form, tmp_path, file=file, ignore=["age", "colour", "member"]).feature_names == ("full",)
+def test_missing_values_are_named_with_their_counts(tmp_path: Path) -> None:
+    file = write(tmp_path, "csv", gaps())
+    with pytest.raises(UsageError, match=r"age \(2\), color \(1\), member \(1\)\n.*missing=drop.*=impute"):
+        load("csv", tmp_path, file=file)
+    assert load("csv", tmp_path, file=file, ignore=["age", "color", "member"]).feature_names == ("full",)
 
 
 @formats
-def test_rows_with_missing_values_are_dropped(tmp_path: Path, form: str) -> None:
-    splits = load(form, tmp_path, file=write(tmp_path, form, gaps()), missing="drop")
-    assert splits.train.x.tolist() == [[30, 1, 1, 1]]
-    assert splits.feature_names == ("age", "colour=red", "member", "full")
-    file = write(tmp_path, form, {"x": [1.5, 2.5, 3.5], "y": ["p", None, "q"]})
-    assert load(form, tmp_path, file=file, missing="drop").train.x.tolist() == [[1.5], [3.5]]
-
-
-@formats
-def test_imputed_texts_are_a_category_and_numbers_stay_missing_until_the_parts_are_known(
+def test_rows_with_missing_values_are_dropped_or_imputed_as_far_as_the_parts_need_not_be_known(
     tmp_path: Path, form: str
 ) -> None:
-    splits = load(form, tmp_path, file=write(tmp_path, form, gaps()), missing="impute")
-    assert splits.feature_names == ("age", "colour=blue", "colour=red", "colour=missing", "member", "full")
-    nan = np.nan
+    file, nan = write(tmp_path, form, gaps()), np.nan
+    dropped = load(form, tmp_path, file=file, missing="drop")
+    assert dropped.train.x.tolist() == [[30, 1, 1, 1]]
+    assert dropped.feature_names == ("age", "color=red", "member", "full")
+    imputed = load(form, tmp_path, file=file, missing="impute")
+    assert imputed.feature_names == ("age", "color=blue", "color=red", "color=missing", "member", "full")
     np.testing.assert_array_equal(
-        splits.train.x,
+        imputed.train.x,
         [[30, 0, 1, 0, 1, 1], [nan, 1, 0, 0, nan, 2], [52, 0, 0, 1, 0, 3], [nan, 0, 1, 0, 1, 4]],
     )
 
@@ -601,15 +466,14 @@ def test_a_category_called_missing_is_that_of_missing_texts(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("missing", ["error", "impute"])
-@formats
-def test_targets_and_weights_are_never_imputed(tmp_path: Path, form: str, missing: str) -> None:
-    for column in ("y", "w"):
-        columns = {"x": [1.5, 2.5, 3.5], "w": [1.0, 2.0, 3.0], "y": [1.5, 2.5, 3.5]}
-        columns[column][1] = np.nan
-        file = write(tmp_path, form, columns)
-        with pytest.raises(UsageError, match=rf"\b{column}\b.*1\b(.|\n)*missing=drop"):
-            load(form, tmp_path, file=file, weight="w", missing=missing)
-        assert len(load(form, tmp_path, file=file, weight="w", missing="drop").train) == 2
+@pytest.mark.parametrize("column", ["y", "w"])
+def test_targets_and_weights_are_never_imputed(tmp_path: Path, column: str, missing: str) -> None:
+    columns = {"x": [1.5, 2.5, 3.5], "w": [1.0, 2.0, 3.0], "y": [1.5, 2.5, 3.5]}
+    columns[column][1] = np.nan
+    file = write(tmp_path, "csv", columns)
+    with pytest.raises(UsageError, match=rf"\b{column}\b.*1\b(.|\n)*missing=drop"):
+        load("csv", tmp_path, file=file, weight="w", missing=missing)
+    assert len(load("csv", tmp_path, file=file, weight="w", missing="drop").train) == 2
 
 
 def test_files_are_found_by_path_in_the_working_directory_and_in_the_data_folder(
@@ -621,11 +485,14 @@ def test_files_are_found_by_path_in_the_working_directory_and_in_the_data_folder
         text(folder, f"x,y\n{number},0\n{number},1\n", "both.csv")
         text(folder, f"x,y\n{number},0\n{number},1\n", f"only{number}.csv")
     monkeypatch.chdir(here)
-    found = {
-        file: load("csv", data, file=file).train.x[0, 0]
-        for file in ("only0.csv", "only1.csv", "both.csv", str(data / "both.csv"), "../data/both.csv")
-    }
-    assert list(found.values()) == [0, 1, 0, 1, 1]
+    for file, folder in (
+        ("only0.csv", 0),
+        ("only1.csv", 1),
+        ("both.csv", 0),
+        (str(data / "both.csv"), 1),
+        ("../data/both.csv", 1),
+    ):
+        assert load("csv", data, file=file).train.x[0, 0] == folder
     with pytest.raises(UsageError) as caught:
         load("csv", data, file="onyl1.csv")
     message, _, names = str(caught.value).partition("; nearest: ")
@@ -702,28 +569,26 @@ def test_other_files_than_those_of_the_format_are_refused(tmp_path: Path) -> Non
     [
         ({"task": "ranking"}, "task must be auto, classification or regression, not 'ranking'"),
         ({"encoding": "binary"}, "encoding must be one_hot or codes, not 'binary'"),
-        ({"split_column": "p", "test_file": "t"}, "split_column and validation_file or test_file exclude"),
+        ({"split_column": "p", "test_file": "t"}, "split_column cannot be combined with"),
         ({}, "needs its option 'file'"),
     ],
 )
-@formats
-def test_options_that_make_no_sense(form: str, options: dict[str, object], message: str) -> None:
-    given = {"file": "f", **options} if options else {}
+def test_options_that_make_no_sense_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        DATASETS.create(form, **given)
+        DATASETS.create("csv", **({"file": "f", **options} if options else {}))
 
 
 def test_a_table_is_trained_on_and_its_model_predicts_what_the_run_did(tmp_path: Path) -> None:
     """From a csv with texts and gaps, by the command line, to the saved model in another process."""
     rng = np.random.default_rng(0)
     n = 600
-    colour, size = rng.choice(["red", "green", "blue"], n), rng.normal(50, 10, n)
+    color, size = rng.choice(["red", "green", "blue"], n), rng.normal(50, 10, n)
     frame = pd.DataFrame(
-        {"colour": colour, "size": size, "noise": rng.normal(0, 1e-3, n), "flag": rng.random(n) < 0.5}
+        {"color": color, "size": size, "noise": rng.normal(0, 1e-3, n), "flag": rng.random(n) < 0.5}
     )
-    frame["label"] = np.where((colour == "red") ^ (size > 50), "in", "out")
+    frame["label"] = np.where((color == "red") ^ (size > 50), "in", "out")
     frame.loc[rng.random(n) < 0.1, "noise"] = np.nan
-    frame.loc[rng.random(n) < 0.1, "colour"] = None
+    frame.loc[rng.random(n) < 0.1, "color"] = None
     held = frame[400:].copy()
     held.loc[held.index[0], "noise"] = 0.05  # 50 deviations: would spoil every mean that it got into
     frame[:400].to_csv(tmp_path / "train.csv", index=False)
@@ -746,7 +611,7 @@ def test_a_table_is_trained_on_and_its_model_predicts_what_the_run_did(tmp_path:
     assert ended.returncode == 0, ended.stderr
     run = the_run(tmp_path)
     metrics = record(run)["metrics"]
-    assert metrics["val/accuracy"] > 0.85  # at most 5 in 100 cannot be known: half of those without colour
+    assert metrics["val/accuracy"] > 0.85  # at most 5 in 100 cannot be known: half of those without color
 
     predictor = Predictor(run / "model" / "model.npz")
     splits = load("csv", tmp_path, **options)
@@ -892,12 +757,9 @@ def test_npz_arrays_that_cannot_be_used(tmp_path: Path, arrays: dict[str, object
         load("npz", tmp_path, file=save(tmp_path, **arrays))
 
 
-def test_arrays_come_from_python_alone(tmp_path: Path) -> None:
+def test_arrays_come_from_python_alone() -> None:
     with pytest.raises(UsageError, match=r"dataset=arrays has no data of its own: .*mlpframe\.fit"):
         load("arrays")
-    ended = mlpframe(tmp_path, "dataset=arrays", "tracking=none")
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("dataset=arrays has no data of its own")
 
 
 @pytest.fixture
@@ -916,18 +778,16 @@ def test_fit_trains_on_arrays_as_the_command_line_does_on_files(tmp_path: Path, 
     assert fitted.folder.is_relative_to(tmp_path)
     assert record(fitted.folder)["status"] == "finished"
     assert fitted.predictor.about["class_names"] == ["down", "up"]
-    found = np.array(["down", "up"])[fitted.predictor.predict(points.x).argmax(1)]
-    assert np.mean(found == labels) > 0.95
-    again = fit(points.x, labels, *options)
-    np.testing.assert_array_equal(again.predictor.predict(points.x), fitted.predictor.predict(points.x))
+    predicted = np.array(["down", "up"])[fitted.predictor.predict(points.x).argmax(1)]
+    assert np.mean(predicted == labels) > 0.95
     file = save(tmp_path, x=points.x, y=labels)
     ended = mlpframe(tmp_path, "dataset=npz", f"dataset.file={file}", "dataset.standardize=true", *options)
     assert ended.returncode == 0, ended.stderr
     losses = [
         [value for _, name, value in history(run) if name == "val/loss"] for run in run_folders(tmp_path)
     ]
-    assert len(losses) == 3
-    assert losses[0] == losses[1] == losses[2]
+    assert len(losses) == 2
+    assert losses[0] == losses[1]
 
 
 def several(rows: int) -> tuple[Array, Array]:
@@ -1202,47 +1062,27 @@ def files(folder: Path) -> list[str]:
 
 
 @needs_mnist
-def test_files_are_downloaded_from_the_first_mirror_that_serves_them(
-    tmp_path: Path, good: Mirror, dead: str
+def test_files_are_downloaded_from_the_first_mirror_that_serves_the_right_ones(
+    tmp_path: Path, good: Mirror, corrupt: Mirror, dead: str
 ) -> None:
     folder = tmp_path / "new" / "data"
-    splits = load("mnist", folder, mirrors=[dead, good.url + "/"])
+    splits = load("mnist", folder, mirrors=[dead, corrupt.url, good.url + "/"])
     assert splits.train.y[:5].tolist() == [5, 0, 4, 1, 9]
-    assert sorted(good.asked) == sorted(FILES)
+    assert sorted(good.asked) == sorted(corrupt.asked) == sorted(FILES)
     assert files(folder / "mnist") == sorted(FILES)
-    for file in FILES:
-        assert hashlib.sha256((folder / "mnist" / file).read_bytes()).hexdigest() == SHA256[file]
-    # And not once more.
-    load("mnist", folder, mirrors=[good.url])
-    assert len(good.asked) == len(FILES)
-
-
-@needs_mnist
-@pytest.mark.skipif(os.name == "nt", reason="there are no modes of files")
-def test_downloaded_files_have_the_mode_of_any_new_file(tmp_path: Path, good: Mirror) -> None:
-    load("mnist", tmp_path, mirrors=[good.url])
     (tmp_path / "any").touch()
-    modes = {
-        path.stat().st_mode for path in [tmp_path / "any", *(tmp_path / "mnist" / file for file in FILES)]
-    }
-    assert len(modes) == 1
-
-
-@needs_mnist
-def test_a_mirror_that_serves_something_else_is_passed_over(
-    tmp_path: Path, good: Mirror, corrupt: Mirror
-) -> None:
-    folder = tmp_path / "data"
-    assert load("mnist", folder, mirrors=[corrupt.url, good.url]).train.y[0] == 5
-    assert sorted(corrupt.asked) == sorted(FILES)
-    assert files(folder / "mnist") == sorted(FILES)
+    for file in FILES:
+        path = folder / "mnist" / file
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256[file]
+        assert path.stat().st_mode == (tmp_path / "any").stat().st_mode  # that of any new file
+    load("mnist", folder, mirrors=[good.url])
+    assert len(good.asked) == len(FILES)  # not once more
 
 
 @needs_mnist
 def test_what_a_killed_process_has_left_is_replaced(tmp_path: Path, good: Mirror) -> None:
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist" / "train-images-idx3-ubyte.gz.part").write_bytes(b"half")
-    (tmp_path / "mnist" / ".lock").touch()
     load("mnist", tmp_path, mirrors=[good.url])
     assert files(tmp_path / "mnist") == sorted(FILES)
 
@@ -1266,12 +1106,9 @@ def test_when_all_mirrors_fail_the_error_says_which_file_to_put_where(
     assert SHA256["train-images-idx3-ubyte.gz"] in text or name != "mnist"
 
 
-def test_no_mirrors_means_no_download(tmp_path: Path) -> None:
+def test_no_mirrors_means_no_download_and_a_mirror_is_a_web_address(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no mirror is given"):
         load("mnist", tmp_path, mirrors=[])
-
-
-def test_a_mirror_that_is_no_web_address_is_refused() -> None:
     with pytest.raises(UsageError, match=r"mirrors .* 'ftp://example\.org'"):
         DATASETS.create("mnist", mirrors=["https://example.org", "ftp://example.org"])
 
@@ -1294,19 +1131,17 @@ def test_a_damaged_file_is_named_with_both_checksums_and_left_alone(tmp_path: Pa
     assert load("mnist", tmp_path, mirrors=[good.url]).test is not None
 
 
-def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path, dead: str) -> None:
+def test_a_file_in_the_place_of_a_folder_and_the_other_way_round_are_usage_errors(
+    tmp_path: Path, dead: str
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written to") as caught:
         load("mnist", tmp_path / "file" / "data", mirrors=[dead])
     assert len(str(caught.value).splitlines()) <= 3
-
-
-def test_a_folder_in_the_place_of_a_file_is_a_usage_error(tmp_path: Path, dead: str) -> None:
     path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
     path.mkdir(parents=True)
-    with pytest.raises(UsageError, match="cannot read") as caught:
+    with pytest.raises(UsageError, match=f"cannot read.*{path}"):
         load("mnist", tmp_path, mirrors=[dead])
-    assert str(path) in str(caught.value)
 
 
 @needs_mnist
@@ -1329,7 +1164,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from mlpframe import registries
-from mlpframe.api import DataContext, UsageError
+from mlpframe.api import Array, DataContext, UsageError
 folder, limit, *mirrors = sys.argv[1:]
 dataset = registries["dataset"].create("mnist", mirrors=mirrors)
 if int(limit):

@@ -1,4 +1,4 @@
-"""Facts about every loss there is, the losses' formulas, and backpropagation by hand."""
+"""Losses: formulas by loops over numbers, extreme outputs, scikit-learn's, and backpropagation by hand."""
 
 from __future__ import annotations
 
@@ -18,28 +18,10 @@ from sklearn.metrics import (
 
 from mlpframe import registries
 from mlpframe.api import UsageError
-from mlpframe.testing import (
-    BoundLayer,
-    BoundLoss,
-    assert_gradient,
-    away_from_zero,
-    central_difference,
-    create_layer,
-    create_loss,
-)
+from mlpframe.testing import BoundLoss, create_loss, differences
 from mlpframe.training.network import Network, build_layers
 from mlpframe.training.rng import Streams
-from tests.running import mlpframe
 
-CASES = [(name, task) for name in registries["loss"].names() for task in registries["loss"][name].tasks]
-VARIANTS = [
-    (name, task, options)
-    for name, task in CASES
-    for options in ({}, *getattr(registries["loss"][name], "examples", ()))
-]
-
-every_loss = pytest.mark.parametrize(("name", "task"), CASES)
-every_variant = pytest.mark.parametrize(("name", "task", "options"), VARIANTS)
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
@@ -55,95 +37,7 @@ def run(name, output, target, **options):
     return value, bound.d_output
 
 
-def case(name, task, batch=7, outputs=3):
-    """A loss bound to an output in the domain of all losses: for classes, positive and less than 1."""
-    rng = np.random.default_rng([batch, outputs])
-    if task == "classification":
-        output, target = rng.uniform(0.05, 0.95, (batch, outputs)), rng.integers(0, outputs, batch)
-    elif task == "multilabel":
-        output, target = rng.uniform(0.05, 0.95, (batch, outputs)), rng.integers(0, 2, (batch, outputs)) * 1.0
-    else:
-        target = rng.standard_normal((batch, outputs))
-        output = target + away_from_zero(rng, batch, outputs)
-    return BoundLoss(create_loss(name), output, target), target
-
-
-# --- every loss ----------------------------------------------------------------------------------
-
-
-@every_loss
-@pytest.mark.parametrize("batch", [1, 7])
-@pytest.mark.parametrize("outputs", [1, 4])
-def test_gradient_is_the_slope(name, task, batch, outputs):
-    loss, _ = case(name, task, batch, outputs)
-    loss.run()
-    computed = loss.d_output.copy()
-    assert_gradient(computed, central_difference(loss.run, loss.output))
-
-
-@every_loss
-def test_loss_is_the_mean_over_the_batch(name, task):
-    loss, target = case(name, task, batch=7)
-    value = loss.run()
-    rows = [BoundLoss(create_loss(name), loss.output[i : i + 1], target[i : i + 1]) for i in range(7)]
-    assert value == pytest.approx(sum(row.run() for row in rows) / 7, rel=1e-13)
-    gradient = np.concatenate([row.d_output for row in rows]) / 7
-    np.testing.assert_allclose(loss.d_output, gradient, rtol=1e-13, atol=1e-16)
-
-
-@every_loss
-def test_output_is_left_alone(name, task):
-    loss, _ = case(name, task)
-    output, value = loss.output.copy(), loss.run()
-    gradient = loss.d_output.copy()
-    assert loss.run() == value
-    np.testing.assert_array_equal(loss.output, output)
-    np.testing.assert_array_equal(loss.d_output, gradient)
-
-
-@every_loss
-def test_single_precision_agrees_with_double(name, task):
-    double, target = case(name, task)
-    single = BoundLoss(create_loss(name), double.output.astype("float32"), target)
-    value = single.run()
-    assert type(value) is float  # not a NumPy number: it is collected and written as JSON
-    assert value == pytest.approx(double.run(), rel=1e-5)
-    np.testing.assert_allclose(single.d_output, double.d_output, rtol=1e-4, atol=1e-6)
-
-
-@every_loss
-def test_prediction_has_the_shape_of_the_output(name, task):
-    loss, _ = case(name, task)
-    assert create_loss(name).predict(loss.output).shape == loss.output.shape
-
-
-@every_variant
-@pytest.mark.parametrize("stack", [(), (3,)])
-@pytest.mark.parametrize("batch", [1, 5])
-@pytest.mark.parametrize("outputs", [1, 4])
-def test_weighted_rows_count_by_their_weights(name, task, options, stack, batch, outputs):
-    rng = np.random.default_rng([batch, outputs])
-    shape = (*stack, batch, outputs)
-    output = rng.uniform(0.05, 0.95, shape)
-    target = rng.integers(0, outputs, shape[:-1]) if task == "classification" else rng.standard_normal(shape)
-    weights = rng.uniform(0.1, 2, shape[:-1])
-    bound = BoundLoss(create(name, **options), output, target, weights)
-    values = np.array(bound.run())
-    assert values.shape == stack
-    expected = np.zeros(stack)
-    for at in np.ndindex(shape[:-1]):
-        row, one = slice(at[-1], at[-1] + 1), at[:-1]
-        value, gradient = run(name, output[(*one, row)], target[(*one, row)], **options)
-        expected[one] += weights[at] * value / batch
-        np.testing.assert_allclose(
-            bound.d_output[at], weights[at] * gradient[0] / batch, rtol=1e-12, atol=1e-15
-        )
-    np.testing.assert_allclose(values, expected, rtol=1e-12)
-    computed = bound.d_output.copy()
-    assert_gradient(computed, central_difference(lambda: np.sum(bound.run()), output))
-
-
-# --- cross-entropy, in one and in two --------------------------------------------------------------
+# --- the likelihood of extreme outputs -------------------------------------------------------------
 
 
 def logits(batch, classes, scale=3.0):
@@ -151,58 +45,7 @@ def logits(batch, classes, scale=3.0):
     return scale * rng.standard_normal((batch, classes)), rng.integers(0, classes, batch)
 
 
-def softmax_nll(o, target):
-    """Loss and ∂l/∂o through the layer softmax and the loss nll; and the probabilities."""
-    layer = BoundLayer(create_layer("softmax"), o, {})
-    y = layer.forward()
-    loss = BoundLoss(create_loss("nll"), y, target)
-    value = loss.run()
-    layer.backward(loss.d_output)
-    return value, layer.dx, y
-
-
-@pytest.mark.parametrize("batch", [1, 7])
-def test_cross_entropy_is_softmax_and_nll(batch):
-    o, target = logits(batch, 5)
-    combined = BoundLoss(create_loss("cross_entropy"), o, target)
-    value, gradient, y = softmax_nll(o, target)
-    assert combined.run() == pytest.approx(value, rel=1e-13)
-    np.testing.assert_allclose(combined.d_output, gradient, rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(create_loss("cross_entropy").predict(o), y, rtol=1e-13)
-
-
-def test_product_of_the_local_derivatives_is_y_minus_onehot():
-    o, target = logits(1, 4)
-    _, gradient, y = softmax_nll(o, target)
-    np.testing.assert_allclose(gradient, y - np.eye(4)[target], rtol=1e-12)
-
-
-def test_nll_local_derivative():
-    loss = BoundLoss(create_loss("nll"), np.array([[0.2, 0.5, 0.3]]), np.array([2]))
-    assert loss.run() == pytest.approx(-math.log(0.3), rel=1e-15)
-    np.testing.assert_allclose(loss.d_output, [[0, 0, -1 / 0.3]], rtol=1e-15)
-
-
-@pytest.mark.parametrize("batch", [1, 50])
-def test_likelihood_losses_are_scikit_learns(batch):
-    o, target = logits(batch, 5)
-    powers = np.exp(o)
-    y = powers / powers.sum(1, keepdims=True)
-    expected = log_loss(target, y, labels=range(5))
-    assert BoundLoss(create_loss("cross_entropy"), o, target).run() == pytest.approx(expected, rel=1e-12)
-    assert BoundLoss(create_loss("nll"), y, target).run() == pytest.approx(expected, rel=1e-12)
-
-
-@pytest.mark.parametrize("batch", [1, 7])
-def test_cross_entropy_gradient_is_the_slope_for_logits(batch):
-    o, target = logits(batch, 4)
-    loss = BoundLoss(create_loss("cross_entropy"), o, target)
-    loss.run()
-    computed = loss.d_output.copy()
-    assert_gradient(computed, central_difference(loss.run, o))
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@both_dtypes
 def test_cross_entropy_of_extreme_logits(dtype):
     o = np.array([[1e4, -1e4, 0], [1e4, -1e4, 0], [-1e4, -1e4, -1e4]], dtype)
     target = np.array([0, 1, 2])
@@ -214,7 +57,7 @@ def test_cross_entropy_of_extreme_logits(dtype):
     np.testing.assert_allclose(gradient, [[0, 0, 0], [1, -1, 0], [1 / 3, 1 / 3, -2 / 3]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@both_dtypes
 def test_nll_of_an_impossible_class_is_finite(dtype):
     smallest = {"float32": 2.0**-126, "float64": 2.0**-1022}[dtype]
     loss = BoundLoss(create_loss("nll"), np.array([[1, 0]], dtype), np.array([1]))
@@ -222,25 +65,6 @@ def test_nll_of_an_impossible_class_is_finite(dtype):
         value = loss.run()
     assert value == pytest.approx(-math.log(smallest), rel=1e-6)
     np.testing.assert_allclose(loss.d_output, [[0, -1 / smallest]], rtol=1e-6)
-
-
-# --- mean squared error ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("outputs", [1, 3])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_mse_is_scikit_learns(outputs, dtype):
-    loss, target = case("mse", "regression", batch=50, outputs=outputs)
-    loss = BoundLoss(create_loss("mse"), loss.output.astype(dtype), target.astype(dtype))
-    expected = mean_squared_error(target, loss.output)
-    assert loss.run() == pytest.approx(expected, rel=1e-12 if dtype == "float64" else 1e-5)
-
-
-def test_mse_of_classes_is_mse_of_onehot_rows():
-    classes, target = case("mse", "classification")
-    onehot = BoundLoss(create_loss("mse"), classes.output, np.eye(3)[target])
-    assert classes.run() == onehot.run()
-    np.testing.assert_array_equal(classes.d_output, onehot.d_output)
 
 
 # --- every formula, by loops over numbers -----------------------------------------------------------
@@ -332,47 +156,23 @@ VALUE_FORMULAS = {
 @pytest.mark.parametrize("case", CLASS_FORMULAS)
 def test_losses_of_classes_are_their_formulas(case):
     options, slow = CLASS_FORMULAS[case]
-    o, classes = logits(30, 4)
-    onehot = np.eye(4)[classes]
-    expected = np.mean([slow(*pair) for pair in zip(o.tolist(), onehot.tolist(), strict=True)])
-    assert run(case.partition(",")[0], o, classes, **options)[0] == pytest.approx(expected, rel=1e-12)
-
-
-@pytest.mark.parametrize("case", [case for case in CLASS_FORMULAS if case.startswith("binary_cross_entropy")])
-def test_losses_of_several_classes_a_row_are_their_formulas(case):
-    options, slow = CLASS_FORMULAS[case]
-    o, _ = logits(30, 4)
-    t = np.random.default_rng(3).integers(0, 2, (30, 4)).astype(float)
-    t[0], t[1] = 0, 1  # no class, every class
-    expected = np.mean([slow(*pair) for pair in zip(o.tolist(), t.tolist(), strict=True)])
-    bound = BoundLoss(create("binary_cross_entropy", **options), o, t)
-    assert bound.run() == pytest.approx(expected, rel=1e-12)
-    bound.run()
-    assert_gradient(bound.d_output.copy(), central_difference(bound.run, bound.output))
-    losses, slopes = create("binary_cross_entropy", **options).textbook(o, t)
-    bound.run()
-    assert losses.mean() == pytest.approx(expected, rel=1e-12)
-    np.testing.assert_allclose(bound.d_output, slopes / 30, rtol=1e-9, atol=1e-12)
-
-
-TAKE_PROBABILITIES = [
-    case for case in CLASS_FORMULAS if registries["loss"][case.partition(",")[0]].takes_probabilities
-]
-
-
-@pytest.mark.parametrize("case", TAKE_PROBABILITIES)
-def test_losses_of_probabilities_are_their_formulas(case):
-    options, slow = CLASS_FORMULAS[case]
     name, (o, classes) = case.partition(",")[0], logits(30, 4)
-    p = np.random.default_rng(2).dirichlet([0.5] * 4, 30)
-    p[0], p[1] = [0, 0.5, 0.5, 0], [0, 0, 1, 0]
-    expected = np.mean([slow(*pair) for pair in zip(o.tolist(), p.tolist(), strict=True)])
-    value, gradient = run(name, o, p, **options)
-    assert value == pytest.approx(expected, rel=1e-12)
-    assert_gradient(gradient, central_difference(lambda: run(name, o, p, **options)[0], o))
-    by_number, by_row = run(name, o, classes, **options), run(name, o, np.eye(4)[classes], **options)
-    assert by_number[0] == pytest.approx(by_row[0], rel=1e-13)
-    np.testing.assert_allclose(by_number[1], by_row[1], rtol=1e-12, atol=1e-16)
+    targets = {"by number": classes, "by row": np.eye(4)[classes]}
+    if registries["loss"][name].takes_probabilities:
+        targets["probabilities"] = p = np.random.default_rng(2).dirichlet([0.5] * 4, 30)
+        p[0], p[1] = [0, 0.5, 0.5, 0], [0, 0, 1, 0]
+    else:
+        del targets["by row"]
+    if "multilabel" in registries["loss"][name].tasks:
+        targets["several a row"] = t = np.random.default_rng(3).integers(0, 2, (30, 4)).astype(float)
+        t[0], t[1] = 0, 1  # no class, every class
+    for how, target in targets.items():
+        rows = np.eye(4)[target] if how == "by number" else target
+        expected = np.mean([slow(*pair) for pair in zip(o.tolist(), rows.tolist(), strict=True)])
+        value, gradient = run(name, o, target, **options)
+        assert value == pytest.approx(expected, rel=1e-12), how
+        slope, kinks = differences(lambda: run(name, o, target, **options)[0], o)  # noqa: B023
+        np.testing.assert_allclose(gradient[~kinks], slope[~kinks], rtol=1e-6, atol=1e-9, err_msg=how)
 
 
 @pytest.mark.parametrize("case", VALUE_FORMULAS)
@@ -445,10 +245,10 @@ def test_focal_of_rows_that_are_certain(dtype):
     tolerance = 1e-4 if dtype == "float32" else 1e-11
     odds = math.exp(-20)  # 1 − p_c is odds / (1 + odds), and −log p_c is log1p(odds)
     value, gradient = run("focal", np.array([[20, 0]], dtype), np.array([0]), gamma=1.5)
-    rest = odds / (1 + odds)
-    assert value == pytest.approx(rest**1.5 * math.log1p(odds), rel=tolerance)
-    slope = rest**1.5 * (1 + 1.5 * (1 - rest) * math.log1p(odds) / rest)
-    np.testing.assert_allclose(gradient, [[-rest * slope, rest * slope]], rtol=tolerance)
+    other = odds / (1 + odds)
+    assert value == pytest.approx(other**1.5 * math.log1p(odds), rel=tolerance)
+    slope = other**1.5 * (1 + 1.5 * (1 - other) * math.log1p(odds) / other)
+    np.testing.assert_allclose(gradient, [[-other * slope, other * slope]], rtol=tolerance)
     for far in (200.0, 1e4):
         value, gradient = run("focal", np.array([[far, 0]], dtype), np.array([0]))
         assert 0 <= value < 1e-30
@@ -456,14 +256,6 @@ def test_focal_of_rows_that_are_certain(dtype):
         value, gradient = run("focal", np.array([[far, 0]], dtype), np.array([1]))
         assert value == pytest.approx(far)
         np.testing.assert_allclose(gradient, [[1, -1]])
-
-
-def test_focal_with_gamma_0_is_cross_entropy():
-    o, target = logits(20, 5)
-    value, gradient = run("focal", o, target, gamma=0.0)
-    expected, slope = run("cross_entropy", o, target)
-    assert value == pytest.approx(expected, rel=1e-13)
-    np.testing.assert_allclose(gradient, slope, rtol=1e-12, atol=1e-16)
 
 
 @both_dtypes
@@ -490,29 +282,32 @@ def test_kl_divergence_is_cross_entropy_less_the_entropy():
     np.testing.assert_allclose(flat, 0, atol=1e-16)
 
 
-def test_binary_cross_entropy_of_one_output_is_scikit_learns():
-    o, t = logits(50, 1)[0], np.arange(50) % 2
-    p = create("binary_cross_entropy").predict(o)
-    value, _ = run("binary_cross_entropy", o, t[:, None].astype(float))
-    assert value == pytest.approx(log_loss(t, np.hstack([1 - p, p])), rel=1e-12)
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-def test_hinge_is_scikit_learns(classes):
+@pytest.mark.parametrize("classes", [2, 5])
+def test_losses_of_classes_are_scikit_learns(classes):
     o, target = logits(50, classes)
+    p = create("cross_entropy").predict(o)
+    expected = log_loss(target, p, labels=range(classes))
+    assert run("cross_entropy", o, target)[0] == pytest.approx(expected, rel=1e-12)
+    assert run("nll", p, target)[0] == pytest.approx(expected, rel=1e-12)
     # with two classes scikit-learn takes one number, whose sign is the class: the difference of the scores
     decision = o if classes > 2 else o[:, 1] - o[:, 0]
     expected = hinge_loss(target, decision, labels=range(classes))
     assert run("hinge", o, target)[0] == pytest.approx(expected, rel=1e-12)
+    p = create("binary_cross_entropy").predict(o[:, :1])
+    yes = (target == 1).astype(float)
+    expected = log_loss(yes, np.hstack([1 - p, p]))
+    assert run("binary_cross_entropy", o[:, :1], yes[:, None])[0] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_losses_of_values_are_scikit_learns(outputs):
-    rng = np.random.default_rng(outputs)
-    o, t = rng.standard_normal((2, 40, outputs))
-    assert run("mae", o, t)[0] == pytest.approx(mean_absolute_error(t, o), rel=1e-12)
-    pinball = mean_pinball_loss(t, o, alpha=0.8)
-    assert run("quantile", o, t, quantile=0.8)[0] == pytest.approx(pinball, rel=1e-12)
+    o, t = np.random.default_rng(outputs).standard_normal((2, 40, outputs))
+    for name, options, expected in (
+        ("mse", {}, mean_squared_error(t, o)),
+        ("mae", {}, mean_absolute_error(t, o)),
+        ("quantile", {"quantile": 0.8}, mean_pinball_loss(t, o, alpha=0.8)),
+    ):
+        assert run(name, o, t, **options)[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_score_of_quantiles_compares_with_the_best_constant():
@@ -531,52 +326,36 @@ def test_poisson_is_half_the_deviance_above_its_least():
     np.testing.assert_allclose(run("poisson", np.log(t), t)[1], 0, atol=1e-16)
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "focal", "kl_divergence"])
-def test_logits_are_read_as_probabilities(name):
-    o, _ = logits(10, 4)
-    p = create(name).predict(np.vstack([o, [[1e4, -1e4, 0, 0]]]))
-    np.testing.assert_allclose(p[:10], np.exp([log_softmax(row) for row in o.tolist()]), rtol=1e-12)
-    assert p[10].tolist() == [1, 0, 0, 0]
-
-
-def test_what_other_predictions_are():
-    o = np.array([[2.0, -1.0, 1e4, -1e4]])
-    p = create("binary_cross_entropy").predict(o)
-    np.testing.assert_allclose(p, [[1 / (1 + math.exp(-2)), 1 / (1 + math.e), 1, 0]], rtol=1e-12)
+def test_outputs_are_read_as_predictions():
+    o = np.vstack([logits(10, 4)[0], [[1e4, -1e4, 0, 0]]])
+    softmax = [*np.exp([log_softmax(row) for row in o[:10].tolist()]), [1, 0, 0, 0]]
+    sigmoid = [[1 / (1 + math.exp(-value)) if value > -700 else 0 for value in row] for row in o.tolist()]
+    for name in ("cross_entropy", "focal", "kl_divergence"):
+        np.testing.assert_allclose(create(name).predict(o), softmax, rtol=1e-12)
+    np.testing.assert_allclose(create("binary_cross_entropy").predict(o), sigmoid, rtol=1e-12)
+    np.testing.assert_allclose(create("poisson").predict(o[:10]), np.exp(o[:10]))
     assert create("hinge").predict(o) is o
-    np.testing.assert_allclose(create("poisson").predict(o[:, :2]), [[math.exp(2), math.exp(-1)]])
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "mentioned"),
+    ("name", "options", "message"),
     [
         ("hinge", {"form": "crammer"}, "form must be crammer_singer or weston_watkins, not 'crammer'"),
-        ("hinge", {"margin": 0.0}, "margin must be more than 0"),
-        ("quantile", {"quantile": 1.0}, "quantile must be more than 0 and less than 1"),
         ("cross_entropy", {"class_weights": [1.0, -1.0]}, "class_weights must be at least 0"),
         ("binary_cross_entropy", {"class_weights": [-1.0]}, "class_weights must be at least 0"),
     ],
 )
-def test_options_out_of_range_are_named(name, options, mentioned):
-    with pytest.raises(UsageError, match=mentioned):
+def test_options_that_make_no_sense_are_refused(name, options, message):
+    with pytest.raises(UsageError, match=message):
         create(name, **options)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_class_weights_of_the_wrong_number_are_refused(name, batch):
+def test_class_weights_of_the_wrong_number_are_refused_before_a_step(name, batch):
     loss = create(name, class_weights=[1.0, 2.0])
     with pytest.raises(UsageError, match="class_weights has 2 numbers, but there are 3 classes"):
         BoundLoss(loss, np.zeros((batch, 3)), np.zeros(batch, int))
-
-
-def test_a_run_with_such_class_weights_does_not_start(tmp_path):
-    done = mlpframe(tmp_path, "dataset=iris", "loss.class_weights=[1,2]", "tracking=none", "epochs=1")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert "loss=cross_entropy: class_weights has 2 numbers, but there are 3 classes" in line
-    assert not (tmp_path / "outputs").exists()
 
 
 # --- backpropagation by hand -----------------------------------------------------------------------
@@ -636,41 +415,17 @@ PRINTED = {
     "2.linear.W": [[-0.4404, 0.4404], [-0.4404, 0.4404], [-0.4404, 0.4404]],
     "2.linear.b": [-0.5, 0.5],
 }
-both_forms = pytest.mark.parametrize("loss", ["cross_entropy", "nll"])
 
 
-def one_row(example):
-    return {**example, "x": [example["x"]], "true": [example["true"]]}
-
-
-@both_forms
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll"])
 def test_worked_example_has_the_printed_gradients(loss):
-    value, gradients = by_network(loss, **one_row(WORKED))
+    value, gradients = by_network(loss, **{**WORKED, "x": [WORKED["x"]], "true": [0]})
     assert value == pytest.approx(math.log(2), rel=1e-12)
     for name, printed in PRINTED.items():
         np.testing.assert_allclose(gradients[name], printed, rtol=0, atol=5e-5)
 
 
-@both_forms
-@pytest.mark.parametrize("example", [WORKED, ASYMMETRIC], ids=["worked", "asymmetric"])
-def test_network_agrees_with_loops_over_lists(loss, example):
-    value, gradients = by_network(loss, **one_row(example))
-    expected_value, expected = by_hand(**example)
-    assert value == pytest.approx(expected_value, rel=1e-12)
-    assert gradients.keys() == expected.keys()
-    for name in expected:
-        np.testing.assert_allclose(gradients[name], expected[name], rtol=1e-12, atol=1e-12)
-
-
-def test_asymmetric_example_tells_all_gradients_apart():
-    # in the worked example the first layer's gradient is 0, whatever its backward pass does
-    _, expected = by_hand(**ASYMMETRIC)
-    values = np.concatenate([np.ravel(gradient) for gradient in expected.values()])
-    assert np.abs(values).min() > 0.01
-    assert len(np.unique(values.round(6))) == values.size
-
-
-@both_forms
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll"])
 def test_batch_gradient_is_the_mean_of_single_gradients(loss):
     rng = np.random.default_rng(3)
     x, true = rng.standard_normal((5, 2)), [0, 1, 1, 0, 1]
@@ -682,7 +437,7 @@ def test_batch_gradient_is_the_mean_of_single_gradients(loss):
         np.testing.assert_allclose(gradient, mean, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@both_dtypes
 def test_a_row_alone_is_predicted_as_one_of_several(dtype: str) -> None:
     loss = create_loss("cross_entropy")
     rows = np.array([[0.3, -2.0, 5.0], [1e4, -1e4, 0.0], [-3.0, -3.0, -3.0]], dtype)

@@ -42,7 +42,9 @@ from mlpframe.training.lockstep import Lockstep
 from mlpframe.training.network import Network
 from mlpframe.training.optim import Updater
 from mlpframe.training.trainer import Diverged, Interrupted, Trainer
+from tests.forking import ask
 from tests.running import (
+    environment,
     history,
     mlpframe,
     record,
@@ -676,22 +678,19 @@ def test_a_sweep_over_rates_and_seeds_is_trained_together(tmp_path: Path) -> Non
         assert records[fast]["metrics"]["train/loss"] < records[slow]["metrics"]["train/loss"]
 
 
-@pytest.mark.parametrize(
-    ("command", "named"),
-    [
-        ("replicas=0", "replicas=0"),
-        ("replicas=x", "replicas=x"),
-        ("replicas=2 hydra/launcher=joblib", "hydra/launcher="),
-        ("replicas=2 resume=auto", "resume="),
-        ("replicas=2 seed=-1", "seed=-1"),
-    ],
-)
-def test_a_wrong_request_leaves_nothing_behind(tmp_path: Path, command: str, named: str) -> None:
-    ended = mlpframe(tmp_path, *command.split(), *SMALL)
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    (line,) = ended.stderr.splitlines()
-    assert named in line
+def test_wrong_requests_are_answered_in_a_line_and_leave_nothing_behind(tmp_path: Path) -> None:
+    expected = {
+        "replicas=0": "replicas=0",
+        "replicas=x": "replicas=x",
+        "replicas=2 hydra/launcher=joblib": "hydra/launcher=",
+        "replicas=2 resume=auto": "resume=",
+        "replicas=2 seed=-1": "seed=-1",
+    }
+    outcomes = ask([(tmp_path, (*request.split(), *UNRECORDED)) for request in expected], environment())
+    for ended, named in zip(outcomes, expected.values(), strict=True):
+        assert (ended.returncode, ended.stdout) == (2, "")
+        (line,) = ended.stderr.splitlines()
+        assert named in line
     assert list(tmp_path.iterdir()) == []
 
 
