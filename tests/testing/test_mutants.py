@@ -147,7 +147,7 @@ MUTANTS = [
            "np.sign(d_output, d_output)", "np.sign(-d_output, d_output)"),
     Mutant("doubts", "the first class alone", SAME, "np.sign(error) / likelihood",
            "np.sign(error) / likelihood * (np.arange(error.shape[-1]) == 0)"),
-    Mutant("doubts", "log of 0", "extreme_outputs_stay_finite",
+    Mutant("doubts", "log of 0", "extreme_outputs_give_finite_results",
            "np.maximum(likelihood, 1e-6, out=likelihood)", "pass"),
     # --- optimizers
     Mutant("ball", "uphill", "it_descends_a_quadratic",

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlpframe import registries
 from mlpframe.api import Bound, Layer, Optimizer, UsageError
-from mlpframe.registry import registries
 from mlpframe.testing import (
     STEP,
     BoundLayer,
@@ -41,6 +41,22 @@ class Hop(Optimizer):
     def update(self, w, g, slots, lr, step, scratch):
         np.multiply(g, lr, scratch)
         np.subtract(w, scratch, w)
+'''
+
+IMPORTING = '''
+from mlpframe.api import Metric, register
+
+
+@register("late")
+class Late(Metric):
+    """The mean of the predictions."""
+
+    tasks = ("regression",)
+
+    def compute(self, prediction, target):
+        import draws_when_imported
+
+        return float(prediction.mean())
 '''
 
 # --- finite differences ------------------------------------------------------------------------------
@@ -199,6 +215,18 @@ def test_an_optimizer_of_a_plugin_may_do_without_a_textbook_form(tmp_path: Path)
     (case,) = [candidate for candidate in plugin_cases(file) if "textbook form" in str(candidate)]
     assert (case.outcome().status, case.outcome().reason) == ("skipped", "the component has no textbook form")
     registries["optimizer"].forget(registries["optimizer"]["hop"].__module__)
+
+
+def test_an_import_may_draw_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "draws_when_imported.py").write_text("import random\n\nrandom.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "late.py"
+    file.write_text(IMPORTING)
+    (case,) = [candidate for candidate in plugin_cases(file) if "global generators" in str(candidate)]
+    state = random.getstate()
+    assert case.outcome().status == "ok"
+    assert random.getstate() != state  # the import drew a number during the check
+    registries["metric"].forget(registries["metric"]["late"].__module__)
 
 
 def test_the_kit_needs_neither_pytest_nor_hydra() -> None:
