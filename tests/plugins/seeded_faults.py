@@ -3,7 +3,7 @@
 Run ``python tests/plugins/seeded_faults.py`` in the project's root; words behind it restrict the faults, for
 instance ``layer`` or ``mish``. The project is copied to a temporary folder, the faults are seeded there. For
 each fault the table names the first test of ``tests/plugins`` and the first check of the conformance kit that
-fails, or ``-``. A text that does not occur exactly once in its file is an error: then the plugin has changed.
+fails, or ``-``. A text that does not occur exactly once is an error: then the plugin has changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Fault(NamedTuple):
     name: str
     mistake: str
     changes: tuple[tuple[str, str], ...]
-    file: str = ""  # if it is not the component's own
+    shared: str = ""  # a file beside the component's own that also has some of the texts
 
 
 FAULTS = [
@@ -59,7 +59,7 @@ FAULTS = [
           (("np.multiply(d_output, share, d_output)", "pass"),)),
     Fault("optimizer", "adam", "no bias correction of v",
           (("v / (1 - self.beta2**t)", "v"),
-           ("sqrt((1 - self.beta2**step) / (1 - self.beta2))", "sqrt(1 / (1 - self.beta2))"))),
+           ("sqrt((1 - self.beta2**step) / (1 - self.beta2))", "sqrt(1 / (1 - self.beta2))")), "_moments"),
     Fault("optimizer", "nadam", "0.9 in place of 0.96",
           (("0.96 ** (self.momentum_decay * i)", "0.9 ** (self.momentum_decay * i)"),
            ("0.96 ** (step * self.momentum_decay)", "0.9 ** (step * self.momentum_decay)"))),
@@ -82,7 +82,7 @@ FAULTS = [
     Fault("transform", "rotate", "the other sign of a sine",
           (("-sin - slope * cos", "sin - slope * cos"),), "_warp"),
     Fault("transform", "cutout", "odd squares are off by a pixel",
-          (("self.size // 2 - centres", "(self.size + 1) // 2 - centres"),)),
+          (("self.size // 2 - centers", "(self.size + 1) // 2 - centers"),)),
     Fault("transform", "mixup", "targets with the other share",
           (("_mixed(y, share, second)", "_mixed(y, 1 - share, second)"),)),
     Fault("transform", "elastic", "rows weighted by the columns' fractions",
@@ -141,25 +141,31 @@ def first_failure(root: Path, *arguments: str) -> str:
     return found[1].removeprefix("test_every_component_keeps_what_its_kind_promises")
 
 
+def seed(files: list[Path], changes: tuple[tuple[str, str], ...]) -> None:
+    """Make the changes; each text must occur exactly once in the files."""
+    for old, new in changes:
+        places = [file for file in files for _ in range(file.read_text().count(old))]
+        assert len(places) == 1, f"{' and '.join(file.name for file in files)}: {len(places)} times {old!r}"
+        places[0].write_text(places[0].read_text().replace(old, new))
+
+
 def main(words: list[str]) -> None:
     with TemporaryDirectory() as folder:
         root = Path(folder) / "project"
         copytree(ROOT, root, ignore=ignore_patterns(".*", "outputs", "benchmarks", "__pycache__"))
         os.environ.setdefault("MLPFRAME_DATA", str(ROOT.parent / "shared" / "data"))
         for fault in FAULTS:
-            kind, name, mistake, changes, file = fault
+            kind, name, mistake, changes, shared = fault
             if words and not {kind, name} & set(words):
                 continue
-            path = root / "plugins" / kind / f"{file or name}.py"
-            right = wrong = path.read_text()
-            for old, new in changes:
-                assert wrong.count(old) == 1, f"{path.name} has {wrong.count(old)} times {old!r}"
-                wrong = wrong.replace(old, new)
-            path.write_text(wrong)
+            files = [root / "plugins" / kind / f"{stem}.py" for stem in (name, shared) if stem]
+            right = {file: file.read_text() for file in files}
+            seed(files, changes)
             plural = "losses" if kind == "loss" else f"{kind}s"
             own = first_failure(root, *map(str, (root / "tests" / "plugins").glob(f"test_{plural}*.py")))
             kit = first_failure(root, "tests/testing/test_conformance.py", "-k", f"{kind} and {name}")
-            path.write_text(right)
+            for file, text in right.items():
+                file.write_text(text)
             verdict = "not found" if own == kit == "-" else "found"
             print(f"{verdict} | {kind} {name}: {mistake} | {own} | {kit}", flush=True)
 
