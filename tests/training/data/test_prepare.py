@@ -196,7 +196,7 @@ def test_rows_of_several_classes_that_lack_a_target_are_dropped_or_refused() -> 
     splits.train.y[10, 1] = np.nan
     assert rows(prepare(splits, missing="drop").train) == [*range(10), *range(11, 50)]
     for how in ("error", "impute"):
-        with pytest.raises(UsageError, match=r"1 targets are missing; dataset\.missing=drop"):
+        with pytest.raises(UsageError, match=r"1 rows have no target; dataset\.missing=drop"):
             prepare(splits, missing=how)
 
 
