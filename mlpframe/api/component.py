@@ -39,9 +39,10 @@ def register(name: str) -> Callable[[C], C]:
 class TwoForms:
     """A component that may be written twice: in a textbook form that is easy to read, and in a fast form.
 
-    A component needs only one of the two forms. The base class of its kind makes the fast form from the
-    textbook form. A subclass that rewrites one form of a component does not inherit the component's other
-    form, which would compute something else. The subclass gets the base class's version of the other form.
+    A component needs only the textbook form or the fast form. The base class of its kind makes the fast form
+    from the textbook form. A subclass that rewrites one form of a component does not inherit the component's
+    other form, which would compute something else. The subclass gets the base class's version of the other
+    form.
     """
 
     kind: ClassVar[str]

@@ -68,7 +68,10 @@ class Context(Protocol):
         """
 
     def within(self, prefix: str) -> Context:
-        """The context of an inner layer. Its state is the arrays here whose names begin with ``prefix``."""
+        """The services (see ``Context``) that a layer hands to a layer inside it during ``bind``.
+
+        Its state is the arrays here whose names begin with ``prefix``.
+        """
 
     def single(self, index: tuple[int, ...]) -> Context:
         """The context of one of the stacked networks, with this network's state and random stream.

@@ -23,8 +23,8 @@ def means(totals: Array, factor: float) -> Means:
 class Loss(TwoForms):
     """A mean over the batch of a function of the network's output and the target.
 
-    ``textbook`` is the loss as a textbook writes it; ``rows`` computes the same faster. A loss needs only one
-    of the two.
+    ``textbook`` is the loss as a textbook writes it; ``rows`` computes the same faster. A loss needs only
+    ``textbook`` or ``rows``.
     """
 
     kind: ClassVar[str] = "loss"

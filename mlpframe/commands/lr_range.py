@@ -59,8 +59,8 @@ def lr_range(
     KEY=VALUE are settings as for training. The test ignores lr, schedule, epochs, metrics, callbacks and
     tracking, and records nothing in MLflow.
 
-    The command suggests two rates. At the first, the smoothed loss falls most steeply over the logarithm of
-    the rate. The second is a tenth of the rate with the lowest smoothed loss. The smoothed loss is an
+    The command suggests two rates. At the first rate, the smoothed loss falls most steeply over the logarithm
+    of the rate. The second is a tenth of the rate with the lowest smoothed loss. The smoothed loss is an
     exponential moving average with bias correction. The average lags behind the losses, so with few updates
     the suggested rates are too high.
 

@@ -22,8 +22,8 @@ class Residual(Layer):
     and y are (batch, features).
 
     Options:
-        layers: the layers of F, names, or mappings with name and options; at least one; linear layers need
-            units.
+        layers: the layers of F, at least one. Each is a name, or a mapping with a name and options. A linear
+            layer needs the option units.
 
     Raises ``UsageError`` where F changes the number of features.
 

@@ -128,7 +128,7 @@ def test_every_way_to_name_a_group_selects_the_same_runs(
         [str(swept.sweep.relative_to(swept.folder))],
         [swept.parent.info.run_id[:12]],
         ["params.`dataset.name` = 'synth'"],
-        ["tags.`mlpframe.status`='finished'"],  # no spaces, and no label
+        ["tags.`mlpframe.status`='finished'"],  # a filter without spaces, and no label= for the group
         filters,
         [f"adam={filters[0]}", filters[1]],
         labelled,

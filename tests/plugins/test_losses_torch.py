@@ -36,7 +36,7 @@ CLASSES = {
         lambda o, t: OUTPUTS * F.multi_margin_loss(o, t, p=2, margin=0.7),
         {"form": "weston_watkins", "squared": True, "margin": 0.7},
     ),
-    # PyTorch has no focal loss: by its softmax and its derivatives
+    # PyTorch has no focal loss: this one uses PyTorch's softmax and differentiates automatically
     "focal": (
         lambda o, t: ((1 - F.softmax(o, -1)) ** 2 * -F.log_softmax(o, -1))[torch.arange(ROWS), t].mean(),
         {},

@@ -249,7 +249,7 @@ class PlainMLP:
 def test_the_weights_equal_those_of_a_plain_python_loop(
     widths: tuple[int, int, int], activation: str, batch: int
 ) -> None:
-    rows = 10  # the last batch of three has one row
+    rows = 10  # three full batches of 3 rows, and a last batch of 1 row
     network, table = make_network(widths, activation), draw_table(rows, widths[0], widths[2])
     plain, engine = PlainMLP(network, activation), make_engine(network)
     start, order = network.w.copy(), np.random.default_rng(7)
