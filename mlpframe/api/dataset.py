@@ -7,11 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .component import Array, Task, check_range
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -23,19 +26,22 @@ class Table:
 
     ``x`` may be mapped from a file that is larger than the memory. If ``x`` is not mapped, NaN is a missing
     value. ``weights`` ``(n,)``, at least 0, say how much each row counts in the loss; with ``None``, all rows
-    count the same.
+    count the same. ``keys`` ``(n,)`` say how ``split=group`` and ``split=time`` hold out rows: by the number
+    of the row's group, or by its time.
     """
 
     x: Array
     y: Array
     weights: Array | None = None
+    keys: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def part(self, rows: Any) -> Table:
         """A table of the rows that a slice, mask or array of row numbers selects."""
-        return Table(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+        x, y, weights, keys = (_rows(array, rows) for array in (self.x, self.y, self.weights, self.keys))
+        return Table(x, y, weights, keys)
 
     @property
     def mapping(self) -> mmap.mmap | None:
@@ -54,6 +60,32 @@ class Table:
         # systems without this call take the memory back themselves when memory is short
         if mapping is not None and hasattr(mapping, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
             mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _rows(values: Any, rows: Any) -> Any:
+    if values is None:
+        return None
+    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]
+
+
+@dataclass(frozen=True)
+class ColumnRules:
+    """What a user says about the columns of a data frame, beyond what their values say.
+
+    Args:
+        categorical: columns of categories, whatever their values look like.
+        dates: columns of dates, whatever their values look like.
+        keep: columns that are used although they look like identifiers, or have one value only.
+        encoding: how categories become inputs: "one_hot" or "codes".
+        max_categories: the most frequent categories of a column up to this number have an input of their own;
+            the rarer ones share one.
+    """
+
+    categorical: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    encoding: str = "one_hot"
+    max_categories: int = 100
 
 
 @dataclass(frozen=True)

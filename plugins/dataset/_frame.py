@@ -1,15 +1,28 @@
-"""What csv and parquet share: a file with a column for each feature and a column for the target."""
+"""What csv and parquet share: a file with a column for each input and columns for the target."""
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpframe.api import Array, DataContext, Dataset, Preparation, Splits, Table, UsageError, nearest
+from mlpframe.api import (
+    Array,
+    ColumnRules,
+    DataContext,
+    Dataset,
+    Preparation,
+    Splits,
+    Table,
+    UsageError,
+    check_range,
+    nearest,
+)
 
 from ._files import find_file
 
@@ -17,21 +30,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("train", "validation", "test")
-MISSING = "missing"
-"""The name of the category for missing text, where missing values are imputed."""
 FEW = 20
-"""A whole-number target with at most this many values is classes; a text column with more may hold names."""
-KINDS = {
-    "string": "text",
-    "categorical": "text",
-    "boolean": "bool",
-    "integer": "number",
-    "floating": "number",
-    "mixed-integer-float": "number",
-    "decimal": "number",
-    "empty": "number",
-}
-"""What a column holds, by the type that pandas infers."""
+"""Whole numbers with at most this many different values, each twice on average, are taken for classes."""
+LIKE_A_NUMBER = re.compile(r"\s*[^\w\s]?\s*[-+]?\d[\d.,' ]*\s*[%€$£]?\s*$")
 
 
 class FrameDataset(Dataset):
@@ -40,75 +41,99 @@ class FrameDataset(Dataset):
     Options:
         file: path of the file, absolute or relative to the working directory; a file that is not there is
             looked for in data_dir.
-        target: the column to predict; null: the last column that no other option names.
-        task: "classification", "regression", or "auto": a classification if the target is text, true or
-            false, of a category type, or whole numbers of at most 20 different values; else a regression.
-        categorical: columns whose values are categories, in addition to text columns; null: none. A text
-            column that has more than 20 different texts, and more than half as many as rows, is taken for
-            names: list the column here if its texts are categories.
+        target: the column to predict, or a list of columns; null: the last column that no other option names.
+        task: "classification", "regression", "multilabel" (target is a list of columns of 0 and 1, one for
+            each class), or "auto": a classification if the target is text, true or false, or whole numbers
+            of at most 20 different values, each of them twice on average; else a regression; several columns
+            of 0 and 1 are multilabel.
+        categorical: columns whose values are categories, in addition to text columns; null: none.
+        dates: columns whose values are dates, in addition to those that look like it; null: none.
+        keep: columns that are used although they look like identifiers, or have one value only; null: none.
+        ignore: columns that are left out; null: none.
         encoding: how categories become inputs: "one_hot" (a column of 0 and 1 for each category) or "codes"
             (their numbers from 0, for a layer embedding).
-        ignore: columns that are left out; null: none.
+        max_categories: the number of categories of a column that are told apart, at least 1; the rarest ones
+            above this number become the category other.
         weight: the column with the rows' weights, numbers from 0 on; null: all count the same.
+        split_by: the column for split=group, which keeps the rows of a group in one part, or for split=time,
+            which holds out the latest rows; null: none. A column of groups is not an input.
         split_column: the column that says in which part a row is: train, validation or test; null: none.
         validation_file: a file of the same columns with the validation part; null: none.
         test_file: a file of the same columns with the test part; null: none.
     """
 
-    shared = Preparation(validation=0.2, test=0.2, split="stratified", standardize=True)
+    shared = Preparation(
+        validation=0.2, test=0.2, split="stratified", scaling="standard", missing="impute"
+    )
     format: ClassVar[str]
 
     def __init__(
         self,
         *,
         file: str,
-        target: str | None = None,
+        target: str | list[str] | None = None,
         task: str = "auto",
         categorical: list[str] | None = None,
-        encoding: str = "one_hot",
+        dates: list[str] | None = None,
+        keep: list[str] | None = None,
         ignore: list[str] | None = None,
+        encoding: str = "one_hot",
+        max_categories: int = 100,
         weight: str | None = None,
+        split_by: str | None = None,
         split_column: str | None = None,
         validation_file: str | None = None,
         test_file: str | None = None,
     ) -> None:
-        if task not in ("auto", "classification", "regression"):
-            raise ValueError(f"task must be auto, classification or regression, not {task!r}")
+        if task not in ("auto", "classification", "regression", "multilabel"):
+            raise ValueError(f"task must be auto, classification, regression or multilabel, not {task!r}")
         if encoding not in ("one_hot", "codes"):
             raise ValueError(f"encoding must be one_hot or codes, not {encoding!r}")
+        check_range("max_categories", max_categories, minimum=1)
         if split_column is not None and (validation_file or test_file):
-            raise ValueError("split_column cannot be combined with validation_file or test_file")
+            raise ValueError("split_column and validation_file or test_file exclude each other")
+        if (split_by is not None) != (self.shared.split in ("group", "time")):
+            raise ValueError("split=group and split=time need split_by=<column>, and other splits do without")
         self.file, self.validation_file, self.test_file = file, validation_file, test_file
-        self.target, self.task, self.weight, self.split_column = target, task, weight, split_column
-        self.categorical, self.ignore = tuple(categorical or ()), tuple(ignore or ())
-        self.encoding = encoding
+        self.targets = (target,) if isinstance(target, str) else tuple(target or ())
+        self.task, self.weight, self.split_by, self.split_column = task, weight, split_by, split_column
+        self.ignore = tuple(ignore or ())
+        self.rules = ColumnRules(
+            tuple(categorical or ()), tuple(dates or ()), tuple(keep or ()), encoding, max_categories
+        )
 
     @abstractmethod
     def read(self, path: Path) -> pd.DataFrame:
         """Read the file's table. Raises ``OSError`` or ``ValueError`` if the file holds no table."""
 
+    @abstractmethod
+    def blocks(self, path: Path, rows: int) -> Iterator[pd.DataFrame]:
+        """Read the file's table in blocks of about ``rows`` rows."""
+
     def load(self, context: DataContext) -> Splits:
         frame, parts = self._read_parts(context)
-        inputs, target = self._columns(frame)
-        present_parts = [part for part in PARTS if (parts == part).any()]
-        complete = self._without_gaps(frame, inputs, target)
-        frame, parts = frame[complete], parts[complete]
-        for part in present_parts:
-            if not (parts == part).any():
-                raise UsageError(f"{self.file}: every row of the {part} part has missing values")
-        x, features, categorical, code_names = self._inputs(frame, inputs)
-        y, class_names = self._targets(frame[target])
-        weights = None if self.weight is None else _numbers(frame[self.weight], self.weight)
-        table = Table(x, y, weights)
-        tables = {part: table.part(parts == part) for part in present_parts}
+        inputs, targets = self._columns(frame)
+        y, class_names, integer = self._read_targets(frame[list(targets)])
+        known = y >= 0 if y.ndim == 1 else ~np.isnan(y).any(1)
+        unlabeled = len(frame) - int(known.sum())
+        frame, parts, y = frame[known], parts[known], y[known]
+        weights = None if self.weight is None else self._read_weights(frame[self.weight], self.weight)
+        keys = None if self.split_by is None else self._read_keys(frame[self.split_by])
+        x = cast(Array, frame[inputs])  # numbers are made of it once the rows to train on are known
+        table = Table(x, y, weights, keys)
+        tables = {part: table.part(parts == part) for part in PARTS if (parts == part).any()}
+        if "train" not in tables:
+            raise UsageError(f"{self.file}: no row of the training part has a target")
+        notes = (f"{unlabeled:,} rows without {' and '.join(targets)} are left out",) if unlabeled else ()
         return Splits(
             tables["train"],
             tables.get("validation"),
             tables.get("test"),
             class_names=class_names,
-            feature_names=tuple(features),
-            categorical=tuple(categorical),
-            code_names=code_names,
+            target_names=targets,
+            integer_classes=integer,
+            columns=self.rules,
+            notes=notes,
         )
 
     def _read_parts(self, context: DataContext) -> tuple[pd.DataFrame, NDArray[np.str_]]:
@@ -128,7 +153,7 @@ class FrameDataset(Dataset):
         frame = pd.concat(frames.values(), ignore_index=True) if len(frames) > 1 else frames["train"]
         if self.split_column is not None:
             return frame, self._parts_of_rows(frame, self.split_column)
-        return frame, np.repeat(list(frames), [len(frame_of_part) for frame_of_part in frames.values()])
+        return frame, np.repeat(list(frames), [len(part) for part in frames.values()])
 
     def _read_file(self, context: DataContext, option: str, file: str) -> pd.DataFrame:
         path = find_file(context, option, file)
@@ -139,19 +164,18 @@ class FrameDataset(Dataset):
             raise UsageError(f"{path} cannot be read as {self.format}: {reason}") from error
         if not len(frame):
             raise UsageError(f"{path} has no rows")
-        frame.columns = frame.columns.map(str)
         return frame
 
     def _parts_of_rows(self, frame: pd.DataFrame, column: str) -> NDArray[np.str_]:
         self._check_column(frame, "split_column", column)
-        codes, names = _categories(frame[column])
-        unknown = [name for name in names if name not in PARTS]
+        parts: NDArray[np.str_] = frame[column].astype(str).to_numpy(str)
+        unknown = sorted(set(parts.tolist()) - set(PARTS))
         if unknown:
             known = ", ".join(PARTS)
             raise UsageError(f"dataset.split_column={column} has {unknown[0]!r}; expected {known}")
-        if "train" not in names:
-            raise UsageError(f"dataset.split_column={column} has the value train in no row")
-        return np.array(names)[codes]
+        if "train" not in parts:
+            raise UsageError(f"dataset.split_column={column} says train for no row")
+        return parts
 
     def _check_column(self, frame: pd.DataFrame, option: str, column: str) -> None:
         if column not in frame.columns:
@@ -159,141 +183,131 @@ class FrameDataset(Dataset):
                 f"dataset.{option}: {self.file} has no column {column!r}; {nearest(column, frame.columns)}"
             )
 
-    def _columns(self, frame: pd.DataFrame) -> tuple[list[str], str]:
-        """The names of the inputs and of the target."""
-        for option in ("target", "weight"):
-            if getattr(self, option) is not None:
-                self._check_column(frame, option, getattr(self, option))
-        for option in ("categorical", "ignore"):
-            for column in getattr(self, option):
+    def _columns(self, frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
+        """The names of the inputs and of the targets."""
+        named = {
+            "target": self.targets,
+            "weight": (self.weight,) if self.weight else (),
+            "split_by": (self.split_by,) if self.split_by else (),
+            "ignore": self.ignore,
+            "categorical": self.rules.categorical,
+            "dates": self.rules.dates,
+            "keep": self.rules.keep,
+        }
+        for option, columns in named.items():
+            for column in columns:
                 self._check_column(frame, option, column)
         special = {*self.ignore, self.weight, self.split_column} - {None}
+        if self.shared.split == "group":
+            special.add(self.split_by)
         free = [column for column in frame.columns if column not in special]
-        if self.target in special:
-            raise UsageError(
-                f"dataset.target={self.target} cannot also be in ignore, or be the weight or split column"
-            )
-        target = self.target if self.target is not None else free[-1] if free else None
-        inputs = [column for column in free if column != target]
-        if target is None or not inputs:
-            raise UsageError(
-                f"{self.file} has no columns left for inputs; its columns are {', '.join(frame.columns)}"
-            )
-        return inputs, target
+        for column in self.targets:
+            if column in special:
+                raise UsageError(f"dataset.target={column} cannot also be ignored, the weight or the split")
+        targets = self.targets or tuple(free[-1:])
+        inputs = [column for column in free if column not in targets]
+        if not targets or not inputs:
+            raise UsageError(f"{self.file} has no columns left for inputs: {', '.join(frame.columns)}")
+        return inputs, targets
 
-    def _without_gaps(self, frame: pd.DataFrame, inputs: list[str], target: str) -> NDArray[np.bool_]:
-        """Which rows are used: all, or with ``missing=drop`` the rows without missing values."""
-        needed = [target] if self.weight is None else [target, self.weight]
-        missing = frame[[*inputs, *needed]].isna()
-        how = self.shared.missing
-        if how == "drop":
-            return ~missing.any(axis=1).to_numpy()
-        counts = missing.sum()[lambda count: count > 0]
-        named = ", ".join(f"{column} ({count})" for column, count in counts.items())
-        if how == "error" and named:
-            raise UsageError(
-                f"{self.file}: missing values, counted by column: {named}\n"
-                "dataset.missing=drop leaves out these rows, dataset.missing=impute fills in means and the "
-                f"category {MISSING!r}"
-            )
-        for column in needed:
-            if column in counts:
+    def _read_targets(self, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], bool]:
+        """The targets, the names of the classes, and whether these are whole numbers.
+
+        A missing class is −1, any other missing target is NaN.
+        """
+        task = self._task(frame)
+        if task == "classification":
+            codes, names, integer = _classes(frame.iloc[:, 0])
+            if len(names) < 2:
                 raise UsageError(
-                    f"{self.file}: the column {column} cannot be imputed, and has {counts[column]} missing "
-                    "values; dataset.missing=drop leaves out these rows"
+                    f"{self.file}: the target {frame.columns[0]} has {len(names)} class; expected at least 2"
                 )
-        return np.ones(len(frame), bool)
+            return codes, names, integer
+        columns = [_numbers(frame[name], "target", str(name)) for name in frame.columns]
+        return np.column_stack(columns), tuple(frame.columns) if task == "multilabel" else (), False
 
-    def _inputs(
-        self, frame: pd.DataFrame, inputs: list[str]
-    ) -> tuple[Array, list[str], list[int], dict[str, tuple[str, ...]]]:
-        """The inputs, their names, the indices of the categorical inputs, and the names of the codes."""
-        columns: list[Array] = []
-        features: list[str] = []
-        categorical: list[int] = []
-        code_names: dict[str, tuple[str, ...]] = {}
-        for name in inputs:
-            column = frame[name]
-            if name not in self.categorical and _kind(column, name) != "text":
-                columns.append(_numbers(column, name))
-                features.append(name)
-                continue
-            codes, names = _categories(column)
-            if name not in self.categorical and len(names) > max(FEW, len(frame) / 2):
-                raise UsageError(
-                    f"{self.file}: the column {name} has {len(names)} different texts in {len(frame)} rows: "
-                    "name it in dataset.ignore, or in dataset.categorical if its texts are categories"
-                )
-            first = len(features)
-            if self.encoding == "codes":
-                columns.append(codes)
-                features.append(name)
-                code_names[name] = names
-            else:
-                columns += [codes == code for code in range(len(names))]
-                features += [f"{name}={category}" for category in names]
-            categorical += range(first, len(features))
-        x = np.empty((len(frame), len(columns)))
-        for i, values in enumerate(columns):
-            x[:, i] = values
-        return x, features, categorical, code_names
+    def _task(self, frame: pd.DataFrame) -> str:
+        kinds = {str(name): _kind(frame[name], str(name)) for name in frame.columns}
+        texts = [name for name, kind in kinds.items() if kind == "text"]
+        for name in texts:
+            _refuse_texts_of_numbers(frame[name], name)
+        if texts and (len(kinds) > 1 or self.task in ("regression", "multilabel")):
+            raise UsageError(f"dataset.task={self.task}: the target {texts[0]} is text; expected numbers")
+        if self.task == "classification" and len(kinds) > 1:
+            raise UsageError("dataset.task=classification predicts one column; several columns are multilabel")
+        if self.task != "auto":
+            return self.task
+        if len(kinds) > 1:
+            values = np.unique(frame.to_numpy(np.float64, na_value=np.nan))
+            return "multilabel" if set(values[~np.isnan(values)]) <= {0.0, 1.0} else "regression"
+        ((name, kind),) = kinds.items()
+        if kind != "number" or _few_whole(_numbers(frame[name], "target", name)):
+            return "classification"
+        return "regression"
 
-    def _targets(self, column: pd.Series) -> tuple[Array, tuple[str, ...]]:
-        name = str(column.name)
-        kind, task = _kind(column, name), self.task
-        if task == "regression" and kind == "text":
-            raise UsageError(f"dataset.task=regression, but the target {name} is text")
-        if task == "auto":
-            few = kind != "number" or _few_whole(_numbers(column, name))
-            task = "classification" if few else "regression"
-        if task == "regression":
-            return _numbers(column, name)[:, None], ()
-        return _categories(column)
+    def _read_weights(self, column: pd.Series, name: str) -> Array:
+        weights = _numbers(column, "weight", name)
+        if np.isnan(weights).any():
+            raise UsageError(f"{self.file}: {int(np.isnan(weights).sum())} rows have no weight {name}")
+        return weights
+
+    def _read_keys(self, column: pd.Series) -> Array:
+        """What ``split_by`` holds, as numbers: the group, or the rank in time."""
+        import pandas as pd
+
+        if self.shared.split == "time" and not pd.api.types.is_numeric_dtype(column):
+            column = pd.to_datetime(column, utc=True, format=None)
+        keys = pd.factorize(column, sort=True)[0]
+        if (keys < 0).any():
+            raise UsageError(f"{self.file}: {(keys < 0).sum()} rows have no {column.name}, which splits rows")
+        return keys.astype(np.intp)
 
 
 def _kind(column: pd.Series, name: str) -> str:
-    """What a column holds: text, bool or number. Raises ``UsageError`` for dates, lists and the like."""
+    """What a target holds: text, bool or number. Raises ``UsageError`` for dates, lists and the like."""
     import pandas as pd
 
+    kinds = {"string": "text", "categorical": "text", "boolean": "bool"}
+    kinds |= dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal", "empty"), "number")
     inferred = pd.api.types.infer_dtype(column, skipna=True)
-    if inferred not in KINDS:
-        raise UsageError(
-            f"the column {name} is of the type {inferred}, not numbers, text, or true and false: name it in "
-            "dataset.ignore, or in dataset.categorical if its values are categories"
-        )
-    return KINDS[inferred]
+    if inferred not in kinds:
+        raise UsageError(f"the target {name} is of the type {inferred}; expected numbers, text, or true and false")
+    return kinds[inferred]
 
 
-def _numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
+def _numbers(column: pd.Series, option: str, name: str) -> NDArray[np.float64]:
     """A column's numbers; a missing value is NaN, true is 1, false is 0."""
     if _kind(column, name) == "text":
-        raise UsageError(f"the column {name} must be numbers, but is text")
+        raise UsageError(f"dataset.{option}: the column {name} must be numbers, and is text")
     values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
     if np.isinf(values).any():
-        raise UsageError(f"the column {name} has infinite values; expected finite numbers")
+        raise UsageError(f"dataset.{option}: the column {name} has infinite values; expected finite numbers")
     return values
 
 
 def _few_whole(values: NDArray[np.float64]) -> bool:
-    return bool((values == np.round(values)).all()) and len(np.unique(values)) <= FEW
+    known = values[~np.isnan(values)]
+    different = len(np.unique(known))
+    return bool((known == np.round(known)).all()) and different <= min(FEW, len(known) / 2)
 
 
-def _categories(column: pd.Series) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """The number of every row's category, and the names of the categories, sorted by value.
-
-    Missing values form the last category, or join a category that is already called ``missing``.
-    """
+def _classes(column: pd.Series) -> tuple[NDArray[np.intp], tuple[str, ...], bool]:
     import pandas as pd
 
     codes, values = pd.factorize(column.astype(object), sort=True)
-    names = [_category_name(value) for value in values]
-    if (codes < 0).any():
-        if MISSING not in names:
-            names.append(MISSING)
-        codes = np.where(codes < 0, names.index(MISSING), codes)
-    return codes.astype(np.intp), tuple(names)
+    whole = all(isinstance(value, int | float | np.number) and float(value).is_integer() for value in values)
+    integer = whole and not any(isinstance(value, bool | np.bool_) for value in values)
+    names = tuple(str(int(value)) if integer else str(value) for value in values)
+    return codes.astype(np.intp), names, integer
 
 
-def _category_name(value: object) -> str:
-    is_whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if is_whole else str(value)  # type: ignore[call-overload]
+def _refuse_texts_of_numbers(column: pd.Series, name: str) -> None:
+    """Refuse a target of texts that look like numbers: it was read with the wrong marks."""
+    texts: list[Any] = column.dropna().unique().tolist()
+    if texts and all(isinstance(text, str) and LIKE_A_NUMBER.match(text) for text in texts):
+        comma = any("," in text for text in texts)
+        hint = "a decimal comma (dataset.decimal=',') or a thousands mark (dataset.thousands=',')"
+        raise UsageError(
+            f"the target {name} is text that looks like numbers, such as {texts[0]!r}.\n"
+            + (f"The likely reason is {hint}." if comma else "Remove what is not part of the numbers.")
+        )

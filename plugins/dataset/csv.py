@@ -2,51 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlpframe.api import UsageError, register
 
+from ._csv_format import CSVFormat, recognize
 from ._frame import FrameDataset
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SEPARATORS = ",;\t"
 
 
 @register("csv")
 class CSV(FrameDataset):
     """Your own table in a CSV file with the names of its columns in the first line.
 
-    The separator is comma, semicolon or tab, whichever gives the first line the most columns; a field in
-    double quotes may contain it. The encoding is UTF-8. An empty field is a missing value, and so is any text
-    that pandas reads as missing: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz,
-    .zip, .xz, …).
+    Separator, decimal mark, thousands mark and character encoding are recognized from the beginning of the
+    file; an option that is given wins. An empty field is a missing value, and so is any text that pandas
+    reads as missing: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz, .zip, .xz, .bz2).
 
-    Numbers stay numbers, true and false become 1 and 0, text becomes categories. Classes and categories are
-    sorted by their values. Means and standard deviations are those of the training part alone.
+    Numbers stay numbers, true and false become 1 and 0, text becomes categories, dates become their parts.
+    Columns that look like identifiers and columns with one value are left out. What is learned from the data,
+    such as means, is learned from the training part alone.
+
+    Options:
+        separator: what separates the fields, such as "," or ";"; null: recognized.
+        decimal: the decimal mark, "." or ","; null: recognized.
+        thousands: the mark between thousands, such as "," or "."; null: recognized.
+        charset: the character encoding, such as "utf-8" or "cp1252"; null: recognized.
     """
 
     format = "CSV"
 
+    def __init__(
+        self,
+        *,
+        file: str,
+        target: str | list[str] | None = None,
+        task: str = "auto",
+        separator: str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        charset: str | None = None,
+        categorical: list[str] | None = None,
+        dates: list[str] | None = None,
+        keep: list[str] | None = None,
+        ignore: list[str] | None = None,
+        encoding: str = "one_hot",
+        max_categories: int = 100,
+        weight: str | None = None,
+        split_by: str | None = None,
+        split_column: str | None = None,
+        validation_file: str | None = None,
+        test_file: str | None = None,
+    ) -> None:
+        super().__init__(
+            file=file,
+            target=target,
+            task=task,
+            categorical=categorical,
+            dates=dates,
+            keep=keep,
+            ignore=ignore,
+            encoding=encoding,
+            max_categories=max_categories,
+            weight=weight,
+            split_by=split_by,
+            split_column=split_column,
+            validation_file=validation_file,
+            test_file=test_file,
+        )
+        self.given = CSVFormat(separator, decimal, thousands, charset)
+
     def read(self, path: Path) -> pd.DataFrame:
+        return next(self._frames(path, None))
+
+    def blocks(self, path: Path, rows: int) -> Iterator[pd.DataFrame]:
+        yield from self._frames(path, rows)
+
+    def _frames(self, path: Path, rows: int | None) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
-        separator = max(SEPARATORS, key=lambda candidate: _header(path, candidate).shape[1])
-        frame = pd.read_csv(path, sep=separator, skipinitialspace=True, low_memory=False)
-        names = list(frame.columns)
-        if not isinstance(frame.index, pd.RangeIndex):
-            raise ValueError("some rows have more fields than the first line has column names")
+        form, names = recognize(path, self.given)
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"{path}: {names.count(name)} columns are called {name!r}; expected one")
         if all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
             raise UsageError(f"{path}: the first line has numbers only; expected the names of the columns")
-        return frame
-
-
-def _header(path: Path, separator: str) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_csv(path, sep=separator, skipinitialspace=True, nrows=0)
+        options = {"low_memory": False} if rows is None else {"chunksize": rows}
+        reader = pd.read_csv(path, **form.options, **options)
+        for frame in [reader] if rows is None else reader:
+            if not isinstance(frame.index, pd.RangeIndex):
+                raise ValueError("its rows have more fields than the first line has names")
+            yield frame
 
 
 def _is_number(text: str) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlpframe.api import register
+from mlpframe.api import UsageError, register
 
 from ._frame import FrameDataset
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ROWS = 1 << 17
+"""The number of rows that are read at a time."""
 
 
 @register("parquet")
@@ -27,4 +31,16 @@ class Parquet(FrameDataset):
     def read(self, path: Path) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.read_parquet(path, engine="pyarrow")
+        return pd.concat(self.blocks(path, ROWS), ignore_index=True)
+
+    def blocks(self, path: Path, rows: int) -> Iterator[pd.DataFrame]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as file:
+            names = list(map(str, file.schema_arrow.names))
+            for name in names:
+                if names.count(name) > 1:
+                    raise UsageError(f"{path}: {names.count(name)} columns are called {name!r}; expected one")
+            for batch in file.iter_batches(rows):
+                frame = batch.to_pandas()
+                yield frame.set_axis(frame.columns.map(str), axis=1)

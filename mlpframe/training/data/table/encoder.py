@@ -1,0 +1,329 @@
+"""The encoder: turns what the user has into the numbers of the network, and predictions back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....api import Array, ColumnRules, UsageError, nearest
+from .columns import OTHER, Column, Feature, LeftOut, from_about, understand
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONSTANT = 1e-12
+"""A spread below this share of the mean is rounding error: the feature is constant."""
+CLIP = 3.0
+"""Smooth clipping keeps scaled values between −3 and 3 (Holzmüller, Grinsztajn, Steinwart 2024)."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How raw numbers become inputs of the network, a value for each feature.
+
+    x = (raw − shift) / scale, and with ``clip`` then x / √(1 + (x / 3)²). ``fill`` replaces a missing value
+    before. A feature of categories has shift 0 and scale 1. Each array is ``None`` if it is not used.
+    """
+
+    fill: Array | None = None
+    shift: Array | None = None
+    scale: Array | None = None
+    clip: NDArray[np.bool_] | None = None
+
+    def __call__(self, raw: Array) -> Array:
+        x = raw if self.fill is None else np.where(np.isnan(raw), self.fill, raw)
+        if self.shift is not None:
+            x = (x - self.shift) / self.scale
+        if self.clip is not None:
+            x = np.where(self.clip, x / np.sqrt(1 + (x / CLIP) ** 2), x)
+        return x
+
+
+def fit_scaling(how: str, raw: Array, fixed: NDArray[np.bool_], fill: Array | None) -> Scaling:
+    """Choose the scaling from the raw training rows ``(rows, features)``.
+
+    Args:
+        how: "none"; "standard": mean 0 and standard deviation 1; "robust": median 0 and distance of the
+            quartiles 1, smoothly clipped.
+        raw: NaN is a missing value.
+        fixed: the features that are never scaled, because they stand for categories.
+        fill: replaces missing values.
+    """
+    if how == "none":
+        return Scaling(fill)
+    x = raw if fill is None else np.where(np.isnan(raw), fill, raw)
+    if how == "standard":
+        shift, scale = x.mean(0, np.float64), x.std(0, np.float64)
+        scale[scale <= CONSTANT * np.abs(shift)] = 1  # a constant feature stays constant
+    else:
+        low, shift, high = np.quantile(x.astype(np.float64), (0.25, 0.5, 0.75), axis=0)
+        scale = high - low
+        whole = x.max(0).astype(np.float64) - x.min(0)
+        scale = np.where(scale > CONSTANT * np.abs(shift), scale, whole / 2)  # half of the values are equal
+        scale[scale <= CONSTANT * np.abs(shift)] = 1
+    shift[fixed], scale[fixed] = 0, 1
+    return Scaling(fill, shift, scale, ~fixed if how == "robust" else None)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted, in the user's words.
+
+    Args:
+        names: the names of the target columns; empty if they have no names.
+        class_names: the names of the classes; empty if values are predicted.
+        integer: whether the names of the classes are whole numbers.
+        shift, scale: the network's output is (value − shift) / scale; ``None``: the value itself.
+    """
+
+    names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    integer: bool = False
+    shift: Array | None = None
+    scale: Array | None = None
+
+    def scaled(self, y: Array) -> Array:
+        """The network's targets for ``y``. Class numbers stay as they are."""
+        return y if self.shift is None or y.ndim == 1 else (y - self.shift) / self.scale
+
+    def values(self, prediction: Array) -> Array:
+        """Predictions of the network in the unit of the target. Probabilities stay as they are."""
+        return prediction if self.shift is None else prediction * self.scale + self.shift
+
+    def labels(self, numbers: NDArray[np.intp]) -> Array:
+        """The classes with these numbers, as the user's table has them."""
+        names = np.array([int(name) for name in self.class_names] if self.integer else self.class_names)
+        labels: Array = names[numbers]
+        return labels
+
+
+class Encoder:
+    """Turns rows of a data frame, or of an array, into inputs of the network.
+
+    An encoder is fitted on the training rows only. It is part of the model file, so every later prediction
+    uses it.
+
+    Args:
+        columns: the columns of the data frame, in its order; ``None`` if the inputs are an array.
+        names: the names of an array's features; empty if they have none.
+        encoding: how categories become inputs: "one_hot" (a column of 0 and 1 for each category) or "codes"
+            (their numbers from 0, for the layer embedding).
+        indicators: the features, by position, that get another input: 1 where the value is missing.
+        scaling: fills in missing values and scales.
+        target: what is predicted.
+    """
+
+    def __init__(
+        self,
+        columns: tuple[Column, ...] | None = None,
+        *,
+        names: tuple[str, ...] = (),
+        encoding: str = "one_hot",
+        indicators: tuple[int, ...] = (),
+        scaling: Scaling | None = None,
+        target: Target | None = None,
+    ) -> None:
+        self.columns, self.names, self.encoding, self.indicators = columns, names, encoding, indicators
+        self.scaling, self.target = scaling or Scaling(), target or Target()
+        self.features = tuple(feature for column in columns or () for feature in column.features)
+
+    @classmethod
+    def fit_frame(
+        cls, frame: pd.DataFrame, rules: ColumnRules, *, scaling: str, indicate: bool, target: Target
+    ) -> Encoder:
+        """Fit an encoder to the training rows of a data frame, which may have missing values.
+
+        Args:
+            frame: the training rows of the input columns.
+            rules: what the user says about the columns.
+            scaling: how numbers are scaled: "none", "standard" or "robust".
+            indicate: whether a feature with missing values gets another input that says so.
+            target: what is predicted.
+
+        Raises:
+            UsageError: no column is left, or a column holds something else than numbers, text and dates.
+        """
+        columns = tuple(understand(frame[name], name, rules) for name in frame.columns)
+        encoder = cls(columns, encoding=rules.encoding, target=target)
+        if not encoder.features:
+            reasons = "; ".join(f"{c.name} {c.reason}" for c in columns if isinstance(c, LeftOut))
+            raise UsageError(
+                f"no column is left for inputs: {reasons}.\ndataset.keep=[<column>] uses a column all the same."
+            )
+        raw = encoder.raw(frame)
+        gaps = np.isnan(raw)
+        fill = np.where(gaps, 0, raw).sum(0) / np.maximum(1, len(raw) - gaps.sum(0))
+        fixed = np.array([feature.categories is not None for feature in encoder.features])
+        encoder.indicators = tuple(np.flatnonzero(gaps.any(0)).tolist()) if indicate else ()
+        encoder.scaling = fit_scaling(scaling, raw, fixed, fill)
+        return encoder
+
+    @classmethod
+    def fit_array(
+        cls,
+        x: Array,
+        *,
+        names: tuple[str, ...],
+        fixed: tuple[int, ...],
+        scaling: str,
+        fill: Array | None,
+        indicate: bool,
+        target: Target,
+    ) -> Encoder:
+        """Fit an encoder to training rows that are an array already.
+
+        Args:
+            x: the training inputs ``(rows, features)``.
+            names: the names of the features; empty if they have none.
+            fixed: the positions of the features that are never scaled.
+            scaling: how numbers are scaled: "none", "standard" or "robust".
+            fill: replaces missing values; ``None`` if none are missing.
+            indicate: whether a feature with missing values gets another input that says so.
+            target: what is predicted.
+        """
+        gaps = np.isnan(x).any(0) if indicate else np.zeros(x.shape[1], bool)
+        is_fixed = np.zeros(x.shape[1], bool)
+        is_fixed[list(fixed)] = True
+        return cls(
+            names=names,
+            indicators=tuple(np.flatnonzero(gaps).tolist()),
+            scaling=fit_scaling(scaling, x, is_fixed, fill),
+            target=target,
+        )
+
+    # inputs -------------------------------------------------------------------------------------
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The name of every input of the network; empty if the inputs have no names."""
+        if self.columns is None:
+            return (*self.names, *(f"{self.names[i]} is missing" for i in self.indicators if self.names))
+        names: list[str] = []
+        for feature in self.features:
+            if feature.categories is None or self.encoding == "codes":
+                names.append(feature.name)
+            else:
+                names += [f"{feature.name}={category}" for category in _shown(feature)]
+        return (*names, *(f"{self.features[i].name} is missing" for i in self.indicators))
+
+    @property
+    def categorical(self) -> tuple[int, ...]:
+        """The positions of the inputs that stand for categories."""
+        positions, position = [], 0
+        for feature in self.features:
+            width = self._width(feature)
+            if feature.categories is not None:
+                positions += range(position, position + width)
+            position += width
+        return (*positions, *range(position, position + len(self.indicators)))
+
+    @property
+    def code_names(self) -> dict[str, tuple[str, ...]]:
+        """The names of the categories of every input that holds category numbers."""
+        if self.encoding != "codes":
+            return {}
+        return {f.name: (*f.categories, OTHER) for f in self.features if f.categories is not None}
+
+    def inputs(self, x: Any) -> Array:
+        """The network's inputs ``(rows, inputs)`` for a data frame or an array.
+
+        Raises:
+            UsageError: a column is missing, or holds something else than in training.
+        """
+        raw = self.raw(x)
+        scaled = self.scaling(raw)
+        if self.columns is None:
+            return np.hstack([scaled, np.isnan(raw[:, self.indicators])]) if self.indicators else scaled
+        columns: list[Array] = []
+        for position, feature in enumerate(self.features):
+            if feature.categories is None or self.encoding == "codes":
+                columns.append(scaled[:, position])
+            else:
+                columns += [raw[:, position] == code for code in range(self._width(feature))]
+        columns += [np.isnan(raw[:, position]) for position in self.indicators]
+        whole = np.empty((len(raw), len(columns)))
+        for position, values in enumerate(columns):
+            whole[:, position] = values
+        return whole
+
+    def raw(self, x: Any) -> Array:
+        """The numbers of a data frame or an array before they are scaled; NaN is a missing value."""
+        if self.columns is None:
+            return np.asarray(x)
+        used = [column for column in self.columns if not isinstance(column, LeftOut)]
+        if not hasattr(x, "columns"):
+            x = self._framed(np.asarray(x), [column.name for column in used])
+        blocks = []
+        for column in used:
+            if column.name not in x.columns:
+                raise UsageError(
+                    f"the table has no column {column.name!r}, which the model needs; "
+                    f"{nearest(column.name, list(map(str, x.columns)))}"
+                )
+            blocks.append(column.read(x[column.name]))
+        return np.concatenate(blocks, axis=1)
+
+    def extra(self, frame: pd.DataFrame) -> list[str]:
+        """The columns of a data frame that the model does not know."""
+        known = {*(column.name for column in self.columns or ()), *self.target.names}
+        return [name for name in map(str, frame.columns) if name not in known]
+
+    def _framed(self, array: Array, names: list[str]) -> pd.DataFrame:
+        import pandas as pd
+
+        if array.ndim != 2 or array.shape[1] != len(names):
+            raise UsageError(
+                f"the model takes a table with the columns {', '.join(names)}, not an array of shape {array.shape}"
+            )
+        return pd.DataFrame(array, columns=names)
+
+    def _width(self, feature: Feature) -> int:
+        return 1 if feature.categories is None or self.encoding == "codes" else len(_shown(feature))
+
+    # the model file -----------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """The encoder as arrays and plain values, for the model file."""
+        found = {
+            **{f"input/{name}": getattr(self.scaling, name) for name in ("fill", "shift", "scale", "clip")},
+            **{f"target/{name}": getattr(self.target, name) for name in ("shift", "scale")},
+        }
+        about = {
+            "columns": self.columns and [{"kind": c.kind, **asdict(c)} for c in self.columns],
+            "names": self.names,
+            "encoding": self.encoding,
+            "indicators": self.indicators,
+            "target": {key: getattr(self.target, key) for key in ("names", "class_names", "integer")},
+        }
+        return {name: array for name, array in found.items() if array is not None}, about
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Encoder:
+        """The encoder that ``state`` describes."""
+        columns = about["columns"]
+        read: Callable[[str], Array | None] = arrays.get
+        target = about["target"]
+        return cls(
+            None if columns is None else tuple(map(from_about, columns)),
+            names=tuple(about["names"]),
+            encoding=about["encoding"],
+            indicators=tuple(about["indicators"]),
+            scaling=Scaling(*(read(f"input/{name}") for name in ("fill", "shift", "scale", "clip"))),
+            target=Target(
+                tuple(target["names"]),
+                tuple(target["class_names"]),
+                target["integer"],
+                read("target/shift"),
+                read("target/scale"),
+            ),
+        )
+
+
+def _shown(feature: Feature) -> tuple[str, ...]:
+    """The categories of a feature that have an input of their own."""
+    assert feature.categories is not None
+    return (*feature.categories, OTHER) if feature.other else feature.categories

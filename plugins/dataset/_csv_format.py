@@ -1,0 +1,126 @@
+"""How a CSV file is written: recognized from its beginning, unless it is said."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import lzma
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from mlpframe.api import UsageError
+
+SAMPLE_BYTES = 256 << 10
+"""How much of the file is looked at."""
+SEPARATORS = ",;\t|"
+MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+"""The byte-order marks at the beginning of a file, and the encodings that they mark."""
+COMMA = re.compile(r"[-+]?\d*,\d+|[-+]?\d{1,3}(\.\d{3})+(,\d+)?|[-+]?\d+")
+"""A number with a decimal comma, perhaps with points between thousands."""
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d+(\.\d+)?")
+"""A number with commas between thousands, or without."""
+OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
+    ".gz": gzip.open,  # type: ignore[dict-item]
+    ".xz": lzma.open,  # type: ignore[dict-item]
+    ".bz2": bz2.open,  # type: ignore[dict-item]
+}
+
+
+@dataclass(frozen=True)
+class CSVFormat:
+    """The marks and the character encoding of a CSV file; ``None``: not known."""
+
+    separator: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    charset: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of ``pandas.read_csv``."""
+        return {
+            "sep": self.separator,
+            "decimal": self.decimal,
+            "thousands": self.thousands,
+            "encoding": self.charset,
+            "skipinitialspace": True,
+        }
+
+
+def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
+    """The format of a file, where ``given`` does not say it, and the names in its first line.
+
+    Raises:
+        UsageError: the file does not begin with text of a known encoding.
+    """
+    with ExitStack() as stack:
+        if path.suffix == ".zip":
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            (name,) = archive.namelist()
+            file: IO[bytes] = stack.enter_context(archive.open(name))
+        else:
+            file = stack.enter_context(OPENERS.get(path.suffix, lambda path: path.open("rb"))(path))
+        start = file.read(SAMPLE_BYTES)
+    charset = given.charset or _charset(start, path)
+    text = start.decode(charset, errors="replace")
+    if len(start) == SAMPLE_BYTES:
+        text = text[: text.rfind("\n")]
+    separator = given.separator or max(SEPARATORS, key=lambda mark: len(_lines(text, mark, 1)[0]))
+    names, *lines = _lines(text, separator, 1000)
+    decimal, thousands = _marks(lines, separator)
+    found = CSVFormat(
+        separator, given.decimal or decimal, given.thousands or (None if given.decimal else thousands), charset
+    )
+    return found, names
+
+
+def _charset(start: bytes, path: Path) -> str:
+    for mark, name in MARKS:
+        if start.startswith(mark):
+            return name
+    if b"\0" in start:
+        raise UsageError(f"{path} is not a CSV file: it has bytes that are not text")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)  # a character may be cut off at the end
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def _lines(text: str, separator: str, most: int) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    lines = []
+    for line in reader:
+        if line:
+            lines.append(line)
+        if len(lines) > most:
+            break
+    return lines or [[]]
+
+
+def _marks(lines: Sequence[Sequence[str]], separator: str) -> tuple[str, str | None]:
+    """The decimal mark and the thousands mark of the numbers in these lines.
+
+    A column tells something only if all of its fields are numbers when read with the marks.
+    """
+    columns = list(zip(*(line for line in lines if len(line) == len(lines[0])), strict=True)) if lines else []
+    decimal, thousands = ".", None
+    for column in columns:
+        fields = [field.strip() for field in column if field.strip()]
+        if not any("," in field for field in fields):
+            continue
+        if separator != "," and all(COMMA.fullmatch(field) for field in fields):
+            decimal = ","
+            if any("." in field for field in fields):
+                thousands = "."
+        elif separator == "," and all(THOUSANDS.fullmatch(field) for field in fields):
+            thousands = ","
+    return decimal, thousands
