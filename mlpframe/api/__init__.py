@@ -17,7 +17,7 @@ from __future__ import annotations
 from ..registry import UsageError, nearest, registries
 from .callback import Callback, Run
 from .component import Array, Spec, check_range, register
-from .dataset import DataContext, Dataset, Preparation, Shapes, Splits, Table
+from .dataset import ColumnRules, DataContext, Dataset, Preparation, Shapes, Splits, Table
 from .engine import (
     Block,
     Engine,
@@ -44,6 +44,7 @@ __all__ = [
     "Block",
     "Bound",
     "Callback",
+    "ColumnRules",
     "Context",
     "DataContext",
     "Dataset",

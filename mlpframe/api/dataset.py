@@ -14,7 +14,7 @@ import numpy as np
 from .component import Array, Task, check_range
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,15 @@ class Splits:
     names and class numbers ``(n,)`` it is a classification; with names and a 0 or 1 for each class
     ``(n, classes)`` it is multilabel.
 
-    ``categorical`` lists the columns of ``x`` that stand for categories and are therefore never standardized.
-    Such a column holds either 0 and 1, or category numbers. For a column of category numbers, ``code_names``
-    maps the feature name to the names of the categories.
+    ``columns`` is set if the inputs ``x`` of every part are a pandas data frame, as it was read. The
+    framework then makes numbers of its columns, by what the training rows hold.
+
+    ``categorical`` lists the columns of an array ``x`` that stand for categories and are therefore never
+    scaled. Such a column holds either 0 and 1, or category numbers. For a column of category numbers,
+    ``code_names`` maps the feature name to the names of the categories.
+
+    ``target_names`` are the names of the target columns. ``integer_classes`` says that the classes are whole
+    numbers in the user's table. ``notes`` are sentences for the user about what was read.
     """
 
     train: Table
@@ -130,6 +136,10 @@ class Splits:
     image_shape: tuple[int, int] | None = None
     categorical: tuple[int, ...] = ()
     code_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: ColumnRules | None = None
+    target_names: tuple[str, ...] = ()
+    integer_classes: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def task(self) -> Task:
@@ -153,24 +163,35 @@ class Preparation:
     """How every data set is prepared.
 
     If a data set comes without a validation or test part, that part is held out of the training part. Row
-    weights affect the loss only: standardizing and imputing count every row of the training part once,
-    whatever its weight.
+    weights affect the loss only: scaling and imputing count every row of the training part once, whatever its
+    weight. Rows without a target are left out.
 
     Options:
         validation: rows held out for validation: a number, or a fraction (below 1) of the training rows.
         test: rows held out for the test: a number, or a fraction (below 1) of the training rows.
-        split: how rows are held out: "stratified" (random, every class in proportion), "random" or "last".
-            Stratified needs one class for each row; regression and multilabel rows are held out at random.
-        standardize: subtract the mean and divide by the standard deviation of the training part.
-        missing: what happens to missing values: "error" (refused), "drop" (their rows are left out) or
-            "impute" (replaced by the mean of the training part, also at prediction). A missing target is
-            never imputed.
+        split: how rows are held out: "stratified" (random, every class in proportion), "random", "last", or,
+            for tables with split_by, "group" (random, all rows of a group in one part) or "time" (the latest
+            rows). Stratified needs one class for each row; other rows are held out at random.
+        folds: cross-validation: the rows are divided into this many folds, and the validation part is one of
+            them; 0: none. With split=last or time, a fold is validated by training on the rows before it.
+        fold: the number of the fold that is the validation part, from 0.
+        scaling: how the inputs are scaled, by the training part: "none", "standard" (mean 0 and standard
+            deviation 1) or "robust" (median 0 and distance of the quartiles 1, smoothly limited to −3 and 3).
+        scale_target: whether a regression trains on targets of mean 0 and standard deviation 1. Metrics,
+            figures and predictions are always in the target's own unit. null: whether the loss measures a
+            distance, as mse does.
+        missing: what happens to missing inputs: "error" (refused), "drop" (their rows are left out), "impute"
+            (replaced by the mean of the training part, also at prediction; a missing category is a category)
+            or "indicate" (imputed, and another input says which were missing).
     """
 
     validation: int | float = 0.2
     test: int | float = 0.2
     split: str = "random"
-    standardize: bool = False
+    folds: int = 0
+    fold: int = 0
+    scaling: str = "none"
+    scale_target: bool | None = None
     missing: str = "error"
 
     def __post_init__(self) -> None:
@@ -179,10 +200,17 @@ class Preparation:
             check_range(name, value, minimum=0)
             if value >= 1 and not float(value).is_integer():
                 raise ValueError(f"{name} must be a fraction below 1 or a number of rows, not {value}")
-        if self.split not in ("stratified", "random", "last"):
-            raise ValueError(f"split must be stratified, random or last, not {self.split!r}")
-        if self.missing not in ("error", "drop", "impute"):
-            raise ValueError(f"missing must be error, drop or impute, not {self.missing!r}")
+        choices = {
+            "split": ("stratified", "random", "last", "group", "time"),
+            "scaling": ("none", "standard", "robust"),
+            "missing": ("error", "drop", "impute", "indicate"),
+        }
+        for name, values in choices.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}")
+        if self.folds:
+            check_range("folds", self.folds, minimum=2)
+        check_range("fold", self.fold, minimum=0, maximum=max(0, self.folds - 1))
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,9 @@ class Loss(TwoForms):
     For a multilabel loss: whether the target may be any number from 0 to 1, as the transform mixup makes.
     """
 
+    measures_distance: ClassVar[bool] = False
+    """Whether a regression's loss depends on output − target alone, so that the target may be scaled."""
+
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         """The loss of every row, ``(batch,)``, and its derivative ∂l/∂output, ``(batch, n_outputs)``.
 

@@ -77,7 +77,10 @@ def build_trainer(
     }
     streams = Streams(root.seed)
     dtype = str(root.dtype.value)
-    data = load_data(dataset, data_folder(root.data_dir), dtype, streams, final=root.final)
+    folder_of_data = data_folder(root.data_dir)
+    data = load_data(
+        dataset, folder_of_data, dtype, streams, final=root.final, scale_target=loss.measures_distance
+    )
     if first is not None and same(data, first.data):
         data = first.data
     if not validate:

@@ -13,6 +13,7 @@ from ..api.component import Task
 from ..registry import registries
 from ..training.data.pipeline import Pipeline
 from ..training.data.prepare import Data
+from ..training.data.table import Encoder
 from ..training.lockstep import Lockstep
 from ..training.network import Network
 from ..training.optim import Updater
@@ -63,7 +64,7 @@ def draw_data(task: Task = "classification") -> Data:
 
     train, held = table(ROWS), table(40)
     names = () if task == "regression" else ("a", "b", "c")
-    return Data("drawn", Splits(train, held, class_names=names), train, held, None, None, None)
+    return Data("drawn", Splits(train, held, class_names=names), train, held, None, Encoder())
 
 
 def default(kind: str, name: str, **options: Any) -> Any:
@@ -115,7 +116,7 @@ def make_run(
     task = task or ("classification" if "classification" in loss.tasks else loss.tasks[0])
     data, streams = draw_data(task), Streams(0)
     train, validation = _cast(data.train, dtype), _cast(data.validation, dtype)
-    data = Data("drawn", data.splits, train, validation, None, None, None)
+    data = Data("drawn", data.splits, train, validation, None, Encoder())
     network = Network(layers_for(loss, task, layer), loss, N_IN, data.train.y, dtype, streams)
     network.learn(data.train.x)
     optimizer = optimizer or default("optimizer", "sgd")

@@ -14,7 +14,7 @@ from .. import __version__
 from ..api import Array, UsageError
 
 META = "meta.json"
-FORMAT = 1
+FORMAT = 2
 """The format number of the files that mlpframe writes (checkpoints, models, records of runs).
 
 The number increases when the contents of a file change their meaning. Files of mlpframe 0.1.0 have no number

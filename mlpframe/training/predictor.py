@@ -13,8 +13,8 @@ from ..api import Array, Shapes, UsageError, multi_hot
 from ..discovery import load_plugins
 from ..registry import registries
 from . import checkpoint
-from .data.missing import filled
 from .data.prepare import Data
+from .data.table import Encoder, Scaling, Target
 from .network import Network, create_layers
 from .rng import Streams
 
@@ -24,18 +24,14 @@ def save_model(
 ) -> dict[str, Any]:
     """Write a network with everything that prediction needs; returns the model's description."""
     arrays = {"w": network.w, **{f"state/{name}": array for name, array in network.state.items()}}
-    if data.shift is not None and data.scale is not None:
-        arrays |= {"shift": data.shift, "scale": data.scale}
-    if data.fill is not None:
-        arrays["fill"] = data.fill
+    encoder_arrays, encoder = data.encoder.state()
+    arrays |= {f"encoder/{name}": array for name, array in encoder_arrays.items()}
     about = {
         "model": model,
         "loss": loss,
         "shapes": asdict(data.splits.shapes),
         "dtype": str(network.dtype),
-        "class_names": data.splits.class_names,
-        "feature_names": data.splits.feature_names,
-        "code_names": data.splits.code_names,
+        "encoder": encoder,
     }
     checkpoint.save(path, arrays, about)
     return about
@@ -57,25 +53,31 @@ class Predictor:
         self._network.w[...] = arrays["w"]
         for name, array in self._network.state.items():
             array[...] = arrays[f"state/{name}"]
-        self._fill = arrays.get("fill")
-        self._shift, self._scale = arrays.get("shift"), arrays.get("scale")
+        self.encoder = _read_encoder(arrays, about)
 
-    def predict(self, x: Array) -> Array:
-        """Class probabilities ``(n, classes)`` or values ``(n, outputs)`` for raw ``x`` ``(n, features)``.
+    def predict(self, x: Any) -> Array:
+        """Class probabilities ``(n, classes)``, or values ``(n, outputs)`` in the target's unit.
 
         If a row may have several classes (multilabel), each class has a probability of its own; the
         probabilities of a row need not sum to 1.
-        """
-        x = np.asarray(x)
-        if x.ndim != 2 or x.shape[1] != self._network.n_in:
-            raise UsageError(f"the model expects inputs of shape (rows, {self._network.n_in}), not {x.shape}")
-        x = filled(x, self._fill)
-        if self._shift is not None:
-            x = (x - self._shift) / self._scale
-        return self._network.loss.predict(self._network.outputs(x))
 
-    def predict_classes(self, x: Array) -> Array:
-        """The predicted classes for raw ``x`` ``(n, features)``.
+        Args:
+            x: raw inputs as in training: a data frame with the training table's columns, in any order, or an
+                array ``(n, features)``.
+
+        Raises:
+            UsageError: the inputs do not fit the model.
+        """
+        if self.encoder.columns is None:
+            x = np.asarray(x)
+            raw_inputs = self._network.n_in - len(self.encoder.indicators)
+            if x.ndim != 2 or x.shape[1] != raw_inputs:
+                raise UsageError(f"the model expects inputs of shape (rows, {raw_inputs}), not {x.shape}")
+        outputs = self._network.outputs(self.encoder.inputs(x))
+        return self.encoder.target.unscaled(self._network.loss.predict(outputs))
+
+    def predict_classes(self, x: Any) -> Array:
+        """The predicted classes for raw inputs ``x``, as ``predict`` takes them.
 
         Returns:
             For a classification, the number of each row's most probable class ``(n,)``. For multilabel, 1 for
@@ -88,6 +90,18 @@ class Predictor:
             raise UsageError("the model predicts the values of a regression, which are no classes")
         prediction = self.predict(x)
         return multi_hot(prediction) if self.shapes.task == "multilabel" else prediction.argmax(-1)
+
+
+def _read_encoder(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Encoder:
+    """The encoder of a model file. Before format 2, a file had only the arrays that scale and impute."""
+    if about["format"] < 2:
+        scaling = Scaling(*(arrays.get(name) for name in ("fill", "shift", "scale")))
+        target = Target(class_names=tuple(about["class_names"]))
+        return Encoder(names=tuple(about["feature_names"]), scaling=scaling, target=target)
+    own = {
+        name.removeprefix("encoder/"): array for name, array in arrays.items() if name.startswith("encoder/")
+    }
+    return Encoder.from_state(own, about["encoder"])
 
 
 def _read_shapes(about: Mapping[str, Any]) -> Shapes:

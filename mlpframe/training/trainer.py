@@ -197,7 +197,7 @@ class Trainer:
 
     def predict(self, x: Array) -> Array:
         with self.updater.evaluated():
-            return self.network.loss.predict(self.network.outputs(x))
+            return self.data.encoder.target.unscaled(self.network.loss.predict(self.network.outputs(x)))
 
     def log(self, values: Mapping[str, float]) -> None:
         """Record values at the current step in the run's history and in its tracker."""
@@ -355,9 +355,10 @@ class Trainer:
         """Loss and scalar metrics over a table, named ``<part>/<metric>``."""
         with self.updater.evaluated():
             loss, outputs = self.network.evaluate(table)
-        prediction = self.network.loss.predict(outputs)
+        target = self.data.encoder.target
+        prediction, truth = target.unscaled(self.network.loss.predict(outputs)), target.unscaled(table.y)
         scalars = {
-            f"{part}/{name}": float(metric.compute(prediction, table.y))
+            f"{part}/{name}": float(metric.compute(prediction, truth))
             for name, metric in self.metrics.items()
             if metric.scalar
         }
@@ -369,8 +370,10 @@ class Trainer:
         if not arrays:
             return {}
         with self.updater.evaluated():
-            prediction = self.network.loss.predict(self.network.evaluate(table)[1])
-        return {name: metric.compute(prediction, table.y) for name, metric in arrays.items()}
+            outputs = self.network.evaluate(table)[1]
+        target = self.data.encoder.target
+        prediction, truth = target.unscaled(self.network.loss.predict(outputs)), target.unscaled(table.y)
+        return {name: metric.compute(prediction, truth) for name, metric in arrays.items()}
 
     def finish(self) -> None:
         """Evaluate the test part at the current step, if there is a test part."""

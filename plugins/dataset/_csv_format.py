@@ -27,11 +27,7 @@ COMMA = re.compile(r"[-+]?\d*,\d+|[-+]?\d{1,3}(\.\d{3})+(,\d+)?|[-+]?\d+")
 """A number with a decimal comma, perhaps with points between thousands."""
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d+(\.\d+)?")
 """A number with commas between thousands, or without."""
-OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": gzip.open,  # type: ignore[dict-item]
-    ".xz": lzma.open,  # type: ignore[dict-item]
-    ".bz2": bz2.open,  # type: ignore[dict-item]
-}
+OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
             (name,) = archive.namelist()
             file: IO[bytes] = stack.enter_context(archive.open(name))
         else:
-            file = stack.enter_context(OPENERS.get(path.suffix, lambda path: path.open("rb"))(path))
+            file = stack.enter_context(OPENERS.get(path.suffix, _open)(path))
         start = file.read(SAMPLE_BYTES)
     charset = given.charset or _charset(start, path)
     text = start.decode(charset, errors="replace")
@@ -77,9 +73,16 @@ def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
     names, *lines = _lines(text, separator, 1000)
     decimal, thousands = _marks(lines, separator)
     found = CSVFormat(
-        separator, given.decimal or decimal, given.thousands or (None if given.decimal else thousands), charset
+        separator,
+        given.decimal or decimal,
+        given.thousands or (None if given.decimal else thousands),
+        charset,
     )
     return found, names
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _charset(start: bytes, path: Path) -> str:

@@ -62,9 +62,7 @@ class FrameDataset(Dataset):
         test_file: a file of the same columns with the test part; null: none.
     """
 
-    shared = Preparation(
-        validation=0.2, test=0.2, split="stratified", scaling="standard", missing="impute"
-    )
+    shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard", missing="impute")
     format: ClassVar[str]
 
     def __init__(
@@ -116,7 +114,7 @@ class FrameDataset(Dataset):
         y, class_names, integer = self._read_targets(frame[list(targets)])
         known = y >= 0 if y.ndim == 1 else ~np.isnan(y).any(1)
         unlabeled = len(frame) - int(known.sum())
-        frame, parts, y = frame[known], parts[known], y[known]
+        frame, parts, y = frame.loc[known], parts[known], y[known]
         weights = None if self.weight is None else self._read_weights(frame[self.weight], self.weight)
         keys = None if self.split_by is None else self._read_keys(frame[self.split_by])
         x = cast(Array, frame[inputs])  # numbers are made of it once the rows to train on are known
@@ -149,7 +147,7 @@ class FrameDataset(Dataset):
             columns = frames["train"].columns if frames else frame.columns
             for column in columns.difference(frame.columns):
                 raise UsageError(f"{file} lacks the column {column!r}; {nearest(column, frame.columns)}")
-            frames[part] = frame[columns]
+            frames[part] = frame.loc[:, columns]
         frame = pd.concat(frames.values(), ignore_index=True) if len(frames) > 1 else frames["train"]
         if self.split_column is not None:
             return frame, self._parts_of_rows(frame, self.split_column)
@@ -234,7 +232,9 @@ class FrameDataset(Dataset):
         if texts and (len(kinds) > 1 or self.task in ("regression", "multilabel")):
             raise UsageError(f"dataset.task={self.task}: the target {texts[0]} is text; expected numbers")
         if self.task == "classification" and len(kinds) > 1:
-            raise UsageError("dataset.task=classification predicts one column; several columns are multilabel")
+            raise UsageError(
+                "dataset.task=classification predicts one column, not several; see dataset.task=multilabel"
+            )
         if self.task != "auto":
             return self.task
         if len(kinds) > 1:
@@ -271,7 +271,9 @@ def _kind(column: pd.Series, name: str) -> str:
     kinds |= dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal", "empty"), "number")
     inferred = pd.api.types.infer_dtype(column, skipna=True)
     if inferred not in kinds:
-        raise UsageError(f"the target {name} is of the type {inferred}; expected numbers, text, or true and false")
+        raise UsageError(
+            f"the target {name} is of the type {inferred}; expected numbers, text, or true and false"
+        )
     return kinds[inferred]
 
 

@@ -21,7 +21,7 @@ class Arrays(Dataset):
             floating-point numbers are a regression.
     """
 
-    shared = Preparation(validation=0.2, test=0, split="stratified", standardize=True)
+    shared = Preparation(validation=0.2, test=0, split="stratified", scaling="standard")
 
     def __init__(self, *, task: str = "auto") -> None:
         check_task(task)

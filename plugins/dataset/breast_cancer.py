@@ -18,7 +18,7 @@ class BreastCancer(Dataset):
     Source: Street, Wolberg, Mangasarian 1993, "Nuclear feature extraction for breast tumor diagnosis".
     """
 
-    shared = Preparation(validation=0.2, test=0.2, split="stratified", standardize=True)
+    shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard")
 
     def load(self, context: DataContext) -> Splits:
         from sklearn.datasets import load_breast_cancer  # here: importing it takes a second

@@ -21,7 +21,7 @@ class CSV(FrameDataset):
 
     Separator, decimal mark, thousands mark and character encoding are recognized from the beginning of the
     file; an option that is given wins. An empty field is a missing value, and so is any text that pandas
-    reads as missing: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz, .zip, .xz, .bz2).
+    reads as missing: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz, .zip, .xz).
 
     Numbers stay numbers, true and false become 1 and 0, text becomes categories, dates become their parts.
     Columns that look like identifiers and columns with one value are left out. What is learned from the data,

@@ -18,7 +18,7 @@ class Diabetes(Dataset):
     Source: Efron, Hastie, Johnstone, Tibshirani 2004, "Least angle regression".
     """
 
-    shared = Preparation(validation=0.2, test=0.2, split="random", standardize=True)
+    shared = Preparation(validation=0.2, test=0.2, split="random", scaling="standard")
 
     def load(self, context: DataContext) -> Splits:
         from sklearn.datasets import load_diabetes  # here: importing it takes a second

@@ -18,7 +18,7 @@ class Iris(Dataset):
     Source: Fisher 1936, "The use of multiple measurements in taxonomic problems".
     """
 
-    shared = Preparation(validation=0.2, test=0.2, split="stratified", standardize=True)
+    shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard")
 
     def load(self, context: DataContext) -> Splits:
         from sklearn.datasets import load_iris  # here: importing it takes a second

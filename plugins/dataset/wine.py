@@ -18,7 +18,7 @@ class Wine(Dataset):
         in high dimensional settings".
     """
 
-    shared = Preparation(validation=0.2, test=0.2, split="stratified", standardize=True)
+    shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard")
 
     def load(self, context: DataContext) -> Splits:
         from sklearn.datasets import load_wine  # here: importing it takes a second

@@ -21,12 +21,14 @@ class Huber(Loss):
     target t are (batch, outputs).
 
     Options:
-        delta: δ, the size above which an error counts linearly, more than 0.
+        delta: δ, the size above which an error counts linearly, more than 0. If the target is scaled, as it
+            is unless scale_target=false, δ is in standard deviations of the target.
 
     Source: Huber 1964, "Robust estimation of a location parameter".
     """
 
     tasks = ("regression",)
+    measures_distance = True
     examples = ({"delta": 0.05},)
 
     def __init__(self, *, delta: float = 1.0) -> None:

@@ -28,6 +28,7 @@ class LogCosh(Loss):
     """
 
     tasks = ("regression",)
+    measures_distance = True
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         e = output - target

@@ -21,6 +21,7 @@ class MeanAbsoluteError(Loss):
     """
 
     tasks = ("regression",)
+    measures_distance = True
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         error = output - target

@@ -25,6 +25,7 @@ class MeanSquaredError(Loss):
     """
 
     tasks = ("classification", "multilabel", "regression")
+    measures_distance = True
     takes_probabilities = True
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:

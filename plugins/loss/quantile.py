@@ -25,6 +25,7 @@ class Quantile(Loss):
     """
 
     tasks = ("regression",)
+    measures_distance = True
     examples = ({"quantile": 0.9}, {"quantile": 0.05})
 
     def __init__(self, *, quantile: float = 0.5) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,10 @@ def filled(x: Array, fill: Array | None) -> Array:
 
 
 def without_gaps(splits: Splits, how: str, name: str) -> Splits:
-    """The parts without missing values. Missing inputs that are to be imputed remain."""
+    """The parts without missing values, except for missing inputs that are to be imputed.
+
+    Rows without a target are left out, and a note says how many.
+    """
     tables = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     gaps = {}
     for part, table in tables.items():
@@ -30,29 +34,27 @@ def without_gaps(splits: Splits, how: str, name: str) -> Splits:
         masks = None if table is None else _gaps(table, name)
         if masks is not None:
             gaps[part] = masks
-    if how == "drop":
-        complete = {part: getattr(splits, part).part(~(x.any(1) | y)) for part, (x, y) in gaps.items()}
-        for part, table in complete.items():
-            if not len(table):
-                raise UsageError(
-                    f"dataset={name}: every row of the {part} part has missing values, "
-                    "so dataset.missing=drop would leave no row"
-                )
-        return replace(splits, **complete)
-    targets = sum(int(y.sum()) for _, y in gaps.values())
-    if targets:
-        raise UsageError(
-            f"dataset={name}: {targets} rows have no target; dataset.missing=drop leaves out these rows"
-        )
+    columns = splits.feature_names if splits.columns is None else column_names(splits.train)
     inputs = sum((x.sum(0) for x, _ in gaps.values()), np.zeros(splits.train.x.shape[1], np.intp))
     if how == "error" and inputs.any():
-        gap_counts = [f"{_feature(splits.feature_names, i)} ({inputs[i]})" for i in np.flatnonzero(inputs)]
+        gap_counts = [f"{_feature(columns, i)} ({inputs[i]})" for i in np.flatnonzero(inputs)]
         more = ", …" if len(gap_counts) > MOST_NAMED else ""
         raise UsageError(
             f"dataset={name}: missing values, counted by column: {', '.join(gap_counts[:MOST_NAMED])}{more}\n"
             "dataset.missing=drop leaves out these rows, dataset.missing=impute fills in the column's mean"
         )
-    return splits
+    drop = how == "drop"
+    complete = {part: getattr(splits, part).part(~(x.any(1) & drop | y)) for part, (x, y) in gaps.items()}
+    for part, table in complete.items():
+        if not len(table):
+            raise UsageError(
+                f"dataset={name}: every row of the {part} part has missing values, so no row is left"
+            )
+    unlabeled = sum(int(y.sum()) for _, y in gaps.values())
+    incomplete = sum(int((x.any(1) & ~y).sum()) for x, y in gaps.values()) if drop else 0
+    notes = [f"{unlabeled:,} rows without a target are left out"] if unlabeled else []
+    notes += [f"{incomplete:,} rows with missing inputs are left out"] if incomplete else []
+    return replace(splits, **complete, notes=(*splits.notes, *notes))
 
 
 def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
@@ -62,12 +64,17 @@ def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
     """
     if table.mapping is not None:
         return None
+    inputs: Array
+    targets: Array = np.any(np.isnan(table.y.reshape(len(table), -1)), axis=1)
+    if hasattr(table.x, "isna"):  # a data frame
+        inputs = table.x.isna().to_numpy()
+        return (inputs, targets) if inputs.any() or targets.any() else None
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(table.x.sum()) and np.isfinite(table.y.sum()):  # one quick pass
             return None
     if np.isinf(table.x).any() or np.isinf(table.y).any():
         raise UsageError(f"dataset={name} has infinite values; expected finite numbers")
-    return np.isnan(table.x), np.any(np.isnan(table.y.reshape(len(table), -1)), axis=1)
+    return np.isnan(table.x), targets
 
 
 def column_means(x: Array, feature_names: tuple[str, ...], name: str) -> Array:
@@ -82,6 +89,12 @@ def column_means(x: Array, feature_names: tuple[str, ...], name: str) -> Array:
         )
     means: Array = np.where(gaps, 0, x).sum(0, np.float64) / known
     return means
+
+
+def column_names(table: Table) -> tuple[str, ...]:
+    """The column names of a table whose inputs are a data frame."""
+    columns: Any = table.x
+    return tuple(map(str, columns.columns))
 
 
 def _feature(names: tuple[str, ...], number: int | np.intp) -> str:

@@ -1,17 +1,19 @@
-"""Turn a loaded data set into the arrays of a run: hold out, impute, standardize, convert to the dtype."""
+"""Turn a loaded data set into the arrays of a run: hold out, impute, scale, convert to the dtype."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...api import Array, DataContext, Dataset, Splits, Table, UsageError
+from ...api import Array, DataContext, Dataset, Preparation, Splits, Table, UsageError
 from ..rng import Streams
-from .missing import column_means, filled, without_gaps
+from .holdout import fold, hold_out
+from .missing import column_means, without_gaps
+from .table import Encoder, Target
 
 VARIABLE = "MLPFRAME_DATA"
 
@@ -21,8 +23,7 @@ class Data:
     """The arrays of a run.
 
     ``splits`` describes the data. ``train`` is the part to train on; ``validation`` and ``test`` may be
-    ``None``. ``shift`` and ``scale`` standardize the inputs: x = (raw − shift) / scale. ``fill`` replaces
-    missing values of the raw inputs. Each of these three is ``None`` if it was not used.
+    ``None``. ``encoder`` made the inputs and targets from what was loaded.
     """
 
     name: str
@@ -30,9 +31,7 @@ class Data:
     train: Table
     validation: Table | None
     test: Table | None
-    shift: Array | None
-    scale: Array | None
-    fill: Array | None = None
+    encoder: Encoder
 
 
 def data_folder(configured: str | None) -> Path:
@@ -45,7 +44,9 @@ def data_folder(configured: str | None) -> Path:
     return user_cache_path("mlpframe")
 
 
-def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, final: bool) -> Data:
+def load_data(
+    dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, final: bool, scale_target: bool = False
+) -> Data:
     """Load a data set and prepare it as its options say.
 
     Args:
@@ -54,6 +55,7 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
         dtype: the type of the inputs, and of targets that are not class numbers.
         streams: the stream ``dataset`` draws data, and ``split`` draws the rows to hold out.
         final: train on training and validation data together and keep the test part.
+        scale_target: whether the target of a regression is scaled, unless the data set's options say it.
     """
     try:
         splits = dataset.load(DataContext(folder, streams["dataset"]))
@@ -62,68 +64,99 @@ def load_data(dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, f
     _check(splits, dataset.name)
     rules = dataset.shared
     splits = without_gaps(splits, rules.missing, dataset.name)
-    train, validation, test = splits.train, splits.validation, splits.test
-    rng = streams["split"]
-
-    def rows(amount: float) -> int:
-        return round(amount * len(splits.train)) if amount < 1 else int(amount)
-
-    if test is None and rules.test:
-        train, test = _hold_out(train, rows(rules.test), rules.split, rng, "test")
-    if validation is None and rules.validation:
-        with_validation = train
-        train, validation = _hold_out(train, rows(rules.validation), rules.split, rng, "validation")
-        if final:
-            train = with_validation  # keeps the order of its rows
-    elif final and validation is not None:
-        train = _joined(train, validation)
-    if final:
-        validation = None
-        if test is None:
-            raise UsageError(
-                f"final=true needs a test part, and dataset={dataset.name} has none: "
-                "set dataset.test to a number or fraction of rows"
-            )
-    else:
-        test = None
-
-    fill = shift = scale = None
-    if rules.missing == "impute":
-        fill = column_means(train.x, splits.feature_names, dataset.name)
-        train = replace(train, x=filled(train.x, fill))
-    if rules.standardize and train.mapping is not None:
+    train, validation, test = _parts(splits, rules, streams["split"], dataset.name, final=final)
+    if rules.scaling != "none" and train.mapping is not None:
         raise UsageError(
-            f"dataset={dataset.name} is mapped from a file and cannot be standardized: "
-            "set dataset.standardize=false"
+            f"dataset={dataset.name} is mapped from a file and cannot be scaled: set dataset.scaling=none"
         )
-    if rules.standardize:
-        shift, scale = train.x.mean(0, np.float64), train.x.std(0, np.float64)
-        scale[scale <= 1e-12 * np.abs(shift)] = 1  # a constant feature stays constant
-        shift[list(splits.categorical)], scale[list(splits.categorical)] = 0, 1
+    encoder = _fit_encoder(splits, train, rules, dataset.name, scale_target=scale_target)
 
     def prepared(table: Table) -> Table:
-        x, y = filled(table.x, fill), table.y
-        if table.mapping is not None and x.dtype != dtype:
+        if table.mapping is not None and table.x.dtype != dtype:
             raise UsageError(
-                f"dataset={dataset.name} is mapped from a file of {x.dtype}: set dtype={x.dtype}"
+                f"dataset={dataset.name} is mapped from a file of {table.x.dtype}: set dtype={table.x.dtype}"
             )
-        if shift is not None:
-            x = (x - shift) / scale
+        x, y = encoder.inputs(table.x), encoder.target.scaled(table.y)
         y = np.ascontiguousarray(y, np.intp if y.ndim == 1 else dtype)
         weights = table.weights
         if weights is not None:
             weights = np.ascontiguousarray(weights / weights.mean(), dtype)
         return Table(np.ascontiguousarray(x, dtype), y, weights)
 
+    train = prepared(train)
+    description = replace(
+        splits,
+        train=train,
+        validation=None,
+        test=None,
+        feature_names=encoder.feature_names,
+        categorical=encoder.categorical if splits.columns else splits.categorical,
+        code_names=encoder.code_names if splits.columns else splits.code_names,
+    )
     return Data(
         dataset.name,
-        splits,
-        prepared(train),
+        description,
+        train,
         None if validation is None else prepared(validation),
         None if test is None else prepared(test),
-        shift,
-        scale,
-        fill,
+        encoder,
+    )
+
+
+def _parts(
+    splits: Splits, rules: Preparation, rng: np.random.Generator, name: str, *, final: bool
+) -> tuple[Table, Table | None, Table | None]:
+    """The parts of a run: train and validation, or with ``final`` the part to train on and the test part."""
+    train, validation, test = splits.train, splits.validation, splits.test
+
+    def rows(amount: float) -> int:
+        return round(amount * len(splits.train)) if amount < 1 else int(amount)
+
+    if test is None and rules.test:
+        train, test = hold_out(train, rows(rules.test), rules.split, rng, "test")
+    if final:
+        if validation is not None:
+            train = _joined(train, validation)
+        if test is None:
+            raise UsageError(
+                f"final=true needs a test part, and dataset={name} has none: "
+                "set dataset.test to a number or fraction of rows"
+            )
+        return train, None, test
+    if rules.folds:
+        if validation is not None:
+            raise UsageError(f"dataset.folds={rules.folds}: dataset={name} has a validation part already")
+        return *fold(train, rules, rng), None
+    if validation is None and rules.validation:
+        train, validation = hold_out(train, rows(rules.validation), rules.split, rng, "validation")
+    return train, validation, None
+
+
+def _fit_encoder(
+    splits: Splits, train: Table, rules: Preparation, name: str, *, scale_target: bool
+) -> Encoder:
+    """The encoder of the run, fitted on its training rows."""
+    shift = scale = None
+    wanted = scale_target if rules.scale_target is None else rules.scale_target
+    if wanted and splits.task == "regression":
+        shift, scale = train.y.mean(0, np.float64), train.y.std(0, np.float64)
+        scale[scale <= 1e-12 * np.abs(shift)] = 1  # a constant target stays constant
+    target = Target(splits.target_names, splits.class_names, splits.integer_classes, shift, scale)
+    impute = rules.missing in ("impute", "indicate")
+    indicate = rules.missing == "indicate"
+    if splits.columns is not None:
+        frame: Any = train.x
+        return Encoder.fit_frame(
+            frame, splits.columns, scaling=rules.scaling, indicate=indicate, target=target
+        )
+    return Encoder.fit_array(
+        train.x,
+        names=splits.feature_names,
+        fixed=splits.categorical,
+        scaling=rules.scaling,
+        fill=column_means(train.x, splits.feature_names, name) if impute else None,
+        indicate=indicate,
+        target=target,
     )
 
 
@@ -169,39 +202,21 @@ def _check_multilabel(y: Array, classes: int, name: str) -> None:
         )
 
 
-def _hold_out(table: Table, held: int, how: str, rng: np.random.Generator, part: str) -> tuple[Table, Table]:
-    n = len(table)
-    if not 0 < held < n:
-        raise UsageError(f"dataset.{part} would hold out {held} of {n} rows; expected 1 to {n - 1}")
-    if how == "last":
-        return table.part(slice(None, -held)), table.part(slice(-held, None))
-    if table.mapping is not None:
-        raise UsageError(f"dataset.split={how} would copy a mapped file into memory; use dataset.split=last")
-    if how == "stratified" and table.y.ndim == 1:  # class numbers
-        held_rows = _stratified(table.y, held, rng)
-    else:
-        held_rows = rng.permutation(n)[:held]
-    mask = np.zeros(n, bool)
-    mask[held_rows] = True
-    return table.part(~mask), table.part(mask)
-
-
 def _joined(first: Table, second: Table) -> Table:
-    weights = None
+    weights = keys = None
     if first.weights is not None and second.weights is not None:
         weights = np.concatenate([first.weights, second.weights])
-    return Table(np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y]), weights)
+    if first.keys is not None and second.keys is not None:
+        keys = np.concatenate([first.keys, second.keys])
+    return Table(_stacked(first.x, second.x), np.concatenate([first.y, second.y]), weights, keys)
 
 
-def _stratified(y: Array, held: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """``held`` random row numbers, with every class in proportion; the largest remainders are rounded up."""
-    classes, counts = np.unique(y, return_counts=True)
-    share = counts * held / len(y)
-    take = np.floor(share).astype(int)
-    for i in np.argsort(take - share, kind="stable")[: held - take.sum()]:
-        take[i] += 1
-    rows = [rng.permutation(np.flatnonzero(y == c))[:k] for c, k in zip(classes, take, strict=True)]
-    return np.concatenate(rows)
+def _stacked(first: Any, second: Any) -> Any:
+    if not hasattr(first, "columns"):
+        return np.concatenate([first, second])
+    import pandas as pd
+
+    return pd.concat([first, second], ignore_index=True)
 
 
 def same(first: Data, second: Data) -> bool:

@@ -24,7 +24,9 @@ FEW = 20
 FORMATS = ("ISO8601", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d")
 """How dates may be written in a text column. The first format that fits every value is taken."""
 LIKE_A_DATE = re.compile(r"\s*\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(\D.*)?$")
-LIKE_AN_IDENTIFIER = re.compile(r"(.*[^a-z])?(id|index|rownames|unnamed: 0)$|.*[a-z]I[dD]$|id_", re.IGNORECASE)
+LIKE_AN_IDENTIFIER = re.compile(
+    r"(.*[^a-zA-Z])?(id|ID|Id|index|rownames|Unnamed: 0)|.*[a-z]I[dD]|[iI][dD]_.*"
+)
 DAY = 86_400
 KINDS = {
     "string": "text",
@@ -218,9 +220,13 @@ def understand(column: pd.Series, name: str, rules: ColumnRules) -> Column:
 
 def from_about(about: dict[str, Any]) -> Column:
     """A column as its ``about``, which is read from a file, describes it."""
-    options = {key: tuple(value) if isinstance(value, list) else value for key, value in about.items()}
+    options: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in about.items()
+        if key != "kind"
+    }
     kinds: dict[str, type[Column]] = {kind.kind: kind for kind in (Number, Category, Date, LeftOut)}
-    return kinds[options.pop("kind")](**options)
+    return kinds[about["kind"]](**options)
 
 
 def numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
@@ -300,5 +306,5 @@ def _is_identifier(values: NDArray[np.float64], name: str) -> bool:
         return False
     if len(np.unique(values)) < len(values):
         return False
-    counted = (np.diff(values) > 0).all() and 0 <= values[0] and values[-1] <= 2 * len(values)
-    return bool(counted or LIKE_AN_IDENTIFIER.match(name))
+    counted = (np.diff(values) > 0).all() and values[0] >= 0 and values[-1] <= 2 * len(values)
+    return bool(counted or LIKE_AN_IDENTIFIER.fullmatch(name))

@@ -90,9 +90,9 @@ class Target:
         """The network's targets for ``y``. Class numbers stay as they are."""
         return y if self.shift is None or y.ndim == 1 else (y - self.shift) / self.scale
 
-    def values(self, prediction: Array) -> Array:
-        """Predictions of the network in the unit of the target. Probabilities stay as they are."""
-        return prediction if self.shift is None else prediction * self.scale + self.shift
+    def unscaled(self, y: Array) -> Array:
+        """The inverse of ``scaled``, and of the scaling of predictions. Probabilities stay as they are."""
+        return y if self.shift is None or y.ndim == 1 else y * self.scale + self.shift
 
     def labels(self, numbers: NDArray[np.intp]) -> Array:
         """The classes with these numbers, as the user's table has them."""
@@ -152,7 +152,8 @@ class Encoder:
         if not encoder.features:
             reasons = "; ".join(f"{c.name} {c.reason}" for c in columns if isinstance(c, LeftOut))
             raise UsageError(
-                f"no column is left for inputs: {reasons}.\ndataset.keep=[<column>] uses a column all the same."
+                f"no column is left for inputs: {reasons}.\n"
+                "dataset.keep=[<column>] uses a column all the same."
             )
         raw = encoder.raw(frame)
         gaps = np.isnan(raw)
@@ -213,7 +214,8 @@ class Encoder:
     @property
     def categorical(self) -> tuple[int, ...]:
         """The positions of the inputs that stand for categories."""
-        positions, position = [], 0
+        positions: list[int] = []
+        position = 0
         for feature in self.features:
             width = self._width(feature)
             if feature.categories is not None:
@@ -277,7 +279,8 @@ class Encoder:
 
         if array.ndim != 2 or array.shape[1] != len(names):
             raise UsageError(
-                f"the model takes a table with the columns {', '.join(names)}, not an array of shape {array.shape}"
+                f"the model takes a table with the columns {', '.join(names)}, "
+                f"not an array of shape {array.shape}"
             )
         return pd.DataFrame(array, columns=names)
 

@@ -1,0 +1,5 @@
+"""What the user has, as numbers for a network, and the network's numbers in the user's words."""
+
+from .encoder import Encoder, Scaling, Target
+
+__all__ = ["Encoder", "Scaling", "Target"]
