@@ -150,6 +150,8 @@ def read_root(config: DictConfig) -> Root:
     known_names = {**{kind: registries[kind].names() for kind in GROUPS}, "tracking": list(TRACKING)}
     for key, names in known_names.items():
         value = getattr(root, key)
+        if key == "loss" and value is None:
+            continue  # the task decides
         if not isinstance(value, dict) or value.get("name") not in names:
             name = value.get("name") if isinstance(value, dict) else value
             raise UsageError(f"{key}={name}: expected one of {', '.join(names)}")

@@ -10,7 +10,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from ..api import Loss, Schedule, UsageError
-from ..config import Root, flat
+from ..api.component import Task
+from ..config import Root, flat, typed
 from ..machine import processors
 from ..registry import registries
 from ..training import checkpoint
@@ -23,6 +24,12 @@ from ..training.rng import Streams
 from ..training.trainer import Settings, Tracker, Trainer
 from .request import Request
 
+DEFAULT_LOSS: dict[Task, str] = {
+    "classification": "cross_entropy",
+    "multilabel": "binary_cross_entropy",
+    "regression": "mse",
+}
+"""The loss of a run whose configuration names no loss."""
 FREE = ("resume", "epochs", "metrics", "threads", "data_dir", "run_name", "tags", "tracking")
 """The settings that may differ between a run and its continuation."""
 PROGRESS = "progress"
@@ -65,7 +72,6 @@ def build_trainer(
         validate: whether the validation part is evaluated after each epoch.
     """
     folder = request.folder
-    loss: Loss = registries["loss"].create(root.loss)
     optimizer = registries["optimizer"].create(root.optimizer)
     schedule = schedule or registries["schedule"].create(root.schedule)
     dataset = request.dataset or registries["dataset"].create(root.dataset)
@@ -77,10 +83,18 @@ def build_trainer(
     }
     streams = Streams(root.seed)
     dtype = str(root.dtype.value)
-    folder_of_data = data_folder(root.data_dir)
+    loss: Loss | None = None if root.loss is None else registries["loss"].create(root.loss)
     data = load_data(
-        dataset, folder_of_data, dtype, streams, final=root.final, scale_target=loss.measures_distance
+        dataset,
+        data_folder(root.data_dir),
+        dtype,
+        streams,
+        final=root.final,
+        scale_target=loss is None or loss.measures_distance,
     )
+    if loss is None:
+        root = replace(root, loss=typed("loss", "loss", DEFAULT_LOSS[data.splits.task], {}))
+        loss = registries["loss"].create(root.loss)
     if first is not None and same(data, first.data):
         data = first.data
     if not validate:
@@ -114,7 +128,10 @@ def build_trainer(
     )
     if root.resume and folder.checkpoint.exists():
         arrays, meta = checkpoint.load(folder.checkpoint)
-        check_same(meta["about"]["config"], plain(root))
+        before = meta["about"]["config"]
+        if meta["format"] < 2:
+            before = _converted(before, data.splits.task)
+        check_same(before, plain(root))
         trainer.restore(arrays, meta)
     for callback in callbacks.values():
         callback.check(trainer)
@@ -159,6 +176,14 @@ def _build_network(
 def plain(root: Root) -> dict[str, Any]:
     """The configuration as plain values."""
     return {**asdict(root), "dtype": root.dtype.value}
+
+
+def _converted(config: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """The configuration of a run that began before format 2, in which no target was scaled."""
+    dataset = dict(config["dataset"])
+    dataset["scaling"] = "standard" if dataset.pop("standardize") else "none"
+    scale_target = False if task == "regression" else None
+    return {**config, "dataset": {**dataset, "folds": 0, "fold": 0, "scale_target": scale_target}}
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -119,10 +119,14 @@ def _check_key(override: Override, by_group: Mapping[str, str]) -> None:
         entry = f"{root}.{override.value}={{}}"
         raise UsageError(f"{override}: {root} is a dictionary keyed by name; {entry} adds {override.value}")
     option = key.removeprefix(f"{root}.").partition(".")[0]
-    if root in by_group and key != root and option not in _options(root, by_group[root]):
-        owners = [name for name in _names_of(root) if option in _options(root, name)]
-        hint = f"{root} with {option}: {', '.join(owners[:5])}" if owners else _nearest_key(key, by_group)
-        raise UsageError(f"there is no key {key!r} with {root}={by_group[root]}; {hint}")
+    chosen = by_group.get(root)
+    if key == root or root not in (*GROUPS, "tracking") or (chosen and option in _options(root, chosen)):
+        return
+    owners = [name for name in _names_of(root) if option in _options(root, name)]
+    if not chosen and owners:
+        raise UsageError(f"{key} needs a {root} that has it: {root}={f' or {root}='.join(owners[:5])}")
+    hint = f"{root} with {option}: {', '.join(owners[:5])}" if owners else _nearest_key(key, by_group)
+    raise UsageError(f"there is no key {key!r} with {root}={chosen}; {hint}")
 
 
 def _nearest_key(key: str, by_group: Mapping[str, str]) -> str:

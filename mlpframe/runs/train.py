@@ -24,7 +24,7 @@ from ..training.lockstep import Lockstep
 from ..training.network import Network
 from ..training.predictor import save_model
 from ..training.trainer import Diverged, Interrupted, Trainer
-from .build import PROGRESS, blas_threads, build_trainer, plain
+from .build import PROGRESS, blas_threads, build_trainer
 from .folder import STATUS
 from .request import Request
 from .signals import on_signal
@@ -111,7 +111,7 @@ class _Run:
 
     def start(self, threads: int, together: int) -> None:
         """Record the start of the run. Of several trained together, only the first prints a headline."""
-        configuration = plain(self.root)
+        configuration = self.trainer.about["config"]
         path = self._folder.path
         self._folder.write(status="running", overrides=self._overrides, seed=self.root.seed)
         (path / "config").mkdir(exist_ok=True)
@@ -195,7 +195,7 @@ class _Run:
                 trainer.network,
                 trainer.data,
                 self.root.model,
-                self.root.loss,
+                self.trainer.about["config"]["loss"],
             )
         return ModelInterface(trainer.network.n_in, trainer.data.splits.n_outputs, str(trainer.network.dtype))
 

@@ -114,7 +114,8 @@ class FrameDataset(Dataset):
         y, class_names, integer = self._read_targets(frame[list(targets)])
         known = y >= 0 if y.ndim == 1 else ~np.isnan(y).any(1)
         unlabeled = len(frame) - int(known.sum())
-        frame, parts, y = frame.loc[known], parts[known], y[known]
+        rows = np.flatnonzero(known)
+        frame, parts, y = frame.iloc[rows], parts[rows], y[rows]
         weights = None if self.weight is None else self._read_weights(frame[self.weight], self.weight)
         keys = None if self.split_by is None else self._read_keys(frame[self.split_by])
         x = cast(Array, frame[inputs])  # numbers are made of it once the rows to train on are known
