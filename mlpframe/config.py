@@ -89,9 +89,14 @@ class Root:
 
 
 def _field_type(option: Option) -> Any:
-    """The option's type for OmegaConf; ``Any`` for a component's spec, which is a name or a mapping."""
+    """The option's type for OmegaConf, or ``Any`` for types that OmegaConf does not have.
+
+    These are a component's spec, which is a name or a mapping, and a text or a list of texts.
+    """
     parts = (option.type, *get_args(option.type))
-    return Any if any(get_origin(part) is Mapping for part in parts) else option.type
+    containers = [part for part in parts if get_origin(part) in (list, dict)]
+    mixed = len(parts) > 1 and containers and str in parts
+    return Any if mixed or any(get_origin(part) is Mapping for part in parts) else option.type
 
 
 def schema(name: str, cls: type) -> type:

@@ -60,7 +60,8 @@ def sample(option: Option) -> Any:
 def create_all(root: Root) -> None:
     """Create every component that a configuration names."""
     for kind in GROUPS:
-        registries[kind].create(getattr(root, kind))
+        if getattr(root, kind) is not None:  # without a loss, the task of the data set decides
+            registries[kind].create(getattr(root, kind))
     for key, kind in DICTS.items():
         for spec in getattr(root, key).values():
             registries[kind].create(spec)

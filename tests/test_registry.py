@@ -117,7 +117,7 @@ def test_shared_options_belong_to_the_instance(registry: Registry) -> None:
 
 def test_the_class_sets_the_defaults_of_shared_options() -> None:
     assert registries["dataset"].create("iris", test=0.1).shared == Preparation(
-        validation=0.2, test=0.1, split="stratified", standardize=True
+        validation=0.2, test=0.1, split="stratified", scaling="standard"
     )
 
 

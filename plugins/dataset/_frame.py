@@ -89,7 +89,7 @@ class FrameDataset(Dataset):
             raise ValueError(f"encoding must be one_hot or codes, not {encoding!r}")
         check_range("max_categories", max_categories, minimum=1)
         if split_column is not None and (validation_file or test_file):
-            raise ValueError("split_column and validation_file or test_file exclude each other")
+            raise ValueError("split_column cannot be combined with validation_file or test_file")
         if (split_by is not None) != (self.shared.split in ("group", "time")):
             raise ValueError("split=group and split=time need split_by=<column>, and other splits do without")
         self.file, self.validation_file, self.test_file = file, validation_file, test_file
@@ -173,7 +173,7 @@ class FrameDataset(Dataset):
             known = ", ".join(PARTS)
             raise UsageError(f"dataset.split_column={column} has {unknown[0]!r}; expected {known}")
         if "train" not in parts:
-            raise UsageError(f"dataset.split_column={column} says train for no row")
+            raise UsageError(f"dataset.split_column={column} has the value train in no row")
         return parts
 
     def _check_column(self, frame: pd.DataFrame, option: str, column: str) -> None:
@@ -202,11 +202,15 @@ class FrameDataset(Dataset):
         free = [column for column in frame.columns if column not in special]
         for column in self.targets:
             if column in special:
-                raise UsageError(f"dataset.target={column} cannot also be ignored, the weight or the split")
+                raise UsageError(
+                    f"dataset.target={column} cannot also be in ignore, or be the weight or split column"
+                )
         targets = self.targets or tuple(free[-1:])
         inputs = [column for column in free if column not in targets]
         if not targets or not inputs:
-            raise UsageError(f"{self.file} has no columns left for inputs: {', '.join(frame.columns)}")
+            raise UsageError(
+                f"{self.file} has no columns left for inputs; its columns are {', '.join(frame.columns)}"
+            )
         return inputs, targets
 
     def _read_targets(self, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], bool]:
