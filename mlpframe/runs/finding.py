@@ -1,51 +1,247 @@
-"""Finding the folder of a run."""
+"""Finding runs: all that have a folder on this machine, and the one that a word on a command line names."""
 
 from __future__ import annotations
 
+import atexit
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..api import UsageError
-from ..outputs import OUTPUTS
-from .folder import RECORD, RunFolder
+from ..outputs import OUTPUTS, store_exists, store_uri
+from ..registry import nearest
+from .folder import CHECKPOINT, MODEL, RECORD, RunFolder
+
+PLACES = {"run": "runs/*/*", "sweep": "sweeps/*/*/*", "report": "report/*/runs/*"}
+"""Where in ``outputs/`` the folders of runs are, by what made the runs."""
+SHORTEST = 4
+"""Fewest letters of the beginning of an id."""
+SHOWN = (8, 16, 32)
+"""How many letters of an id are shown: the first of these numbers that tells the id from all others."""
+ID = re.compile(f"[0-9a-f]{{{SHORTEST},32}}")
+REGISTERED = re.compile(r"models:/[^/@]+(/[0-9]+|@[^/@]+)")
 
 
-def find_folder(resume: str, overrides: Sequence[str]) -> RunFolder | None:
-    """The folder of the run that ``resume`` names; ``None`` if ``auto`` finds no run.
+@dataclass(frozen=True)
+class KnownRun:
+    """A run on this machine.
 
     Args:
-        resume: a run's folder or checkpoint; an MLflow run id, or the beginning of one; or ``auto``, which
-            names the newest unfinished run with the same overrides.
-        overrides: the overrides of this command.
+        folder: the run's folder.
+        kind: what made the run, a key of ``PLACES``.
+        record: the run's record; empty if the record is damaged.
+        mlflow_id: the id of the run in MLflow; ``None`` if the run has no readable id.
+        damage: why the record or the id cannot be read; ``None`` if both can.
+        started: when the run began, or was continued last, in seconds since 1970.
+    """
+
+    folder: RunFolder
+    kind: str
+    record: dict[str, Any]
+    mlflow_id: str | None
+    damage: str | None
+    started: float
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder, after the names of the folders that make the name unique."""
+        parts = self.folder.path.parts
+        return "/".join(parts[-3:] if self.kind != "run" else parts[-2:])
+
+    @property
+    def status(self) -> str:
+        """How the run ended, ``running``, ``died`` or ``damaged``."""
+        if not self.record:
+            return "damaged"
+        status: str = self.record["status"]
+        if status == "running" and not self.folder.busy():
+            return "died"  # the process ended before it wrote a status
+        return status
+
+
+def known_runs() -> list[KnownRun]:
+    """All runs in ``outputs/``, newest first. A damaged record is reported in its run."""
+    kinds = {
+        RunFolder(file.parent).path: kind  # a link to a run's folder is the same run
+        for kind, place in PLACES.items()
+        for file in OUTPUTS.glob(f"{place}/{RECORD}")
+    }
+    runs = [_known(RunFolder(path), kind) for path, kind in kinds.items()]
+    return sorted(runs, key=lambda run: (run.started, run.folder.path), reverse=True)
+
+
+def _known(folder: RunFolder, kind: str) -> KnownRun:
+    record: dict[str, Any] = {}
+    mlflow_id = damage = None
+    try:
+        record = folder.read()
+    except UsageError as error:
+        damage = str(error)
+    try:
+        mlflow_id = folder.mlflow_run()
+    except UsageError as error:
+        damage = damage or str(error)
+    started = record.get("started")
+    return KnownRun(folder, kind, record, mlflow_id, damage, started or _changed(folder.path / RECORD))
+
+
+def _changed(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # removed in the meantime
+        return 0.0
+
+
+def shown_ids(runs: Sequence[KnownRun]) -> dict[Path, str]:
+    """A short word that names each run, by the run's folder: the beginning of its id, or its name."""
+    ids: dict[Path, str] = {}
+    for length in SHOWN:
+        beginnings = Counter(run.mlflow_id[:length] for run in runs if run.mlflow_id)
+        for run in runs:
+            beginning = (run.mlflow_id or "")[:length]
+            if beginnings[beginning] == 1:
+                ids.setdefault(run.folder.path, beginning)
+    return {run.folder.path: ids.get(run.folder.path, run.name) for run in runs}
+
+
+def find_run(name: str, *, needs: str | None = None, uri: str | None = None) -> RunFolder:
+    """The folder of the run that ``name`` names.
+
+    If ``needs`` is ``MODEL`` and the run has no folder on this machine, the model is copied from the store
+    into a temporary folder, which is deleted when this process ends.
+
+    Args:
+        name: the MLflow id of a run, or at least 4 letters of its beginning; a run's folder, or the name of
+            the folder; ``latest``; or a registered model, ``models:/name/3`` or ``models:/name@alias``.
+        needs: a file that the run must have, ``MODEL`` or ``CHECKPOINT``. ``latest`` skips runs without it.
+        uri: the store to ask for what is not on this machine; ``None``: the usual store.
 
     Raises:
-        UsageError: there is no such run, or the run left no checkpoint to continue from.
+        UsageError: there is no such run, several runs have the name, or the run is damaged or lacks the file.
     """
-    folders = [RunFolder(file.parent) for file in sorted(OUTPUTS.glob(f"runs/*/*/{RECORD}"))]
-    folders += [RunFolder(file.parent) for file in sorted(OUTPUTS.glob(f"sweeps/*/*/*/{RECORD}"))]
-    if resume == "auto":
-        for folder in sorted(folders, key=lambda folder: folder.path.stat().st_mtime, reverse=True):
-            record = folder.read()
-            unfinished = record.get("status") in ("running", "interrupted", "failed")
-            if (
-                unfinished
-                and record["overrides"] == list(overrides)
-                and folder.checkpoint.exists()
-                and not folder.busy()
-            ):
-                return folder
-        return None
-    path = Path(resume)
-    if path.suffix == ".npz":
+    if name.startswith("models:"):
+        if not REGISTERED.fullmatch(name):
+            raise UsageError(f"{name}: expected models:/<name>/<version> or models:/<name>@<alias>")
+        if needs != MODEL:
+            raise UsageError(f"{name}: expected a run's id or folder; a registered model is no run")
+        return _fetched(name, uri)
+    runs = known_runs()
+    if name == "latest":
+        return _latest(runs, needs)
+    folder = _local(name, runs)
+    if folder is None:
+        if needs == MODEL and ID.fullmatch(name) and store_exists(store_uri(uri)):
+            return _fetched(name, uri)
+        raise _unknown(name, runs)
+    try:
+        record = folder.read()
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+    if needs is not None and not (folder.path / needs).is_file():
+        raise UsageError(f"{name}: {folder.path} {_lacks(needs)}; the run is {record['status']}")
+    return folder
+
+
+def find_folder(name: str) -> RunFolder:
+    """The folder on this machine that ``name`` names, even if its record is damaged.
+
+    Raises:
+        UsageError: there is no such run, or several runs have the name.
+    """
+    runs = known_runs()
+    if name == "latest":
+        return _latest(runs, None)
+    folder = _local(name, runs)
+    if folder is None:
+        raise _unknown(name, runs)
+    return folder
+
+
+def find_unfinished(overrides: Sequence[str]) -> RunFolder | None:
+    """The newest run with these overrides that has not finished and can be continued, if there is one."""
+    for run in known_runs():
+        unfinished = run.record.get("status") in ("running", "interrupted", "failed")
+        if (
+            unfinished
+            and run.damage is None
+            and run.record["overrides"] == list(overrides)
+            and run.folder.checkpoint.exists()
+            and not run.folder.busy()
+        ):
+            return run.folder
+    return None
+
+
+def _latest(runs: Sequence[KnownRun], needs: str | None) -> RunFolder:
+    for run in runs:
+        if run.record and (needs is None or (run.folder.path / needs).is_file()):
+            return run.folder
+    missing = f": {len(runs)} runs, but each {_lacks(needs)}" if runs and needs else ""
+    raise UsageError(f"latest: no such run under {OUTPUTS}/{missing}; {_advice()}")
+
+
+def _local(name: str, runs: Sequence[KnownRun]) -> RunFolder | None:
+    """The run on this machine that ``name`` names; ``None`` if there is none.
+
+    Raises:
+        UsageError: several runs have the name, or ``name`` is the folder of a sweep.
+    """
+    path = Path(name)
+    if path.suffix == ".npz":  # a checkpoint or model in a run's folder
         path = path.parent.parent
-    matches = [RunFolder(path)] if path.is_dir() else []
-    matches = matches or [folder for folder in folders if (folder.mlflow_run() or "").startswith(resume)]
-    if len(matches) != 1:
-        number = f"{len(matches)} runs have" if matches else "no run has"
+    if os.path.isfile(path / RECORD):
+        return RunFolder(path)
+    parts = Path(name).parts
+
+    def has_name(run: KnownRun) -> bool:
+        return name == run.mlflow_id or (parts != () and run.folder.path.parts[-len(parts) :] == parts)
+
+    same = [run for run in runs if has_name(run)]
+    begins = [run for run in runs if ID.fullmatch(name) and (run.mlflow_id or "").startswith(name)]
+    found = same or begins
+    if len(found) > 1:
+        ids = shown_ids(runs)
+        known = [f"{ids[run.folder.path]} ({os.path.relpath(run.folder.path)})" for run in found[:4]]
+        more = ", …" if len(found) > len(known) else ""
+        raise UsageError(f"{name}: {len(found)} runs have this name or beginning: {', '.join(known)}{more}")
+    if found:
+        return found[0].folder
+    if jobs := sorted(path.glob(f"*/{RECORD}")) if os.path.isdir(path) else []:
         raise UsageError(
-            f"resume={resume}: {number} this id or folder under {OUTPUTS}/; "
-            "expected a run's folder, its MLflow run id, or auto"
+            f"{name}: this is the folder of {len(jobs)} runs; expected one run, such as {jobs[0].parent}"
         )
-    if not matches[0].checkpoint.exists():
-        raise UsageError(f"resume={resume}: {matches[0].path} has no checkpoint to continue from")
-    return matches[0]
+    return None
+
+
+def _unknown(name: str, runs: Sequence[KnownRun]) -> UsageError:
+    ids = shown_ids(runs)
+    known = {*ids.values(), *(run.name for run in runs)}
+    short = f"; an id has at least {SHORTEST} letters" if re.fullmatch("[0-9a-f]{1,3}", name) else ""
+    similar = nearest(name, known) if runs else ""
+    hint = f"; {similar}" if similar.startswith("nearest") else ""
+    return UsageError(f"{name}: no run of that id or folder under {OUTPUTS}/{short}{hint}; {_advice()}")
+
+
+def _advice() -> str:
+    return "to list the runs: python -m mlpframe runs"
+
+
+def _lacks(needs: str) -> str:
+    what = {MODEL: "has no model", CHECKPOINT: "has no checkpoint to continue from"}
+    return what[needs]
+
+
+def _fetched(name: str, uri: str | None) -> RunFolder:
+    """A temporary folder with the model that the store has under this id or name."""
+    from ..tracking.reading import fetch_model  # imports MLflow
+
+    folder = Path(tempfile.mkdtemp(prefix="mlpframe-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    fetch_model(store_uri(uri), name, folder, to=folder / MODEL)
+    return RunFolder(folder)

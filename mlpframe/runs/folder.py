@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "int
 LOCK = "run.lock"
 RECORD = "run.json"
 """Status, overrides and results of a run, as the command line shows them."""
+MLFLOW = "mlflow.json"
+"""Where MLflow has recorded the run: the store's address, and the ids of run and experiment."""
+CHECKPOINT = "checkpoints/last.npz"
+MODEL = "model/model.npz"
+UNRECORDED = ("tracking", "tags", "resume", "run_name")
+"""Settings that only say how a run is recorded. They are not parameters of the run in MLflow."""
 
 
 class RunFolder:
@@ -56,11 +62,15 @@ class RunFolder:
 
     def busy(self) -> bool:
         """Whether a process is running in this folder."""
+        if not (self.path / LOCK).exists():
+            return False
         try:
             with FileLock(self.path / LOCK, timeout=0):
                 return False
         except Timeout:
             return True
+        except OSError:  # somebody else's folder: a run of ours cannot be in it
+            return False
 
     def write(self, **values: Any) -> None:
         """Set values of the run's record. The file is replaced as a whole."""
@@ -73,18 +83,80 @@ class RunFolder:
         """The run's record; empty if there is none.
 
         Raises:
-            UsageError: a newer version of mlpframe wrote the record.
+            UsageError: the record is damaged, or a newer version of mlpframe wrote the record.
         """
         file = self.path / RECORD
-        record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        record = _read_object(file)
+        if record is None:
+            return {}
         check_format(file, record.get("format", 0))
+        for key, holds in EXPECTED.items():
+            if key in REQUIRED or key in record:
+                _refuse_unless(holds(record.get(key)), file, f"{key} is {record.get(key)!r}"[:80])
         return record
+
+    def mlflow(self) -> dict[str, str]:
+        """The ids of run and experiment in MLflow and the address of the store; empty without MLflow.
+
+        Raises:
+            UsageError: the file that holds them is damaged.
+        """
+        file = self.path / MLFLOW
+        entry = _read_object(file)
+        if entry is None:
+            return {}
+        for key in ("run_id", "uri"):
+            _refuse_unless(isinstance(entry.get(key), str), file, f"{key} is {entry.get(key)!r}"[:80])
+        return entry
 
     def mlflow_run(self) -> str | None:
         """The id of the run in MLflow, if it has one."""
-        file = self.path / "mlflow.json"
-        return json.loads(file.read_text())["run_id"] if file.exists() else None
+        return self.mlflow().get("run_id")
 
     @property
     def checkpoint(self) -> Path:
-        return self.path / "checkpoints" / "last.npz"
+        return self.path / CHECKPOINT
+
+    @property
+    def model(self) -> Path:
+        return self.path / MODEL
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_metrics(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(number, int | float) for number in value.values())
+
+
+EXPECTED: dict[str, Callable[[object], bool]] = {
+    "status": lambda value: isinstance(value, str),
+    "overrides": _is_list_of_text,
+    "metrics": _is_metrics,
+    "started": lambda value: isinstance(value, int | float),
+    "data": lambda value: isinstance(value, dict),
+    "versions": lambda value: isinstance(value, dict),
+}
+"""Tells for the keys of a record whether a value is of the right type."""
+REQUIRED = ("status", "overrides")
+"""The keys that every record has."""
+
+
+def _read_object(file: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; ``None`` if there is no file."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
+        raise UsageError(f"{file} is damaged: {error}") from error
+    _refuse_unless(isinstance(content, dict), file, "it holds no JSON object")
+    return dict(content)
+
+
+def _refuse_unless(sound: bool, file: Path, why: str) -> None:
+    if not sound:
+        raise UsageError(f"{file} is damaged: {why}")

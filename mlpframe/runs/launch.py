@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .finding import find_folder
+from ..registry import UsageError
+from .finding import find_run, find_unfinished
+from .folder import CHECKPOINT, RunFolder
 from .keys import check, components
 from .overrides import COMPLETION, CommandLine, Override
 from .request import take_replicas
@@ -36,7 +38,7 @@ def _continued(line: CommandLine) -> CommandLine:
     if resume in (None, "", "null"):
         return line
     new_overrides = line.without("resume")
-    folder = find_folder(str(resume), [str(override) for override in new_overrides])
+    folder = _named(str(resume), new_overrides)
     if folder is None:
         return line
     keys = {override.key for override in new_overrides}
@@ -47,3 +49,13 @@ def _continued(line: CommandLine) -> CommandLine:
         Override("", "hydra.run.dir", str(folder.path)),
     ]
     return replace(line, overrides=[*overrides, *folder_overrides])
+
+
+def _named(resume: str, overrides: Sequence[Override]) -> RunFolder | None:
+    """The folder of the run to continue; ``None`` if ``auto`` finds no run."""
+    if resume == "auto":
+        return find_unfinished([str(override) for override in overrides])
+    try:
+        return find_run(resume, needs=CHECKPOINT)
+    except UsageError as error:
+        raise UsageError(f"resume={error}") from error

@@ -25,13 +25,10 @@ from ..training.network import Network
 from ..training.predictor import save_model
 from ..training.trainer import Diverged, Interrupted, Trainer
 from .build import PROGRESS, blas_threads, build_trainer
-from .folder import STATUS
+from .folder import STATUS, UNRECORDED
 from .request import Request
 from .signals import on_signal
 from .terminal import new_console
-
-UNRECORDED = ("tracking", "tags", "resume", "run_name")
-"""Settings that only say how a run is recorded. They are not parameters of the run in MLflow."""
 
 
 @dataclass
@@ -113,7 +110,16 @@ class _Run:
         """Record the start of the run. Of several trained together, only the first prints a headline."""
         configuration = self.trainer.about["config"]
         path = self._folder.path
-        self._folder.write(status="running", overrides=self._overrides, seed=self.root.seed)
+        data, versions = data_parts(self.trainer.data), self._versions(threads)
+        self._folder.write(
+            status="running",
+            started=time.time(),
+            name=self.root.run_name,
+            overrides=self._overrides,
+            seed=self.root.seed,
+            data={part.context: part.digest for part in data},
+            versions=versions,
+        )
         (path / "config").mkdir(exist_ok=True)
         OmegaConf.save(OmegaConf.create(configuration), path / "config" / "config.yaml")
         OmegaConf.save(OmegaConf.create(self._overrides), path / "config" / "overrides.yaml")
@@ -123,9 +129,9 @@ class _Run:
                 uri=store_uri(tracking.get("uri")),
                 experiment=tracking.get("experiment", ""),
                 name=self.root.run_name or " ".join(self._overrides) or "defaults",
-                tags=self._tags(threads, together),
+                tags=self._tags(versions, together),
                 params=flat({key: configuration[key] for key in configuration if key not in UNRECORDED}),
-                data=data_parts(self.trainer.data),
+                data=data,
                 parent=tracking.get("parent"),
                 run_id=self._folder.mlflow_run(),
             )
@@ -136,16 +142,22 @@ class _Run:
             self._say(_headline(self.trainer, threads, together))
         self._began = time.perf_counter()
 
-    def _tags(self, threads: int, together: int) -> dict[str, str]:
+    def _versions(self, threads: int) -> dict[str, str]:
+        """What decides the last bits of the results, besides configuration and data."""
+        return {
+            "version": __version__,
+            "engine": self.trainer.engine.name,
+            "threads": str(threads),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "machine": f"{platform.machine()} {platform.processor()}".strip(),
+        }
+
+    def _tags(self, versions: Mapping[str, str], together: int) -> dict[str, str]:
         tags = {
             "mlpframe.status": "running",
-            "mlpframe.engine": self.trainer.engine.name,
-            "mlpframe.version": __version__,
             "mlpframe.overrides": " ".join(self._overrides),
-            "mlpframe.threads": str(threads),
-            "mlpframe.numpy": np.__version__,
-            "mlpframe.python": platform.python_version(),
-            "mlpframe.machine": f"{platform.machine()} {platform.processor()}".strip(),
+            **{f"mlpframe.{key}": value for key, value in versions.items()},
             **self.root.tags,
         }
         if together > 1:

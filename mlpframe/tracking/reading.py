@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import mlflow.artifacts
 from mlflow.exceptions import MlflowException
 
 from ..registry import UsageError, nearest
@@ -96,11 +99,61 @@ class RunStore:
         """The runs of a sweep. The list is empty if ``run`` is not a sweep."""
         return self.search(f"tags.`mlflow.parentRunId` = '{run.id}'")
 
+    def run_of_model(self, name: str) -> str | None:
+        """The id of the run that trained a registered model, ``models:/name/3`` or ``models:/name@alias``."""
+        model, at, alias = name.removeprefix("models:/").partition("@")
+        if at:
+            version = self._ask(lambda: self._client.get_model_version_by_alias(model, alias))
+        else:
+            model, _, number = model.partition("/")
+            version = self._ask(lambda: self._client.get_model_version(model, number))
+        return version.run_id or None
+
     def _ask(self, call: Callable[[], T]) -> T:
-        try:
+        with _in_words(self.uri):
             return persistently(call)
-        except MlflowException as error:
-            raise UsageError(f"{self.uri}: {str(error).splitlines()[0]}") from error
+
+
+def fetch_model(uri: str, name: str, folder: Path, *, to: Path) -> None:
+    """Copy a model from the store ``uri``, and the configuration of the run that trained the model.
+
+    Args:
+        uri: the address of the store.
+        name: a registered model, such as ``models:/name/3``, or the beginning of the id of a run.
+        folder: a new folder, for ``config/config.yaml`` of the run and the artifacts of the model.
+        to: the place of the model file.
+
+    Raises:
+        UsageError: the store has no such model, or mlpframe did not write the model.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    store = RunStore(uri)
+    mlflow.set_tracking_uri(uri)  # models:/ addresses are read in the current store only
+    if name.startswith("models:"):
+        source, run_id = name, store.run_of_model(name)
+    else:
+        run_id = store.starting_with(name).id
+        source = f"runs:/{run_id}/model"
+    with _in_words(f"{name}: its model is not in {uri}"):
+        mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder / "artifacts"))
+    files = list((folder / "artifacts").rglob(to.name))
+    if len(files) != 1:
+        raise UsageError(f"{name}: mlpframe did not write this model; expected one file {to.name} in it")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    files[0].replace(to)
+    if run_id:
+        with suppress(MlflowException, OSError):  # the model can be used without it
+            mlflow.artifacts.download_artifacts(artifact_uri=f"runs:/{run_id}/config", dst_path=str(folder))
+
+
+@contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """Turn an error of MLflow into a ``UsageError`` of one line that begins with ``what``."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise UsageError(f"{what}: {str(error).splitlines()[0]}") from error
 
 
 def _check_database(uri: str) -> None:

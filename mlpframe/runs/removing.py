@@ -1,0 +1,97 @@
+"""Remove a run: its folder, and its entry in MLflow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from ..api import UsageError
+from ..outputs import OUTPUTS, store_exists
+from .finding import PLACES
+from .folder import RunFolder
+
+if TYPE_CHECKING:
+    from ..tracking.deleting import StoredEntry
+
+
+class Removal:
+    """The removal of a run that may be removed. Nothing is removed before ``carry_out``.
+
+    Args:
+        folder: the run's folder; its record may be damaged.
+
+    Raises:
+        UsageError: the folder is not where mlpframe keeps runs, the run is going on, its store cannot be
+            read, or its model is registered.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.mlflow_id: str | None = None
+        self._entry: StoredEntry | None = None
+        self._without_entry = ""
+        _refuse_elsewhere(folder.path)
+        if folder.busy() or _is_recorded(folder.path):
+            raise UsageError(f"the run in {folder.path} is still going on")
+        self._find_entry()
+
+    def _find_entry(self) -> None:
+        try:
+            mlflow = self.folder.mlflow()
+        except UsageError as error:
+            self._without_entry = f"nothing was deleted in MLflow: {error}"
+            return
+        if not mlflow:
+            return
+        self.mlflow_id = mlflow["run_id"]
+        if not store_exists(mlflow["uri"]):
+            self._without_entry = f"nothing was deleted in MLflow: there is no store {mlflow['uri']}"
+            return
+        from ..tracking.deleting import StoredEntry  # imports MLflow
+
+        self._entry = StoredEntry(mlflow["uri"], mlflow["run_id"])
+
+    def carry_out(self) -> list[str]:
+        """Remove the run. Returns what was done, one line each.
+
+        Raises:
+            UsageError: the run has been continued in the meantime, or MLflow refused; the folder is kept.
+        """
+        self.folder.acquire()
+        try:
+            done = self._entry.delete(OUTPUTS) if self._entry else [self._without_entry]
+            shutil.rmtree(self.folder.path)
+        finally:
+            self.folder.release()
+        with suppress(OSError):  # the folder of the day is removed with its last run
+            self.folder.path.parent.rmdir()
+        return [f"removed {os.path.relpath(self.folder.path)}", *filter(None, done)]
+
+
+def _refuse_elsewhere(path: Path) -> None:
+    """Refuse a folder that is not where runs are kept. ``path`` has no links, so no link leads outside."""
+    outputs = OUTPUTS.resolve()
+    parts = path.relative_to(outputs).parts if path.is_relative_to(outputs) else ()
+    for place in PLACES.values():
+        pattern = place.split("/")
+        if len(parts) == len(pattern) and all(p in ("*", part) for p, part in zip(pattern, parts, strict=True)):
+            return
+    places = ", ".join(f"{OUTPUTS}/{place}" for place in PLACES.values())
+    raise UsageError(f"{path} is not removed: only the folders of runs in {places} are")
+
+
+def _is_recorded(path: Path) -> bool:
+    """Whether the tracking process of a killed run is still recording the run."""
+    file = path / "mlflow.lock"
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
