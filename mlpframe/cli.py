@@ -56,6 +56,11 @@ def run(arguments: Sequence[str]) -> int:
     trains = not named and all("=" in argument for argument in arguments)
     if trains and "tracking=none" not in arguments:
         worker()  # importing MLflow takes longer than composing the configuration and reading the data
+    if named:
+        from .commands import WITHOUT_PLUGINS, dispatch
+
+        if arguments[0] in WITHOUT_PLUGINS:
+            return dispatch(arguments)
     load_plugins()
     for broken in registries.broken:
         print(f"plugin {broken.file} could not be loaded: {broken.error}", file=sys.stderr)
@@ -64,8 +69,6 @@ def run(arguments: Sequence[str]) -> int:
 
         return show_help(arguments)
     if named:
-        from .commands import dispatch
-
         return dispatch(arguments)
     from .runs.launch import launch
 

@@ -16,10 +16,13 @@ COMMANDS = {
     "lr-range": "lr_range",
     "new": "new",
     "report": "report.command",
+    "runs": "runs",
     "trace": "trace.command",
     "ui": "ui",
 }
 """The module of each command. Only the module of the requested command is imported."""
+WITHOUT_PLUGINS = ("runs",)
+"""The commands that need no component. Loading all plugins takes longer than these commands."""
 
 
 def command(name: str) -> click.Command:
@@ -48,5 +51,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     name, *command_arguments = arguments
     try:
         return int(command(name).main(command_arguments, f"mlpframe {name}", standalone_mode=False) or 0)
+    except click.Abort:  # Ctrl-C or the end of the input at a question
+        return 130
     except click.ClickException as error:
         raise UsageError(f"{name}: {error.format_message()}") from error

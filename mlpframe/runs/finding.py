@@ -213,9 +213,7 @@ def _local(name: str, runs: Sequence[KnownRun]) -> RunFolder | None:
     if found:
         return found[0].folder
     if jobs := sorted(path.glob(f"*/{RECORD}")) if os.path.isdir(path) else []:
-        raise UsageError(
-            f"{name}: this is the folder of {len(jobs)} runs; expected one run, such as {jobs[0].parent}"
-        )
+        raise UsageError(f"{name}: this folder holds runs, expected one of them, such as {jobs[0].parent}")
     return None
 
 

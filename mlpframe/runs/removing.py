@@ -79,7 +79,9 @@ def _refuse_elsewhere(path: Path) -> None:
     parts = path.relative_to(outputs).parts if path.is_relative_to(outputs) else ()
     for place in PLACES.values():
         pattern = place.split("/")
-        if len(parts) == len(pattern) and all(p in ("*", part) for p, part in zip(pattern, parts, strict=True)):
+        if len(parts) == len(pattern) and all(
+            p in ("*", part) for p, part in zip(pattern, parts, strict=True)
+        ):
             return
     places = ", ".join(f"{OUTPUTS}/{place}" for place in PLACES.values())
     raise UsageError(f"{path} is not removed: only the folders of runs in {places} are")

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,16 @@ class StoredEntry:
 
     def _get_models(self) -> list[Any]:
         experiment, source = self._run.info.experiment_id, f"source_run_id = '{self.run_id}'"
-        return list(persistently(lambda: self._client.search_logged_models([experiment], filter_string=source)))
+        return list(
+            persistently(lambda: self._client.search_logged_models([experiment], filter_string=source))
+        )
 
     def _registered(self) -> list[str]:
         """The versions of registered models that are models of the run, as ``name/version``."""
         filters = [f"run_id = '{self.run_id}'"]
         filters += [f"source_path = 'models:/{model.model_id}'" for model in self._models]
-        found = [
-            version for text in filters for version in persistently(lambda t=text: self._client.search_model_versions(t))
-        ]
+        search = self._client.search_model_versions
+        found = [version for text in filters for version in persistently(partial(search, text))]
         return sorted({f"{version.name}/{version.version}" for version in found})
 
     def delete(self, inside: Path) -> list[str]:
@@ -79,7 +81,7 @@ class StoredEntry:
             if self._run.info.lifecycle_stage == "active":
                 persistently(lambda: self._client.delete_run(self.run_id))
             for model in self._models:
-                persistently(lambda m=model: self._client.delete_logged_model(m.model_id))
+                persistently(partial(self._client.delete_logged_model, model.model_id))
         done = [f"MLflow run {self.run_id} is marked as deleted; mlflow gc removes the mark"]
         places = [(self._run.info.artifact_uri, self.run_id)]
         places += [(model.artifact_location, model.model_id) for model in self._models]

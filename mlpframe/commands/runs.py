@@ -1,0 +1,233 @@
+"""``mlpframe runs``: list, compare and remove runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from ..config import flat
+from ..outputs import OUTPUTS, size
+from ..registry import UsageError, nearest
+from ..runs.finding import KnownRun, find_folder, find_run, known_runs, shown_ids
+from ..runs.folder import UNRECORDED, RunFolder
+from ..runs.terminal import new_console
+
+LEFT_OUT = ("tracking", "resume", "callbacks.progress")
+"""Overrides that the table leaves out, because they do not change the results."""
+STYLES = {"finished": "green", "running": "cyan", "interrupted": "yellow"}
+"""Colors of a run's status; every other status is red."""
+
+
+class _Runs(click.Group):
+    """A group that names the nearest command if a command does not exist."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            raise UsageError(f"runs: there is no command {args[0]!r}; {nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group("runs", cls=_Runs, invoke_without_command=True)
+@click.option("-n", "number", type=click.IntRange(1), default=20, show_default=True, help="How many runs.")
+@click.option("--all", "show_all", is_flag=True, help="Show all runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects, for scripts.")
+@click.pass_context
+def runs(context: click.Context, number: int, show_all: bool, as_json: bool) -> None:
+    """List the newest runs in outputs/, those of sweeps included, and what outputs/ takes on the disk.
+
+    The first column names a run in every command that takes a RUN.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    known = known_runs()
+    ids = shown_ids(known)
+    shown = known if show_all else known[:number]
+    if as_json:
+        click.echo(json.dumps([_as_object(run, ids[run.folder.path]) for run in shown], indent=1))
+        return
+    if not known:
+        click.echo(f"there are no runs in {OUTPUTS}/; python -m mlpframe trains and leaves one")
+        return
+    new_console().print(_table([_cells(run, ids[run.folder.path]) for run in shown]))
+    if len(shown) < len(known):
+        click.echo(f"{len(shown)} of {len(known)} runs; --all shows all")
+    click.echo(_footer(known))
+
+
+@runs.command("diff")
+@click.argument("a")
+@click.argument("b")
+def diff(a: str, b: str) -> None:
+    """Show in what the runs A and B differ: configuration, data, versions, results."""
+    folders = [find_run(a), find_run(b)]
+    if folders[0].path == folders[1].path:
+        raise UsageError(f"{a} and {b} are the same run, {folders[0].path}")
+    sides = [_contents(folder) for folder in folders]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "", a, b):
+        table.add_column(heading, overflow="fold")
+    same = []
+    for part, (first, second) in {part: (sides[0][part], sides[1][part]) for part in sides[0]}.items():
+        keys = [key for key in {**first, **second} if first.get(key) != second.get(key)]
+        for key in keys:
+            cells = [_value(side, key) for side in (first, second)]
+            table.add_row("" if key != keys[0] else part, Text(key), *map(Text, cells))
+        if not keys:
+            same.append(part if first else f"{part} (not recorded)")
+    if table.row_count:
+        new_console().print(table)
+    if same:
+        click.echo(f"no difference: {', '.join(same)}")
+
+
+@runs.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="RUN...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(names: Sequence[str], yes: bool) -> int:
+    """Remove runs: their folders with the checkpoints, and their entries and files in MLflow.
+
+    A run that is going on, a run outside outputs/, and a run whose model is registered are refused. Then
+    nothing is removed.
+    """
+    from ..runs.removing import Removal
+
+    folders = {folder.path: folder for folder in map(find_folder, names)}
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("runs rm asks before it removes, and this is no terminal; expected --yes")
+    removals = [Removal(folder) for folder in folders.values()]
+    for removal in removals:
+        mlflow = f", MLflow run {removal.mlflow_id}" if removal.mlflow_id else ""
+        click.echo(f"{os.path.relpath(removal.folder.path)}  {decimal(size(removal.folder.path))}{mlflow}")
+    what = "this run" if len(removals) == 1 else f"these {len(removals)} runs"
+    if not yes and not click.confirm(f"remove {what}?"):
+        click.echo("nothing was removed")
+        return 0
+    code = 0
+    for removal in removals:
+        try:
+            click.echo("\n".join(removal.carry_out()))
+        except (UsageError, OSError) as error:
+            click.echo(f"{os.path.relpath(removal.folder.path)} was not removed: {error}", err=True)
+            code = 1
+    return code
+
+
+# --- the list ----------------------------------------------------------------------------------------
+
+
+def _cells(run: KnownRun, shown_id: str) -> dict[str, Text]:
+    """The row of a run in the table, by heading."""
+    metrics, status = run.record.get("metrics", {}), run.status
+    main = _main_metric(metrics)
+    line = " ".join(text for text in run.record.get("overrides", ()) if not text.startswith(LEFT_OUT))
+    damage = (run.damage or "").replace(f"{run.folder.path}{os.sep}", "")
+    return {
+        "run": Text(shown_id, no_wrap=True, overflow="fold"),
+        "status": Text(status, STYLES.get(status, "red")),
+        "when": Text(f"{_time(run):%Y-%m-%d %H:%M}"),
+        "of": Text("" if run.kind == "run" else run.kind),
+        "name": _cut(run.record.get("name") or ""),
+        "overrides": _cut(damage or line),
+        "val/loss": Text(f"{metrics['val/loss']:.4f}" if "val/loss" in metrics else ""),
+        "result": Text(f"{main} {metrics[main]:.4f}" if main else ""),
+    }
+
+
+def _cut(text: str) -> Text:
+    """Text that a narrow terminal cuts off with an ellipsis."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def _table(rows: Sequence[Mapping[str, Text]]) -> Table:
+    """The rows without the columns in which they have nothing."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
+    for heading in headings:
+        cut = heading in ("name", "overrides")
+        table.add_column(heading, no_wrap=not cut, justify="right" if heading == "val/loss" else "left")
+    for row in rows:
+        table.add_row(*(row[heading] for heading in headings))
+    return table
+
+
+def _main_metric(metrics: Mapping[str, float]) -> str | None:
+    """The metric to show beside the validation loss: of the test part if there is one."""
+    usual = [f"{part}/{name}" for part in ("test", "val") for name in ("accuracy", "r2")]
+    others = [name for name in metrics if name.startswith(("test/", "val/")) and not name.endswith("/loss")]
+    return next((name for name in (*usual, *others, "test/loss") if name in metrics), None)
+
+
+def _time(run: KnownRun) -> datetime:
+    return datetime.fromtimestamp(run.started).astimezone()
+
+
+def _as_object(run: KnownRun, shown_id: str) -> dict[str, Any]:
+    return {
+        "id": shown_id,
+        "mlflow_id": run.mlflow_id,
+        "folder": str(run.folder.path),
+        "of": run.kind,
+        "status": run.status,
+        "damage": run.damage,
+        "started": _time(run).isoformat(timespec="seconds"),
+        **{key: run.record.get(key) for key in ("name", "overrides", "metrics", "seconds", "error")},
+    }
+
+
+def _footer(known: Iterable[KnownRun]) -> str:
+    sizes = {part: size(OUTPUTS / part) for part in ("runs", "sweeps", "report")}
+    sizes["MLflow"] = size(OUTPUTS / "mlartifacts") + sum(
+        file.stat().st_size for file in OUTPUTS.glob("mlflow.db*")
+    )
+    checkpoints = sum(size(run.folder.checkpoint.parent) for run in known)
+    parts = ", ".join(f"{part} {decimal(taken)}" for part, taken in sizes.items() if taken)
+    total = decimal(sum(sizes.values()))
+    return f"{OUTPUTS}/ takes {total}: {parts}; checkpoints of the runs {decimal(checkpoints)}"
+
+
+# --- the differences ---------------------------------------------------------------------------------
+
+
+def _contents(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """What two runs are compared by, part by part."""
+    record = folder.read()
+    return {
+        "configuration": _configuration(folder.path / "config" / "config.yaml"),
+        "data": record.get("data", {}),
+        "versions": record.get("versions", {}),
+        "results": {"status": record.get("status"), **record.get("metrics", {})},
+    }
+
+
+def _configuration(file: Path) -> dict[str, Any]:
+    """A run's configuration by dotted key, without the settings that only say how the run is recorded."""
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{file} is damaged: it holds no configuration")
+    return flat({key: value for key, value in content.items() if key not in UNRECORDED})
+
+
+def _value(side: Mapping[str, Any], key: str) -> str:
+    if key not in side:
+        return "—"
+    value = side[key]
+    return "null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
