@@ -24,6 +24,8 @@ from ..runs.terminal import new_console
 
 LEFT_OUT = ("tracking", "resume", "callbacks.progress")
 """Overrides that the table leaves out, because they do not change the results."""
+LONG = {"name": 8, "overrides": 12}
+"""The columns that a narrow terminal cuts off, and the letters that it leaves."""
 STYLES = {"finished": "green", "running": "cyan", "interrupted": "yellow"}
 """Colors of a run's status; every other status is red."""
 
@@ -60,7 +62,7 @@ def runs(context: click.Context, number: int, show_all: bool, as_json: bool) -> 
     if not known:
         click.echo(f"there are no runs in {OUTPUTS}/; python -m mlpframe trains and leaves one")
         return
-    new_console().print(_table([_cells(run, ids[run.folder.path]) for run in shown]))
+    new_console().print(_table(shown, ids))
     if len(shown) < len(known):
         click.echo(f"{len(shown)} of {len(known)} runs; --all shows all")
     click.echo(_footer(known))
@@ -127,46 +129,48 @@ def remove(names: Sequence[str], yes: bool) -> int:
 # --- the list ----------------------------------------------------------------------------------------
 
 
-def _cells(run: KnownRun, shown_id: str) -> dict[str, Text]:
-    """The row of a run in the table, by heading."""
-    metrics, status = run.record.get("metrics", {}), run.status
-    main = _main_metric(metrics)
-    line = " ".join(text for text in run.record.get("overrides", ()) if not text.startswith(LEFT_OUT))
-    damage = (run.damage or "").replace(f"{run.folder.path}{os.sep}", "")
-    return {
-        "run": Text(shown_id, no_wrap=True, overflow="fold"),
-        "status": Text(status, STYLES.get(status, "red")),
-        "when": Text(f"{_time(run):%Y-%m-%d %H:%M}"),
-        "of": Text("" if run.kind == "run" else run.kind),
-        "name": _cut(run.record.get("name") or ""),
-        "overrides": _cut(damage or line),
-        "val/loss": Text(f"{metrics['val/loss']:.4f}" if "val/loss" in metrics else ""),
-        "result": Text(f"{main} {metrics[main]:.4f}" if main else ""),
-    }
-
-
-def _cut(text: str) -> Text:
-    """Text that a narrow terminal cuts off with an ellipsis."""
-    return Text(text, no_wrap=True, overflow="ellipsis")
-
-
-def _table(rows: Sequence[Mapping[str, Text]]) -> Table:
-    """The rows without the columns in which they have nothing."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
+def _table(known: Sequence[KnownRun], ids: Mapping[Path, str]) -> Table:
+    """A row for each run. Columns in which no run has anything are left out."""
+    metrics = dict.fromkeys(name for run in known for name in _main_metrics(run.record.get("metrics", {})))
+    rows = [_words(run, ids[run.folder.path]) | _numbers(run, metrics) for run in known]
+    table = Table(box=None, padding=(0, 1, 0, 0))
     headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
     for heading in headings:
-        cut = heading in ("name", "overrides")
-        table.add_column(heading, no_wrap=not cut, justify="right" if heading == "val/loss" else "left")
+        if heading in LONG:
+            table.add_column(heading, min_width=LONG[heading])
+        else:
+            table.add_column(heading, no_wrap=True, justify="right" if heading in metrics else "left")
     for row in rows:
         table.add_row(*(row[heading] for heading in headings))
     return table
 
 
-def _main_metric(metrics: Mapping[str, float]) -> str | None:
-    """The metric to show beside the validation loss: of the test part if there is one."""
+def _words(run: KnownRun, shown_id: str) -> dict[str, Text]:
+    status, began = run.status, _time(run)
+    this_year = began.year == datetime.now().year
+    given = " ".join(text for text in run.record.get("overrides", ()) if not text.startswith(LEFT_OUT))
+    damage = (run.damage or "").replace(f"{run.folder.path}{os.sep}", "")
+    return {
+        "run": Text(shown_id, overflow="fold"),
+        "status": Text(status, STYLES.get(status, "red")),
+        "when": Text(began.strftime("%m-%d %H:%M" if this_year else "%Y-%m-%d")),
+        "of": Text("" if run.kind == "run" else run.kind),
+        "name": Text(run.record.get("name") or "", no_wrap=True, overflow="ellipsis"),
+        "overrides": Text(damage or given, no_wrap=True, overflow="ellipsis"),
+    }
+
+
+def _numbers(run: KnownRun, names: Iterable[str]) -> dict[str, Text]:
+    metrics = run.record.get("metrics", {})
+    return {name: Text(f"{metrics[name]:.4f}" if name in metrics else "") for name in names}
+
+
+def _main_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """The metrics to show: the validation loss, and how good the run is, on the test part if it has one."""
     usual = [f"{part}/{name}" for part in ("test", "val") for name in ("accuracy", "r2")]
     others = [name for name in metrics if name.startswith(("test/", "val/")) and not name.endswith("/loss")]
-    return next((name for name in (*usual, *others, "test/loss") if name in metrics), None)
+    best = [name for name in (*usual, *others, "test/loss") if name in metrics]
+    return [name for name in ("val/loss", *best[:1]) if name in metrics]
 
 
 def _time(run: KnownRun) -> datetime:

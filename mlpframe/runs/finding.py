@@ -49,10 +49,10 @@ class KnownRun:
     started: float
 
     @property
-    def name(self) -> str:
-        """The name of the run's folder, after the names of the folders that make the name unique."""
+    def names(self) -> list[str]:
+        """The name of the run's folder, alone and after the folders above; a sweep's runs are numbers."""
         parts = self.folder.path.parts
-        return "/".join(parts[-3:] if self.kind != "run" else parts[-2:])
+        return ["/".join(parts[-count:]) for count in ((1, 2) if self.kind == "run" else (2, 3))]
 
     @property
     def status(self) -> str:
@@ -100,14 +100,15 @@ def _changed(file: Path) -> float:
 
 def shown_ids(runs: Sequence[KnownRun]) -> dict[Path, str]:
     """A short word that names each run, by the run's folder: the beginning of its id, or its name."""
-    ids: dict[Path, str] = {}
-    for length in SHOWN:
-        beginnings = Counter(run.mlflow_id[:length] for run in runs if run.mlflow_id)
-        for run in runs:
-            beginning = (run.mlflow_id or "")[:length]
-            if beginnings[beginning] == 1:
-                ids.setdefault(run.folder.path, beginning)
-    return {run.folder.path: ids.get(run.folder.path, run.name) for run in runs}
+
+    def words(run: KnownRun) -> list[str]:
+        return [*(run.mlflow_id[:length] for length in SHOWN if run.mlflow_id), *run.names]
+
+    counts = Counter(word for run in runs for word in set(words(run)))
+    return {
+        run.folder.path: next((word for word in words(run) if counts[word] == 1), str(run.folder.path))
+        for run in runs
+    }
 
 
 def find_run(name: str, *, needs: str | None = None, uri: str | None = None) -> RunFolder:
@@ -219,7 +220,7 @@ def _local(name: str, runs: Sequence[KnownRun]) -> RunFolder | None:
 
 def _unknown(name: str, runs: Sequence[KnownRun]) -> UsageError:
     ids = shown_ids(runs)
-    known = {*ids.values(), *(run.name for run in runs)}
+    known = {*ids.values(), *(name for run in runs for name in run.names)}
     short = f"; an id has at least {SHORTEST} letters" if re.fullmatch("[0-9a-f]{1,3}", name) else ""
     similar = nearest(name, known) if runs else ""
     hint = f"; {similar}" if similar.startswith("nearest") else ""

@@ -82,7 +82,7 @@ class StoredEntry:
                 persistently(lambda: self._client.delete_run(self.run_id))
             for model in self._models:
                 persistently(partial(self._client.delete_logged_model, model.model_id))
-        done = [f"MLflow run {self.run_id} is marked as deleted; mlflow gc removes the mark"]
+        done = [f"MLflow run {self.run_id} is marked as deleted; mlflow gc deletes the entry"]
         places = [(self._run.info.artifact_uri, self.run_id)]
         places += [(model.artifact_location, model.model_id) for model in self._models]
         for uri, name in places:
