@@ -138,7 +138,10 @@ def find_run(name: str, *, needs: str | None = None, uri: str | None = None) -> 
     folder = _local(name, runs)
     if folder is None:
         if needs == MODEL and ID.fullmatch(name) and store_exists(store_uri(uri)):
-            return _fetched(name, uri)
+            try:
+                return _fetched(name, uri)
+            except UsageError as error:
+                raise UsageError(f"{error}; {_advice()}") from error
         raise _unknown(name, runs)
     try:
         record = folder.read()

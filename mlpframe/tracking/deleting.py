@@ -15,7 +15,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from ..registry import UsageError
 from .retry import persistently
-from .store import client
+from .store import client, few_retries
 
 
 class StoredEntry:
@@ -30,8 +30,7 @@ class StoredEntry:
     """
 
     def __init__(self, uri: str, run_id: str) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default, 7, takes four minutes
+        few_retries()
         self.run_id = run_id
         with _in_words(uri):
             self._client = persistently(lambda: client(uri))

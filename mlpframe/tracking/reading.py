@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from ..registry import UsageError, nearest
 from .retry import persistently
-from .store import PREFIX, client
+from .store import PREFIX, client, few_retries
 
 T = TypeVar("T")
 SQLITE = b"SQLite format 3\0"
@@ -102,12 +102,23 @@ class RunStore:
     def run_of_model(self, name: str) -> str | None:
         """The id of the run that trained a registered model, ``models:/name/3`` or ``models:/name@alias``."""
         model, at, alias = name.removeprefix("models:/").partition("@")
-        if at:
-            version = self._ask(lambda: self._client.get_model_version_by_alias(model, alias))
-        else:
-            model, _, number = model.partition("/")
-            version = self._ask(lambda: self._client.get_model_version(model, number))
-        return version.run_id or None
+        model, _, number = model.partition("/")
+        try:
+            registered: Any = persistently(lambda: self._client.get_registered_model(model))
+        except MlflowException:
+            names = {one.name for one in self._ask(self._client.search_registered_models)}
+            raise UsageError(
+                f"{name}: there is no registered model {model!r} in {self.uri}; {nearest(model, names)}"
+            ) from None
+        found: Any = self._ask(lambda: self._client.search_model_versions(f"name = '{model}'"))
+        runs = {str(version.version): version.run_id for version in found}
+        aliases = {name: str(number) for name, number in registered.aliases.items()}
+        if (aliases.get(alias) if at else number) not in runs:
+            known = [*(f"{model}/{number}" for number in runs), *(f"{model}@{alias}" for alias in aliases)]
+            raise UsageError(
+                f"{name}: the model has no such version; {nearest(f'{model}{at}{alias}', known)}"
+            )
+        return runs[aliases[alias] if at else number] or None
 
     def _ask(self, call: Callable[[], T]) -> T:
         with _in_words(self.uri):
@@ -126,25 +137,39 @@ def fetch_model(uri: str, name: str, folder: Path, *, to: Path) -> None:
     Raises:
         UsageError: the store has no such model, or mlpframe did not write the model.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    few_retries()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     store = RunStore(uri)
-    mlflow.set_tracking_uri(uri)  # models:/ addresses are read in the current store only
     if name.startswith("models:"):
         source, run_id = name, store.run_of_model(name)
     else:
         run_id = store.starting_with(name).id
         source = f"runs:/{run_id}/model"
-    with _in_words(f"{name}: its model is not in {uri}"):
-        mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder / "artifacts"))
-    files = list((folder / "artifacts").rglob(to.name))
+    download, artifacts = mlflow.artifacts.download_artifacts, folder / "artifacts"
+    with _current_store(uri):
+        with _in_words(f"{name}: its model is not in {uri}"):
+            download(artifact_uri=source, dst_path=str(artifacts))
+        if run_id:
+            with suppress(MlflowException, OSError):  # the model can be used without the configuration
+                download(artifact_uri=f"runs:/{run_id}/config", dst_path=str(folder))
+    files = list(artifacts.rglob(to.name))
     if len(files) != 1:
         raise UsageError(f"{name}: mlpframe did not write this model; expected one file {to.name} in it")
     to.parent.mkdir(parents=True, exist_ok=True)
     files[0].replace(to)
-    if run_id:
-        with suppress(MlflowException, OSError):  # the model can be used without it
-            mlflow.artifacts.download_artifacts(artifact_uri=f"runs:/{run_id}/config", dst_path=str(folder))
+
+
+@contextmanager
+def _current_store(uri: str) -> Iterator[None]:
+    """Make ``uri`` MLflow's current store, the only one in which MLflow reads ``runs:/`` and ``models:/``."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)  # sets the variable too
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...outputs import OUTPUTS
 from ...registry import UsageError, nearest
-from ...runs.folder import STATUS
+from ...runs.folder import STATUS, RunFolder
 
 if TYPE_CHECKING:
     from ...analysis.comparison import Group
@@ -149,12 +148,11 @@ def _members(store: RunStore, run: StoredRun) -> list[StoredRun]:
 
 def _recorded_id(store: RunStore, folder: Path) -> str:
     """The id of the MLflow run that recorded the run in ``folder``."""
-    file = folder / "mlflow.json"
-    if not file.exists():
+    recorded = RunFolder(folder).mlflow()
+    if not recorded:
         raise UsageError(
             f"{folder} has no MLflow run; expected the folder of a recorded run or sweep under {OUTPUTS}/"
         )
-    recorded: dict[str, str] = json.loads(file.read_text())
     if recorded["uri"] != store.uri:
         raise UsageError(f"{folder} was recorded in another store; give --uri {recorded['uri']}")
     return recorded["run_id"]
