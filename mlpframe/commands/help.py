@@ -29,7 +29,7 @@ mlpframe: train a multilayer perceptron in plain NumPy, one MLflow run for each 
 
 Settings: seed, lr (null: the optimizer's own), epochs, batch_size, dtype (float32, float64), log_every
 (steps a loss window is averaged over), shuffle, final (train on training and validation data, then
-test), engine, threads, data_dir, run_name, tags, resume (a run's id or folder, or auto)."""
+test), engine, threads, data_dir, run_name, tags, resume (a run's id or folder, latest or auto)."""
 
 
 def show_help(arguments: Sequence[str]) -> int:

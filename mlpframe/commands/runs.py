@@ -24,8 +24,8 @@ from ..runs.terminal import new_console
 
 LEFT_OUT = ("tracking", "resume", "callbacks.progress")
 """Overrides that the table leaves out, because they do not change the results."""
-LONG = {"name": 8, "overrides": 12}
-"""The columns that a narrow terminal cuts off, and the letters that it leaves."""
+LONG = "overrides"
+"""The column that a narrow terminal cuts off. All others fit into 80 columns."""
 STYLES = {"finished": "green", "running": "cyan", "interrupted": "yellow"}
 """Colors of a run's status; every other status is red."""
 
@@ -133,11 +133,11 @@ def _table(known: Sequence[KnownRun], ids: Mapping[Path, str]) -> Table:
     """A row for each run. Columns in which no run has anything are left out."""
     metrics = dict.fromkeys(name for run in known for name in _main_metrics(run.record.get("metrics", {})))
     rows = [_words(run, ids[run.folder.path]) | _numbers(run, metrics) for run in known]
-    table = Table(box=None, padding=(0, 1, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
     for heading in headings:
-        if heading in LONG:
-            table.add_column(heading, min_width=LONG[heading])
+        if heading == LONG:
+            table.add_column(heading, min_width=len(heading))
         else:
             table.add_column(heading, no_wrap=True, justify="right" if heading in metrics else "left")
     for row in rows:
@@ -149,14 +149,14 @@ def _words(run: KnownRun, shown_id: str) -> dict[str, Text]:
     status, began = run.status, _time(run)
     this_year = began.year == datetime.now().year
     given = " ".join(text for text in run.record.get("overrides", ()) if not text.startswith(LEFT_OUT))
+    name = f"{run.record['name']}: " if run.record.get("name") else ""
     damage = (run.damage or "").replace(f"{run.folder.path}{os.sep}", "")
     return {
         "run": Text(shown_id, overflow="fold"),
         "status": Text(status, STYLES.get(status, "red")),
         "when": Text(began.strftime("%m-%d %H:%M" if this_year else "%Y-%m-%d")),
         "of": Text("" if run.kind == "run" else run.kind),
-        "name": Text(run.record.get("name") or "", no_wrap=True, overflow="ellipsis"),
-        "overrides": Text(damage or given, no_wrap=True, overflow="ellipsis"),
+        LONG: Text(damage or f"{name}{given}", no_wrap=True, overflow="ellipsis"),
     }
 
 

@@ -130,11 +130,13 @@ def _is_metrics(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(number, int | float) for number in value.values())
 
 
+LATEST = 1e11
+"""Seconds since 1970 that no run begins after. Dates have no year beyond 9999."""
 EXPECTED: dict[str, Callable[[object], bool]] = {
     "status": lambda value: isinstance(value, str),
     "overrides": _is_list_of_text,
     "metrics": _is_metrics,
-    "started": lambda value: isinstance(value, int | float),
+    "started": lambda value: isinstance(value, int | float) and 0 <= value < LATEST,
     "data": lambda value: isinstance(value, dict),
     "versions": lambda value: isinstance(value, dict),
 }

@@ -47,7 +47,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a named run and a sweep over two learning rates, without MLflow; never changed."""
     folder = tmp_path_factory.mktemp("trained")
-    train(folder, *TINY, "tracking=none", "seed=1", "run_name=[first] run")
+    train(folder, *TINY, "tracking=none", "seed=1", "run_name='[first] run'")
     train(folder, "-m", *TINY, "tracking=none", "seed=2", "lr=0.1,0.3")
     return folder
 
@@ -77,7 +77,8 @@ def show(capsys: pytest.CaptureFixture[str]) -> Show:
 def test_the_list_shows_every_run_with_its_results_newest_first(place: Path, show: Show) -> None:
     (single,) = run_folders(place)
     lines = show().splitlines()
-    assert lines[0].split() == "run status when of name overrides val/loss val/accuracy".split()
+    headings = ["run", "status", "when", "of", "overrides", "val/loss", "val/accuracy"]
+    assert lines[0].split() == headings
     for line, run in zip(lines[1:4], [*reversed(jobs(place)), single], strict=True):
         metrics = record(run)["metrics"]
         assert line.split()[-2:] == [f"{metrics['val/loss']:.4f}", f"{metrics['val/accuracy']:.4f}"]
@@ -85,7 +86,7 @@ def test_the_list_shows_every_run_with_its_results_newest_first(place: Path, sho
         assert (" sweep " in line) == (run != single)
         assert "dataset=iris epochs=1 model.hidden=[3] seed=" in line
         assert "tracking" not in line
-    assert "[first] run" in lines[3]
+    assert " [first] run: dataset=iris " in lines[3]
 
 
 def test_the_footer_is_what_the_files_take(place: Path, show: Show) -> None:
@@ -156,13 +157,16 @@ def test_a_narrow_terminal_cuts_off_the_overrides_alone(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
-    (run,) = run_folders(place)
-    shutil.rmtree(jobs(place)[0].parent)
+    for run in jobs(place):
+        RunFolder(run).write(status="interrupted")
     lines = click.unstyle(show()).splitlines()[:-1]
     assert max(map(len, lines)) <= 80
-    accuracy = record(run)["metrics"]["val/accuracy"]
-    assert [lines[1].split()[i] for i in (0, 1, -1)] == [run.name, "finished", f"{accuracy:.4f}"]
-    assert "…" in lines[1]
+    for line, run in zip(lines[1:], [*reversed(jobs(place)), *run_folders(place)], strict=True):
+        name, status, *_, accuracy = line.split()
+        assert find_run(name).path == run
+        assert status == record(run)["status"]
+        assert accuracy == f"{record(run)['metrics']['val/accuracy']:.4f}"
+        assert "…" in line
 
 
 def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, show: Show) -> None:
@@ -415,13 +419,15 @@ def test_the_entry_in_mlflow_is_removed_with_its_files(tracked: Path, client: An
     assert client.get_run(other_id).info.lifecycle_stage == "active"
 
 
-def test_files_outside_outputs_stay(tracked: Path, client: Any, show: Show, tmp_path: Path) -> None:
+def test_files_outside_outputs_stay(
+    tracked: Path, client: Any, show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The store belongs to another folder's outputs."""
     folder, run_id = job(tracked, 1)
     kept = artifact_folders(client, tracked, run_id)
     copy = tmp_path / "outputs" / "runs" / "day" / "run"
     shutil.copytree(folder, copy)
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     shown = show("rm", run_id, "--yes")
     assert not copy.exists()
     assert shown.count("artifacts stay in file://") == 2
@@ -454,13 +460,10 @@ def test_a_store_that_is_gone_does_not_keep_the_folder(place: Path, show: Show) 
     assert not (place / "gone.db").exists()
 
 
-def test_an_entry_that_is_gone_does_not_keep_the_folder(
-    place: Path, tracked: Path, client: Any, show: Show
-) -> None:
+def test_an_entry_that_is_gone_does_not_keep_the_folder(place: Path, tracked: Path, show: Show) -> None:
     (single,) = run_folders(place)
     entry = {"run_id": "ab" * 16, "uri": sqlite_uri(tracked), "experiment_id": "1"}
     (single / "mlflow.json").write_text(json.dumps(entry))
-    os.chdir(place)
     assert f"MLflow has no run {'ab' * 16} any more" in show("rm", "abab", "--yes")
     assert not single.exists()
 

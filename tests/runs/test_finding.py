@@ -209,6 +209,7 @@ DAMAGED = {
     "status is a number": b'{"format": 1, "status": 3, "overrides": []}',
     "overrides are a text": b'{"format": 1, "status": "finished", "overrides": "seed=1"}',
     "metrics are a list": b'{"format": 1, "status": "finished", "overrides": [], "metrics": [1]}',
+    "began at no time": b'{"format": 1, "status": "finished", "overrides": [], "started": NaN}',
     "of a later version": b'{"format": 99, "status": "finished", "overrides": []}',
 }
 
