@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from . import against, command, engines, inference, memory, peers, scaling
+from .tables.command import tables
 
 COMMANDS = [
     peers.peers,
@@ -14,6 +15,7 @@ COMMANDS = [
     memory.memory,
     engines.engines,
     against.against,
+    tables,
 ]
 
 click.Group("benchmarks", COMMANDS)()

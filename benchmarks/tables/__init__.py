@@ -1,1 +1,1 @@
-"""``python -m benchmarks tables``: the defaults of mlpframe on tables of data, judged against scikit-learn."""
+"""``python -m benchmarks tables``: the defaults of mlpframe on tables of data, against scikit-learn."""

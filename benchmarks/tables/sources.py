@@ -18,7 +18,7 @@ Load = Callable[[], pd.DataFrame]
 
 
 def sklearn(name: str) -> Load:
-    """A data set of scikit-learn, with the classes' names where it has them. Its target column is ``target``."""
+    """A data set of scikit-learn, with the names of its classes. Its target column is ``target``."""
 
     def load() -> pd.DataFrame:
         bunch = getattr(sklearn_datasets, f"load_{name}")(as_frame=True)

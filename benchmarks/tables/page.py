@@ -1,0 +1,186 @@
+"""The page ``docs/tables.md``: the results of both halves, and what they say."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import rankdata
+
+from ..writing import Table, machine
+from .catalog import CATALOG, HALVES, MOST_ROWS, SPLITS, Entry, Half
+from .contenders import BOOSTING, DEFAULT, MLP, PRESET
+from .contest import Result
+from .store import Key, select
+
+PAGE = Path("docs/tables.md")
+TOLERANCE = 0.1
+"""How many standard deviations over the splits the default may be worse than scikit-learn's MLP."""
+WANTED = 0.8
+"""On at least this share of the tables."""
+TITLES: Mapping[Half, str] = {"choose": "The half for choosing", "report": "The half for reporting"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A contender on a table: mean and standard deviation over the splits, and how many splits diverged."""
+
+    task: str
+    mean: float
+    deviation: float
+    diverged: int
+
+    @property
+    def badness(self) -> float:
+        """Less is better: the error, or minus the accuracy; infinite after a divergence."""
+        if self.diverged:
+            return math.inf
+        return -self.mean if self.task == "classification" else self.mean
+
+    def __str__(self) -> str:
+        if self.diverged:
+            return "diverged"
+        if self.task == "classification":
+            return f"{100 * self.mean:.1f} ± {100 * self.deviation:.1f}"
+        return f"{self.mean:.4g} ± {self.deviation:.2g}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table and its contenders' scores."""
+
+    entry: Entry
+    rows: int
+    columns: int
+    scores: Mapping[str, Score]
+
+    def ranks(self) -> dict[str, float]:
+        """1 for the best mean; contenders that are level share their ranks' mean."""
+        ranks = rankdata([score.badness for score in self.scores.values()])
+        return dict(zip(self.scores, map(float, ranks), strict=True))
+
+    def close(self, contender: str, to: str) -> bool:
+        """Whether a contender is worse than another by at most 0.1 of the other's standard deviation."""
+        other = self.scores[to]
+        return self.scores[contender].badness <= other.badness + TOLERANCE * other.deviation
+
+
+def summarize(results: Mapping[Key, Result], half: Half, contenders: Sequence[str]) -> list[Row]:
+    """The tables of a half on which every contender has been measured on every split."""
+    rows = []
+    for entry in CATALOG:
+        found = {name: select(results, entry.name, name) for name in contenders}
+        if HALVES[entry.name] == half and all(len(of) == len(SPLITS) for of in found.values()):
+            first = next(iter(found.values()))[0]
+            scores = {name: score(entry, of) for name, of in found.items()}
+            rows.append(Row(entry, first.rows, first.columns, scores))
+    return rows
+
+
+def score(entry: Entry, results: Sequence[Result]) -> Score:
+    values = [result.score for result in results if result.score is not None]
+    if len(values) < len(results):
+        return Score(entry.task, math.nan, math.nan, len(results) - len(values))
+    return Score(entry.task, statistics.mean(values), statistics.stdev(values), 0)
+
+
+def tabulate(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Table:
+    """A line for each table, and the mean ranks."""
+    headings = ["table", "rows", "columns", *contenders, "diverged"]
+    if DEFAULT in contenders:
+        headings.append("within 0.1 sd")
+    lines = []
+    for row in rows:
+        best = min(score.badness for score in row.scores.values())
+        cells = [f"**{score}**" if score.badness == best else str(score) for score in row.scores.values()]
+        diverged = ", ".join(f"{name} {s.diverged}" for name, s in row.scores.items() if s.diverged)
+        line = [_label(row.entry), f"{row.rows:,}", f"{row.columns:,}", *cells, diverged or "none"]
+        if DEFAULT in contenders:
+            line.append("yes" if row.close(DEFAULT, MLP) else "no")
+        lines.append(line)
+    means = [f"{mean_rank(rows, name):.2f}" for name in contenders]
+    lines.append(["mean rank", "", "", *means, *[""] * (len(headings) - 3 - len(means))])
+    return Table(title, headings, lines)
+
+
+def mean_rank(rows: Sequence[Row], contender: str) -> float:
+    return statistics.mean(row.ranks()[contender] for row in rows)
+
+
+def verdicts(rows: Sequence[Row], contenders: Sequence[str]) -> list[str]:
+    """What the results say of mlpframe, a sentence or two for each requirement."""
+    found = []
+    if DEFAULT in contenders:
+        lost = [row.entry.name for row in rows if row.scores[DEFAULT].diverged]
+        found.append(f"The bare command diverges on {_names(lost)}.")
+        worse = [row.entry.name for row in rows if not row.close(DEFAULT, MLP)]
+        share = 1 - len(worse) / len(rows)
+        found.append(
+            f"On {len(rows) - len(worse)} of {len(rows)} tables ({share:.0%}; wanted: {WANTED:.0%}) the bare "
+            f"command is not worse than {MLP} by more than {TOLERANCE} of the standard deviation over the "
+            f"splits. It is worse on {_names(worse)}."
+        )
+    if PRESET in contenders:
+        own, other = mean_rank(rows, PRESET), mean_rank(rows, BOOSTING)
+        behind = [r.entry.name for r in rows if r.scores[PRESET].badness > r.scores[BOOSTING].badness]
+        compared = f"falls short by {own - other:.2f}" if own > other else f"leads by {other - own:.2f}"
+        found.append(
+            f"The mean rank of {PRESET} is {own:.2f} and that of {BOOSTING} {other:.2f} (1 is the best): the "
+            f"preset {compared}. It is behind on {_names(behind)}."
+        )
+    return found
+
+
+def render(results: Mapping[Key, Result], contenders: Sequence[str]) -> str:
+    """The whole page, in Markdown."""
+    halves = {half: summarize(results, half, contenders) for half in TITLES}
+    measured = {row.entry.name for rows in halves.values() for row in rows}
+    missing = [entry.name for entry in CATALOG if entry.name not in measured]
+    parts = ["# Tables", _introduction()]
+    if missing:
+        parts.append(f"Not yet measured completely: {_names(missing)}.")
+    for half, rows in halves.items():
+        if rows:
+            parts += [
+                f"## {TITLES[half]}",
+                "\n".join(f"- {sentence}" for sentence in verdicts(rows, contenders)),
+                tabulate(TITLES[half], rows, contenders).markdown(),
+            ]
+    parts.append(f"Measured by `python -m benchmarks tables` on {machine()}.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _introduction() -> str:
+    counts = {half: sum(of == half for of in HALVES.values()) for half in TITLES}
+    generated = sum(entry.generated for entry in CATALOG)
+    return f"""\
+How good are mlpframe's defaults on tables of data? This page compares them with scikit-learn on
+{len(CATALOG)} tables. {len(CATALOG) - generated} hold real data that installed packages ship. {generated} are
+generated, for corners that the real ones do not have, and are marked so. A table is compared on at most
+{MOST_ROWS:,} of its rows.
+
+The list of the tables was committed before the first run, and so were its two halves. All choices (defaults,
+the preset `{PRESET}`) were made on the half for choosing, {counts["choose"]} tables. The other half,
+{counts["report"]} tables, says what the choices are worth on tables that had no say in them.
+
+Every contender gets the same {len(SPLITS)} splits into 80 % training and 20 % test rows. A classification
+shows the accuracy in percent (more is better), a regression the root mean squared error (less is better):
+the mean ± the standard deviation over the splits. The best mean is bold.
+
+- **{DEFAULT}**: the bare command, told no more than the file and the target.
+- **{PRESET}**: the preset for tables.
+- **{MLP}**: MLPClassifier or MLPRegressor on its defaults. Medians replace missing numbers; numbers, and the
+  target of a regression, are standardized; categories are one-hot.
+- **{BOOSTING}**: HistGradientBoostingClassifier or HistGradientBoostingRegressor on its defaults, with
+  categories and missing values as they are."""
+
+
+def _label(entry: Entry) -> str:
+    return f"{entry.name} ({'generated, ' * entry.generated}{entry.task})"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
