@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import pairwise
 
@@ -10,13 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import log_loss as sklearn_log_loss
+from threadpoolctl import threadpool_limits
 
 from benchmarks.tables import baselines, page, store
 from benchmarks.tables.catalog import CATALOG, HALVES, MOST_ROWS, SPLITS, Entry, split
-from benchmarks.tables.contest import Contender, Prediction, log_loss, run
+from benchmarks.tables.contest import Contender, Prediction, Result, log_loss, run
 
 BY_NAME = {entry.name: entry for entry in CATALOG}
 MODULES = {"scikit-learn": "sklearn", "generated": "sklearn"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small fits on several threads mostly wait for each other when the machine is busy."""
+    with threadpool_limits(1):
+        yield
 
 
 def test_there_are_enough_tables_of_every_kind() -> None:
@@ -120,3 +129,22 @@ def test_results_are_read_as_written_and_the_last_counts(tmp_path) -> None:
     store.append(result, file)
     assert store.load(file) == {("5 rows", 0, "boosting"): result}
     assert json.loads(file.read_text().splitlines()[0])["rows"] == 5
+
+
+def test_the_page_judges_by_the_means_over_the_splits() -> None:
+    """Worse by 0.09 standard deviations is close, by 0.11 is not. Accuracy shall be high, error low."""
+    splits = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    for name, sign in (("iris", 1), ("diabetes", -1)):
+        for behind, close in ((0.09, True), (0.11, False)):
+            entry = BY_NAME[name]
+            scores = {
+                "own": 10 + splits[::-1] - sign * behind * splits.std(ddof=1),
+                "other": 10 + splits,
+            }
+            row = page.Row(entry, 1, 1, {who: page.score(entry, _results(of)) for who, of in scores.items()})
+            assert row.close("own", "other") == close
+            assert row.ranks() == {"own": 2, "other": 1}
+
+
+def _results(scores: np.ndarray) -> list[Result]:
+    return [Result("", i, "", 1, 1, 0.0, score, None) for i, score in enumerate(scores.tolist())]

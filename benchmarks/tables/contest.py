@@ -20,7 +20,11 @@ SMALLEST = 1e-15
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a contender says of the test rows: numbers, or the classes as text and a column for each class."""
+    """What a contender says of the test rows.
+
+    ``values`` are numbers, or the classes as text; then ``probabilities`` has a column for each class. A
+    contender whose training diverged says NaN.
+    """
 
     values: NDArray[Any]
     probabilities: pd.DataFrame | None = None

@@ -89,20 +89,28 @@ def score(entry: Entry, results: Sequence[Result]) -> Score:
 
 def tabulate(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Table:
     """A line for each table, and the mean ranks."""
-    headings = ["table", "rows", "columns", *contenders, "diverged"]
+    headings = ["table", "from", "rows", "columns", *contenders, "diverged"]
     if DEFAULT in contenders:
         headings.append("within 0.1 sd")
     lines = []
     for row in rows:
+        entry = row.entry
         best = min(score.badness for score in row.scores.values())
         cells = [f"**{score}**" if score.badness == best else str(score) for score in row.scores.values()]
         diverged = ", ".join(f"{name} {s.diverged}" for name, s in row.scores.items() if s.diverged)
-        line = [_label(row.entry), f"{row.rows:,}", f"{row.columns:,}", *cells, diverged or "none"]
+        line = [
+            f"{entry.name} ({entry.task})",
+            entry.package,
+            f"{row.rows:,}",
+            f"{row.columns:,}",
+            *cells,
+            diverged or "none",
+        ]
         if DEFAULT in contenders:
             line.append("yes" if row.close(DEFAULT, MLP) else "no")
         lines.append(line)
     means = [f"{mean_rank(rows, name):.2f}" for name in contenders]
-    lines.append(["mean rank", "", "", *means, *[""] * (len(headings) - 3 - len(means))])
+    lines.append(["mean rank", "", "", "", *means, *[""] * (len(headings) - 4 - len(means))])
     return Table(title, headings, lines)
 
 
@@ -110,8 +118,8 @@ def mean_rank(rows: Sequence[Row], contender: str) -> float:
     return statistics.mean(row.ranks()[contender] for row in rows)
 
 
-def verdicts(rows: Sequence[Row], contenders: Sequence[str]) -> list[str]:
-    """What the results say of mlpframe, a sentence or two for each requirement."""
+def verdicts(rows: Sequence[Row], contenders: Sequence[str]) -> str:
+    """What the results say of mlpframe, an item of a list for each requirement."""
     found = []
     if DEFAULT in contenders:
         lost = [row.entry.name for row in rows if row.scores[DEFAULT].diverged]
@@ -131,7 +139,7 @@ def verdicts(rows: Sequence[Row], contenders: Sequence[str]) -> list[str]:
             f"The mean rank of {PRESET} is {own:.2f} and that of {BOOSTING} {other:.2f} (1 is the best): the "
             f"preset {compared}. It is behind on {_names(behind)}."
         )
-    return found
+    return "\n".join(f"- {verdict}" for verdict in found)
 
 
 def render(results: Mapping[Key, Result], contenders: Sequence[str]) -> str:
@@ -144,11 +152,10 @@ def render(results: Mapping[Key, Result], contenders: Sequence[str]) -> str:
         parts.append(f"Not yet measured completely: {_names(missing)}.")
     for half, rows in halves.items():
         if rows:
-            parts += [
-                f"## {TITLES[half]}",
-                "\n".join(f"- {sentence}" for sentence in verdicts(rows, contenders)),
-                tabulate(TITLES[half], rows, contenders).markdown(),
-            ]
+            table = tabulate(TITLES[half], rows, contenders).markdown()
+            parts += [f"## {TITLES[half]}", verdicts(rows, contenders), table]
+    if measured:
+        parts += ["## Both halves", verdicts([row for rows in halves.values() for row in rows], contenders)]
     parts.append(f"Measured by `python -m benchmarks tables` on {machine()}.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -158,8 +165,8 @@ def _introduction() -> str:
     generated = sum(entry.generated for entry in CATALOG)
     return f"""\
 How good are mlpframe's defaults on tables of data? This page compares them with scikit-learn on
-{len(CATALOG)} tables. {len(CATALOG) - generated} hold real data that installed packages ship. {generated} are
-generated, for corners that the real ones do not have, and are marked so. A table is compared on at most
+{len(CATALOG)} tables. {len(CATALOG) - generated} hold real data, shipped by the package in the column "from".
+{generated} are generated, for corners that the real ones do not have. A table is compared on at most
 {MOST_ROWS:,} of its rows.
 
 The list of the tables was committed before the first run, and so were its two halves. All choices (defaults,
@@ -168,18 +175,16 @@ the preset `{PRESET}`) were made on the half for choosing, {counts["choose"]} ta
 
 Every contender gets the same {len(SPLITS)} splits into 80 % training and 20 % test rows. A classification
 shows the accuracy in percent (more is better), a regression the root mean squared error (less is better):
-the mean ± the standard deviation over the splits. The best mean is bold.
+the mean ± the standard deviation over the splits. The best mean is bold. The mean ranks are among all
+contenders. "within 0.1 sd" says whether the default's mean is worse than that of scikit-learn's MLP by at most
+{TOLERANCE} of the standard deviation of scikit-learn's scores over the splits.
 
 - **{DEFAULT}**: the bare command, told no more than the file and the target.
 - **{PRESET}**: the preset for tables.
-- **{MLP}**: MLPClassifier or MLPRegressor on its defaults. Medians replace missing numbers; numbers, and the
-  target of a regression, are standardized; categories are one-hot.
+- **{MLP}**: MLPClassifier or MLPRegressor on its defaults. Medians replace missing numbers; numbers, and
+  the target of a regression, are standardized; categories are one-hot.
 - **{BOOSTING}**: HistGradientBoostingClassifier or HistGradientBoostingRegressor on its defaults, with
   categories and missing values as they are."""
-
-
-def _label(entry: Entry) -> str:
-    return f"{entry.name} ({'generated, ' * entry.generated}{entry.task})"
 
 
 def _names(names: Sequence[str]) -> str:
