@@ -176,8 +176,8 @@ the preset `{PRESET}`) were made on the half for choosing, {counts["choose"]} ta
 Every contender gets the same {len(SPLITS)} splits into 80 % training and 20 % test rows. A classification
 shows the accuracy in percent (more is better), a regression the root mean squared error (less is better):
 the mean ± the standard deviation over the splits. The best mean is bold. The mean ranks are among all
-contenders. "within 0.1 sd" says whether the default's mean is worse than that of scikit-learn's MLP by at most
-{TOLERANCE} of the standard deviation of scikit-learn's scores over the splits.
+contenders. "within 0.1 sd" says whether the default's mean is worse than that of scikit-learn's MLP by
+at most {TOLERANCE} of the standard deviation of scikit-learn's scores over the splits.
 
 - **{DEFAULT}**: the bare command, told no more than the file and the target.
 - **{PRESET}**: the preset for tables.
