@@ -21,7 +21,7 @@ OTHER = "other"
 """The category of rare values, and of values that the training rows do not have."""
 FEW = 20
 """A text column with at most this many different texts holds categories, in a table of any length."""
-FORMATS = ("ISO8601", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d")
+FORMATS = ("ISO8601", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")
 """How dates may be written in a text column. The first format that fits every value is taken."""
 LIKE_A_DATE = re.compile(r"\s*\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(\D.*)?$")
 LIKE_AN_IDENTIFIER = re.compile(
