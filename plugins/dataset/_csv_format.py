@@ -55,7 +55,7 @@ def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
     """The format of a file, where ``given`` does not say it, and the names in its first line.
 
     Raises:
-        UsageError: the file does not begin with text of a known encoding.
+        UsageError: the file is empty, or does not begin with text of a known encoding.
     """
     with ExitStack() as stack:
         if path.suffix == ".zip":
@@ -65,6 +65,8 @@ def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
         else:
             file = stack.enter_context(OPENERS.get(path.suffix, _open)(path))
         start = file.read(SAMPLE_BYTES)
+    if not start.strip():
+        raise UsageError(f"{path} is empty; expected a line with the names of the columns")
     charset = given.charset or _charset(start, path)
     text = start.decode(charset, errors="replace")
     if len(start) == SAMPLE_BYTES:
