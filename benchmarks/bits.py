@@ -21,7 +21,7 @@ Components = Mapping[str, Mapping[str, list[dict[str, Any]]]]
 """The example options of every component's class, by kind and name."""
 
 COMMON = ["tracking=none", "callbacks.progress=null", "threads=1", "epochs=6", "batch_size=4"]
-DATA = {"classes": [], "values": ["loss=mse"], "images": []}
+DATA = {"classes": [], "values": ["loss=mse", "dataset.scale_target=false"], "images": []}
 """The names of the arrays to train on, and the settings that these arrays need."""
 SETTINGS = (
     "model.hidden=[3]",
@@ -29,7 +29,7 @@ SETTINGS = (
     "engine=online optimizer=nesterov optimizer.weight_decay=0.01",
     "dtype=float64",
     "shuffle=false",
-    "dataset.standardize=false dataset.validation=0",
+    "dataset.scaling=none dataset.validation=0",
     "model.hidden=[200,200] optimizer=adam",
     "optimizer.weight_decay=0.01",
     "optimizer=adam optimizer.weight_decay=0.01 optimizer.decoupled=true",

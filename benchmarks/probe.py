@@ -1,7 +1,7 @@
 """Runs inside a revision for ``against``: answers requests, one line of JSON each, until the input ends.
 
 The revision may be older than this file. So the file imports nothing from its neighbors, and uses only names
-that every revision has: ``mlpframe.fit``, ``mlpframe.registries``.
+that every revision has: ``mlpframe.fit``, ``mlpframe.registries`` and ``mlpframe.api``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import mlpframe
+import mlpframe.api
 
 
 def describe() -> dict[str, Any]:
@@ -34,9 +35,17 @@ def fit(data: str, overrides: list[str]) -> dict[str, str]:
     with np.load(data) as arrays:
         x, y = arrays["x"], arrays["y"]
     try:
-        return {"folder": str(mlpframe.fit(x, y, *overrides).folder.resolve())}
+        return {"folder": str(mlpframe.fit(x, y, *translated(overrides)).folder.resolve())}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+
+
+def translated(overrides: list[str]) -> list[str]:
+    """The settings by the names of this revision. Before ``scaling``, no revision scaled a target."""
+    if hasattr(mlpframe.api.Preparation, "scaling"):
+        return overrides
+    names = {"dataset.scaling=none": "dataset.standardize=false"}
+    return [names.get(text, text) for text in overrides if text != "dataset.scale_target=false"]
 
 
 def main() -> None:

@@ -191,13 +191,13 @@ def test_rows_of_several_classes_keep_their_classes(split: str, dtype: Any) -> N
     assert sorted(rows(final.train) + rows(final.test)) == list(range(100))
 
 
-def test_rows_of_several_classes_that_lack_a_target_are_dropped_or_refused() -> None:
+@pytest.mark.parametrize("missing", ["error", "drop", "impute", "indicate"])
+def test_rows_without_a_target_are_left_out_with_a_note(missing: str) -> None:
     splits = multilabel(50, np.float64)
     splits.train.y[10, 1] = np.nan
-    assert rows(prepare(splits, missing="drop").train) == [*range(10), *range(11, 50)]
-    for how in ("error", "impute"):
-        with pytest.raises(UsageError, match=r"1 rows have no target; dataset\.missing=drop"):
-            prepare(splits, missing=how)
+    data = prepare(splits, missing=missing)
+    assert rows(data.train) == [*range(10), *range(11, 50)]
+    assert data.splits.notes == ("1 rows without a target are left out",)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_the_seed_determines_which_rows_are_held_out(split: str) -> None:
     def held(seed: int, **rules: Any) -> list[int]:
         return rows(prepare(classes(table(100)), seed, validation=0.2, split=split, **rules).validation)
 
-    assert held(5) == held(5) == held(5, dtype="float32", standardize=False)
+    assert held(5) == held(5) == held(5, dtype="float32", scaling="none")
     assert held(5) != held(6)
 
 
@@ -256,7 +256,7 @@ def test_mnist_s_first_55_000_images_train_and_its_last_5_000_validate() -> None
 def test_the_training_part_alone_determines_the_standardization(dtype: str, final: bool) -> None:
     whole = table(100)
     data = prepare(
-        classes(whole), dtype=dtype, final=final, validation=0.2, test=0.2, split="last", standardize=True
+        classes(whole), dtype=dtype, final=final, validation=0.2, test=0.2, split="last", scaling="standard"
     )
     last = 80 if final else 60
     held, held_rows = (data.test, slice(80, 100)) if final else (data.validation, slice(60, 80))
@@ -270,8 +270,8 @@ def test_the_training_part_alone_determines_the_standardization(dtype: str, fina
         held.x, (whole.x[held_rows] - mean) / deviation, rtol=20 * tolerance, atol=tolerance
     )
     assert (held.x[:, 0] > 1).all()  # its rows lie outside the averaged rows
-    np.testing.assert_allclose(data.shift, mean, rtol=1e-14)
-    np.testing.assert_allclose(data.scale, deviation, rtol=1e-14)
+    np.testing.assert_allclose(data.encoder.scaling.shift, mean, rtol=1e-14)
+    np.testing.assert_allclose(data.encoder.scaling.scale, deviation, rtol=1e-14)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -1e30, 1e-30, 12345.678])
@@ -280,24 +280,24 @@ def test_a_constant_feature_stays_finite(constant: float, source: type) -> None:
     whole = table(100)
     x = whole.x.astype(source)
     x[:, 1] = constant
-    data = prepare(classes(Table(x, whole.y)), validation=0.2, standardize=True, dtype="float32")
+    data = prepare(classes(Table(x, whole.y)), validation=0.2, scaling="standard", dtype="float32")
     column = data.train.x[:, 1]
     assert (column == column[0]).all()
     assert abs(column[0]) <= 1e-12 * abs(constant)  # 0, except for the rounding of the mean
     assert np.isfinite(data.train.x).all()
-    assert data.scale is not None
-    assert (data.scale > 0).all()
+    assert data.encoder.scaling.scale is not None
+    assert (data.encoder.scaling.scale > 0).all()
 
 
 def test_without_standardization_the_inputs_are_unchanged() -> None:
     data = prepare(classes(table(100)), validation=0.2, split="last")
-    assert data.shift is data.scale is None
+    assert data.encoder.scaling.shift is data.encoder.scaling.scale is None
     np.testing.assert_array_equal(data.train.x, table(100).x[:80])
 
 
 def test_the_data_set_s_own_arrays_are_not_changed() -> None:
     whole = table(100)
-    prepare(classes(whole), validation=0.2, standardize=True)
+    prepare(classes(whole), validation=0.2, scaling="standard")
     np.testing.assert_array_equal(whole.x, table(100).x)
 
 
@@ -321,7 +321,7 @@ def test_categories_are_not_standardized() -> None:
     numbers, codes = table(100).x[:, 0], np.arange(100) % 4
     x = np.stack([codes == 2, numbers, codes], 1).astype(float)
     splits = Splits(Table(x, table(100).y), class_names=("a", "b", "c"), categorical=(0, 2))
-    data = prepare(splits, validation=0.2, split="last", standardize=True)
+    data = prepare(splits, validation=0.2, split="last", scaling="standard")
     np.testing.assert_array_equal(data.train.x[:, [0, 2]], x[:80, [0, 2]])
     assert data.validation is not None
     np.testing.assert_array_equal(data.validation.x[:, [0, 2]], x[80:, [0, 2]])
@@ -336,25 +336,29 @@ def gappy(rows: int, every: int) -> Table:
     return Table(x, whole.y, np.arange(1.0, rows + 1))
 
 
-@pytest.mark.parametrize("standardize", [False, True])
-def test_a_missing_value_becomes_the_mean_of_the_training_part(standardize: bool) -> None:
+@pytest.mark.parametrize("scaling", ["none", "standard"])
+def test_a_missing_value_becomes_the_mean_of_the_training_part(scaling: str) -> None:
     whole = gappy(100, 7)
     whole.x[99, 1] = 1e6  # a held-out row, which must not change the mean
     train = whole.x[:80, 1]
     mean = train[~np.isnan(train)].sum() / (~np.isnan(train)).sum()
     assert abs(mean) < 1
-    options = {"validation": 0.2, "split": "last", "missing": "impute", "standardize": standardize}
+    options = {"validation": 0.2, "split": "last", "missing": "impute", "scaling": scaling}
     data = prepare(classes(whole), **options)
-    shift, scale = (data.shift, data.scale) if standardize else (np.zeros(3), np.ones(3))
-    assert data.fill is not None
+    shift, scale = (
+        (data.encoder.scaling.shift, data.encoder.scaling.scale)
+        if scaling == "standard"
+        else (np.zeros(3), np.ones(3))
+    )
+    assert data.encoder.scaling.fill is not None
     assert data.validation is not None
     assert shift is not None
-    np.testing.assert_allclose(data.fill[1], mean, rtol=1e-13)
+    np.testing.assert_allclose(data.encoder.scaling.fill[1], mean, rtol=1e-13)
     raw = np.concatenate([data.train.x, data.validation.x]) * scale + shift
     np.testing.assert_allclose(raw[::7, 1], mean, rtol=1e-12)
     present = ~np.isnan(whole.x)
     np.testing.assert_allclose(raw[present], whole.x[present], rtol=1e-12, atol=1e-12)
-    if standardize:
+    if scaling == "standard":
         # the deviation of the training rows, imputed means included
         np.testing.assert_allclose(data.train.x.std(0), 1)
 
@@ -364,8 +368,8 @@ def test_a_final_run_imputes_means_of_training_and_validation_rows() -> None:
     rules = {"validation": 0.2, "test": 0.3, "split": "last", "missing": "impute"}
     for final, rows in ((False, 50), (True, 70)):
         data = prepare(classes(whole), final=final, **rules)
-        assert data.fill is not None
-        np.testing.assert_allclose(data.fill[1], np.nanmean(whole.x[:rows, 1]), rtol=1e-13)
+        assert data.encoder.scaling.fill is not None
+        np.testing.assert_allclose(data.encoder.scaling.fill[1], np.nanmean(whole.x[:rows, 1]), rtol=1e-13)
 
 
 def test_only_held_out_rows_may_lack_values_and_a_feature_without_any_is_refused() -> None:
@@ -388,7 +392,7 @@ def test_rows_that_lack_values_are_dropped_with_their_targets_and_weights() -> N
     assert whole.weights is not None
     assert data.train.weights is not None
     np.testing.assert_allclose(data.train.weights, whole.weights[complete] / whole.weights[complete].mean())
-    assert data.fill is None
+    assert data.encoder.scaling.fill is None
     values = regression(50)
     values.y[10, 1] = np.nan
     assert rows(prepare(Splits(values), missing="drop").train) == [*range(10), *range(11, 50)]
@@ -397,8 +401,8 @@ def test_rows_that_lack_values_are_dropped_with_their_targets_and_weights() -> N
 
 
 def test_without_missing_values_dropping_and_imputing_change_nothing() -> None:
-    for standardize in (False, True):
-        options = {"validation": 0.2, "standardize": standardize}
+    for scaling in ("none", "standard"):
+        options = {"validation": 0.2, "scaling": scaling}
         expected = prepare(classes(table(100)), **options)
         for missing in ("drop", "impute"):
             data = prepare(classes(table(100)), missing=missing, **options)
@@ -414,11 +418,6 @@ def test_missing_values_are_an_error_that_names_the_features_and_how_many() -> N
         prepare(wide)
     with pytest.raises(UsageError, match="every row of the train part has missing values"):
         prepare(wide, missing="drop")
-    values = regression(50)
-    values.y[10:13, 1] = np.nan
-    for how in ("error", "impute"):
-        with pytest.raises(UsageError, match=r"3 rows have no target; dataset\.missing=drop"):
-            prepare(Splits(values), missing=how)
     endless = regression(50)
     endless.x[3, 3] = np.inf
     for how in ("error", "drop", "impute"):
@@ -458,7 +457,7 @@ def test_a_mapped_file_stays_mapped_and_its_memory_can_be_released(mapped: Table
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"standardize": True}, "dataset=given is mapped from a file and cannot be standardized"),
+        ({"scaling": "standard"}, "dataset=given is mapped from a file and cannot be scaled"),
         ({"dtype": "float64"}, "dataset=given is mapped from a file of float32: set dtype=float32"),
         ({"split": "random"}, "dataset.split=random would copy a mapped file"),
         ({"split": "stratified"}, "dataset.split=stratified would copy a mapped file"),
@@ -544,8 +543,8 @@ def test_impossible_parts_are_refused(rules: dict[str, Any], message: str) -> No
         ({"validation": -0.1}, "validation must be at least 0, not -0.1"),
         ({"test": 1.5}, "test must be a fraction below 1 or a number of rows, not 1.5"),
         ({"test": float("nan")}, "test must be at least 0, not nan"),
-        ({"split": "first"}, "split must be stratified, random or last, not 'first'"),
-        ({"missing": "ignore"}, "missing must be error, drop or impute, not 'ignore'"),
+        ({"split": "first"}, "split must be one of stratified, random, last, group, time, not 'first'"),
+        ({"missing": "ignore"}, "missing must be one of error, drop, impute, indicate, not 'ignore'"),
     ],
 )
 def test_options_out_of_range_are_refused(rules: dict[str, Any], message: str) -> None:
