@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..api import Loss, Schedule, UsageError
@@ -92,6 +93,9 @@ def build_trainer(
         final=root.final,
         scale_target=loss is None or loss.measures_distance,
     )
+    if root.loss is not None and root.loss.get("class_weights") == "balanced":
+        root = replace(root, loss={**root.loss, "class_weights": _balanced(data)})
+        loss = registries["loss"].create(root.loss)
     if loss is None:
         root = replace(root, loss=typed("loss", "loss", DEFAULT_LOSS[data.splits.task], {}))
         loss = registries["loss"].create(root.loss)
@@ -136,6 +140,18 @@ def build_trainer(
     for callback in callbacks.values():
         callback.check(trainer)
     return trainer
+
+
+def _balanced(data: Data) -> list[float]:
+    """A weight for every class, so that all classes together count the same in the loss."""
+    if data.splits.task != "classification":
+        raise UsageError(
+            f"class_weights=balanced needs one class for each row, but dataset={data.name} is a "
+            f"{data.splits.task}; see positive_weight of loss=binary_cross_entropy"
+        )
+    counts = np.bincount(data.train.y, minlength=data.splits.n_outputs)
+    weights = len(data.train) / (len(counts) * np.maximum(counts, 1))
+    return [float(weight) for weight in np.where(counts > 0, weights, 0)]
 
 
 def _build_network(

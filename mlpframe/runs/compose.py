@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ..config import GROUPS, store_component, store_root
 from ..discovery import beside_or_inside, load_plugins, preset_folders
 from ..registry import UsageError, nearest, registries
-from .keys import check, components
+from .keys import COMMAND_LINE_KEYS, check, components
 from .overrides import Override
 
 CONF = beside_or_inside("conf")
@@ -37,7 +37,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     load_plugins()
     parsed = [Override.parse(text) for text in overrides]
     for override in parsed:
-        if override.key == "replicas":
+        if override.key in COMMAND_LINE_KEYS:
             raise UsageError(f"{override}: expected one experiment, not several")
     check(parsed)
     prepare_hydra(components(parsed))

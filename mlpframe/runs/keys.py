@@ -23,7 +23,7 @@ from .overrides import Override
 NAME = re.compile(r"[A-Za-z_][\w/-]*")
 CHOSEN = (*GROUPS, "tracking", "experiment")
 """The groups that ``group=name`` chooses from."""
-COMMAND_LINE_KEYS = ("replicas",)
+COMMAND_LINE_KEYS = ("replicas", "folds")
 """Keys of the command line that are not keys of the configuration."""
 
 

@@ -10,7 +10,7 @@ from .finding import find_run, find_unfinished
 from .folder import CHECKPOINT, RunFolder
 from .keys import check, components
 from .overrides import COMPLETION, CommandLine, Override
-from .request import take_replicas
+from .request import take_folds, take_replicas
 
 
 def launch(arguments: Sequence[str]) -> int:
@@ -19,7 +19,7 @@ def launch(arguments: Sequence[str]) -> int:
     Raises:
         UsageError: the request is wrong; nothing was started, and no files are left behind.
     """
-    replicas, line = take_replicas(CommandLine.parse(arguments))
+    replicas, line = take_replicas(take_folds(CommandLine.parse(arguments)))
     completes = any(flag in COMPLETION for flag in line.flags)  # then the line may be incomplete
     if not completes:
         check(line.overrides, sweep=line.is_sweep)

@@ -29,6 +29,8 @@ FLAGS = (
 """Hydra's flags. A test compares them with the flags that ``--hydra-help`` lists."""
 OPEN_DICTS = ("transforms", "metrics", "callbacks", "tags")
 """Root keys that are dictionaries. An override ``metrics.name=…`` adds an entry without Hydra's ``+``."""
+FOLD = "dataset.fold"
+"""The key of a fold's number, which differs between the runs of a cross-validation."""
 PARENT = "tracking.parent"
 """The key that gives a sweep's jobs the id of their parent run in MLflow."""
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ..api import Dataset
 from ..registry import UsageError
 from .folder import RunFolder
-from .overrides import MULTIRUN, CommandLine, Override
+from .overrides import FOLD, MULTIRUN, CommandLine, Override
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 KEY = "replicas"
+FOLDS = "folds"
 MAY_DIFFER = ("seed", "lr", "run_name", "tags")
 """The settings that may differ between runs that are trained together."""
 
@@ -65,6 +66,25 @@ def take_replicas(line: CommandLine) -> tuple[int, CommandLine]:
         raise UsageError(f"seed={seed}: expected a whole number, at least 0, or a list of seeds")
     flags = line.flags if line.is_sweep else [MULTIRUN[0], *line.flags]
     return int(value), CommandLine(flags, other_overrides)
+
+
+def take_folds(line: CommandLine) -> CommandLine:
+    """The command line with ``folds=K`` rewritten as a sweep over the K folds of a cross-validation.
+
+    Raises:
+        UsageError: ``folds`` is not a number of at least 2, or it is combined with ``resume``.
+    """
+    value = line.last(FOLDS)
+    others = line.without(FOLDS)
+    if value is None or line.only_shows:
+        return replace(line, overrides=others)
+    if not value.isdecimal() or int(value) < 2:
+        raise UsageError(f"folds={value}: expected the number of folds of a cross-validation, at least 2")
+    if line.last("resume") is not None:
+        raise UsageError(f"folds={value} trains new runs, so resume= cannot be set")
+    folds = [Override("", f"dataset.{FOLDS}", value), Override("", FOLD, f"range({value})")]
+    flags = line.flags if line.is_sweep else [MULTIRUN[0], *line.flags]
+    return CommandLine(flags, [*others, *folds])
 
 
 def in_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:

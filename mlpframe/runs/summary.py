@@ -12,8 +12,10 @@ from typing import Any
 from rich.table import Table
 
 from .folder import RunFolder
-from .overrides import Override
+from .overrides import FOLD, Override
 
+REPEATED = ("seed", FOLD)
+"""The settings that differ between repetitions of one configuration."""
 METRICS = ("train/loss", "val/loss", "val/accuracy", "val/r2", "test/loss", "test/accuracy", "test/r2")
 """The metrics that get a column in the table if any run has them."""
 
@@ -55,12 +57,15 @@ def read_jobs(sweep: Path) -> list[Job]:
     return jobs
 
 
-def group_by_seed(jobs: Sequence[Job]) -> dict[str, list[Job]]:
-    """Group the runs that differ only in the seed. The keys are the overrides that differ between groups."""
+def group_by_settings(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """Group the runs that differ only in the seed and in the fold of a cross-validation.
+
+    The keys are the overrides that differ between groups.
+    """
     constant = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        own = [o for o in job.overrides if o not in constant and Override.parse(o).key != "seed"]
+        own = [o for o in job.overrides if o not in constant and Override.parse(o).key not in REPEATED]
         groups.setdefault(" ".join(own) or "all", []).append(job)
     return groups
 
@@ -83,7 +88,7 @@ def summary_rows(groups: Mapping[str, Sequence[Job]], columns: Sequence[str]) ->
 
 
 def summary_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
-    table = Table(title="mean ± standard deviation over seeds", title_justify="left")
+    table = Table(title="mean ± standard deviation over seeds and folds", title_justify="left")
     table.add_column("configuration")
     table.add_column("runs", justify="right")
     for name in columns:

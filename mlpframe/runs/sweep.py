@@ -26,7 +26,7 @@ from .compose import CONF, usage_error
 from .folder import STATUS, RunFolder
 from .overrides import PARENT, own_overrides
 from .request import Request, in_groups
-from .summary import group_by_seed, metric_columns, read_jobs, summary_rows, summary_table, write_summary
+from .summary import group_by_settings, metric_columns, read_jobs, summary_rows, summary_table, write_summary
 from .terminal import new_console
 from .train import Outcome, train
 
@@ -72,7 +72,7 @@ class Sweep:
         print_line = new_console(soft_wrap=True).print
         jobs = read_jobs(self.folder)
         finished = [job for job in jobs if job.status == "finished"]
-        groups = group_by_seed(finished)
+        groups = group_by_settings(finished)
         columns = metric_columns(finished)
         rows = summary_rows(groups, columns)
         if rows:

@@ -8,7 +8,7 @@ from math import exp, prod
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, UsageError
+from mlpframe.api import Array, Context, Loss, UsageError, check_range
 
 FEW = 32
 """The most logits of a single row for which Python floats are faster than NumPy calls."""
@@ -29,8 +29,20 @@ def softmax(logits: Array) -> Array:
     return probabilities
 
 
-def require_weights(loss: Loss, class_weights: list[float] | None, classes: int) -> None:
+def check_class_weights(class_weights: list[float] | str | None) -> None:
+    """Raise ``ValueError`` if the class weights are neither numbers of at least 0 nor ``"balanced"``."""
+    if isinstance(class_weights, str):
+        if class_weights != "balanced":
+            raise ValueError(f"class_weights must be a list of numbers or balanced, not {class_weights!r}")
+        return
+    for weight in class_weights or ():
+        check_range("class_weights", weight, minimum=0)
+
+
+def require_weights(loss: Loss, class_weights: list[float] | str | None, classes: int) -> None:
     """Raise ``UsageError`` if there are class weights, but not one for each class."""
+    if class_weights == "balanced":
+        raise UsageError(f"loss={loss.name}: class_weights=balanced needs the training rows of a run")
     if class_weights is not None and len(class_weights) != classes:
         raise UsageError(
             f"loss={loss.name}: class_weights has {len(class_weights)} numbers, "

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpframe.api import Array, Context, Loss, check_range, register
 
-from ._shared import distributions, require_weights
+from ._shared import check_class_weights, distributions, require_weights
 
 
 @register("binary_cross_entropy")
@@ -28,7 +28,8 @@ class BinaryCrossEntropy(Loss):
     Options:
         positive_weight: v, the weight of a yes relative to a no, more than 0. About the ratio of noes to
             yeses balances both.
-        class_weights: w, how much each class counts, at least 0; null: all 1.
+        class_weights: w, how much each class counts, at least 0; "balanced", if each row has one class:
+            rows / (classes · rows of the class), of the training rows; null: all 1.
 
     Source: Cox 1958, "The regression analysis of binary sequences".
     """
@@ -37,10 +38,11 @@ class BinaryCrossEntropy(Loss):
     takes_probabilities = True
     examples = ({"positive_weight": 3.0},)
 
-    def __init__(self, *, positive_weight: float = 1.0, class_weights: list[float] | None = None) -> None:
+    def __init__(
+        self, *, positive_weight: float = 1.0, class_weights: list[float] | str | None = None
+    ) -> None:
         check_range("positive_weight", positive_weight, above=0)
-        for weight in class_weights or ():
-            check_range("class_weights", weight, minimum=0)
+        check_class_weights(class_weights)
         self.positive_weight, self.class_weights = positive_weight, class_weights
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpframe.api import Array, Context, Loss, Means, check_range, register
 
-from ._shared import require_weights, softmax, true_elements
+from ._shared import check_class_weights, require_weights, softmax, true_elements
 
 
 @register("cross_entropy")
@@ -27,7 +27,8 @@ class CrossEntropy(Loss):
 
     Options:
         label_smoothing: ε, at least 0 and below 1.
-        class_weights: v, how much each class counts, at least 0; null: all 1.
+        class_weights: v, how much each class counts, at least 0; "balanced": inversely proportional to its
+            number of training rows, rows / (classes · rows of the class); null: all 1.
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs"; label
     smoothing: Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision".
@@ -36,10 +37,11 @@ class CrossEntropy(Loss):
     tasks = ("classification",)
     takes_probabilities = True
 
-    def __init__(self, *, label_smoothing: float = 0.0, class_weights: list[float] | None = None) -> None:
+    def __init__(
+        self, *, label_smoothing: float = 0.0, class_weights: list[float] | str | None = None
+    ) -> None:
         check_range("label_smoothing", label_smoothing, minimum=0, below=1)
-        for weight in class_weights or ():
-            check_range("class_weights", weight, minimum=0)
+        check_class_weights(class_weights)
         self.label_smoothing, self.class_weights = label_smoothing, class_weights
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mlpframe.runs.summary import group_by_seed
+from mlpframe.runs.summary import group_by_settings
 from tests.running import end_group, history, mlpframe, record, sqlite_uri, start, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning")  # in MLflow
@@ -276,9 +276,9 @@ def test_runs_are_grouped_by_the_settings_that_differ_except_the_seed() -> None:
         return Job(0, Path(), list(overrides), "finished", {}, None)
 
     jobs = [job("lr=1", f"model={m}", f"seed={s}") for m in ("a", "b") for s in (0, 1, 2)]
-    assert {label: len(members) for label, members in group_by_seed(jobs).items()} == {
+    assert {label: len(members) for label, members in group_by_settings(jobs).items()} == {
         "model=a": 3,
         "model=b": 3,
     }
     seeds = [job("lr=1", f"seed={s}") for s in (0, 1)]
-    assert {label: len(members) for label, members in group_by_seed(seeds).items()} == {"all": 2}
+    assert {label: len(members) for label, members in group_by_settings(seeds).items()} == {"all": 2}
