@@ -29,6 +29,7 @@ from .engine import (
     rates,
     split_losses,
 )
+from .graph import Graph
 from .initializer import Initializer
 from .layer import Backward, Bound, Context, Layer, Parameter
 from .loss import Loss, Means
@@ -52,6 +53,7 @@ __all__ = [
     "EngineNetwork",
     "EnginePlan",
     "EngineUpdater",
+    "Graph",
     "Initializer",
     "Layer",
     "Loss",

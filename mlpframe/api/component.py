@@ -42,12 +42,14 @@ class TwoForms:
     A component needs only the textbook form or the fast form. The base class of its kind makes the fast form
     from the textbook form. A subclass that rewrites one form of a component does not inherit the component's
     other form, which would compute something else. The subclass gets the base class's version of the other
-    form.
+    form. The same holds for the method ``onnx``.
     """
 
     kind: ClassVar[str]
     fast: ClassVar[tuple[str, ...]]
     """The methods of the fast form, the most important one first."""
+    in_graph: ClassVar[tuple[str, ...]] = ()
+    """The methods whose results the nodes of the method ``onnx`` compute, for kinds that have this method."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -61,6 +63,9 @@ class TwoForms:
         if inherits_both and writes_textbook != writes_fast:
             for name in cls.fast if writes_textbook else ("textbook",):
                 setattr(cls, name, vars(base)[name])
+        if any(name in vars(cls) for name in cls.in_graph) and "onnx" not in vars(cls):
+            own: Any = cls
+            own.onnx = vars(base)["onnx"]
 
     @classmethod
     def _base(cls) -> type[TwoForms]:

@@ -8,7 +8,9 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from ..registry import UsageError
 from .component import Array, Spec, TwoForms
+from .graph import Graph
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Layer(TwoForms):
 
     kind: ClassVar[str] = "layer"
     fast: ClassVar[tuple[str, ...]] = ("bind",)
+    in_graph: ClassVar[tuple[str, ...]] = ("textbook", "bind")
     name: ClassVar[str]
 
     def n_out(self, n_in: int) -> int:
@@ -161,3 +164,23 @@ class Layer(TwoForms):
                     dx[i] = d_input
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        """Add the nodes of the forward pass in evaluation mode, and return the name of the output.
+
+        Without this method, a network with the layer cannot be exported to ONNX.
+
+        Args:
+            graph: ``graph.node("MatMul", x, p["W"])`` adds a node and returns the name of its output.
+            x: the name of the input, ``(batch, n_in)``.
+            n_in: the number of input features.
+            p, state: parameters and state of the trained layer by name.
+
+        Raises:
+            UsageError: the layer, or a layer in it, does not have this method.
+        """
+        raise UsageError(
+            f"layer {self.name!r} cannot be exported to ONNX: it does not say its nodes (method onnx)"
+        )

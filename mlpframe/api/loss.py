@@ -7,7 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..registry import UsageError
 from .component import Array, Task, TwoForms
+from .graph import Graph
 from .layer import Context
 
 Means = float | list[float]
@@ -29,6 +31,7 @@ class Loss(TwoForms):
 
     kind: ClassVar[str] = "loss"
     fast: ClassVar[tuple[str, ...]] = ("rows", "bind")
+    in_graph: ClassVar[tuple[str, ...]] = ("predict",)
     name: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]]
     takes_probabilities: ClassVar[bool] = False
@@ -107,4 +110,23 @@ class Loss(TwoForms):
 
     def predict(self, output: Array) -> Array:
         """The output as a user reads it: class probabilities, or values."""
+        return output
+
+    def onnx(self, graph: Graph, output: str) -> str:
+        """Add the nodes of ``predict``, and return the name of the prediction.
+
+        A loss whose prediction is the network's output needs no nodes.
+
+        Args:
+            graph: ``graph.node("Softmax", output)`` adds a node and returns the name of its output.
+            output: the name of the network's output, ``(batch, n_outputs)``.
+
+        Raises:
+            UsageError: the loss has its own ``predict``, but does not have this method.
+        """
+        if self._writes("predict"):
+            raise UsageError(
+                f"loss {self.name!r} cannot be exported to ONNX: "
+                f"it does not say the nodes of its prediction (method onnx)"
+            )
         return output

@@ -7,7 +7,7 @@ from math import sqrt
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, check_range, register
 
 from ._exponential import ALPHA, SCALE
 from ._random import identity, keep_mask
@@ -69,3 +69,8 @@ class AlphaDropout(Layer):
                 np.multiply(dy, mask, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return x  # nothing is dropped in evaluation

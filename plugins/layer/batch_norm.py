@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, check_range, register
 
 
 @register("batch_norm")
@@ -158,3 +158,10 @@ class BatchNorm(Layer):
                 np.add(running_variance, step, running_variance)
 
         return use_batch
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        gamma, beta = (p["gamma"], p["beta"]) if self.affine else (np.ones(n_in), np.zeros(n_in))
+        statistics = state["mean"], state["variance"]
+        return graph.node("BatchNormalization", x, gamma, beta, *statistics, epsilon=self.epsilon)

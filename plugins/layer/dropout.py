@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, check_range, register
 
 from ._random import identity, keep_mask
 
@@ -56,3 +56,8 @@ class Dropout(Layer):
                 np.multiply(dy, mask, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return x  # nothing is dropped in evaluation

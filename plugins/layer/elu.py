@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, check_range, register
 
 from ._exponential import bind_exponential
 
@@ -43,3 +43,8 @@ class ELU(Layer):
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         return bind_exponential(x, dx, ctx, 1.0, self.alpha)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Elu", x, alpha=self.alpha)

@@ -11,6 +11,7 @@ from mlpframe.api import (
     Backward,
     Bound,
     Context,
+    Graph,
     Layer,
     Parameter,
     Spec,
@@ -150,6 +151,19 @@ class Embedding(Layer):
                 pairs.append((slice(before + 1, column), slice(end, end + size)))
             end += size
         return pairs
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        others = np.delete(np.arange(n_in), self.columns)
+        parts = [graph.node("Gather", x, others, axis=1)] if others.size else []
+        for column, size in zip(self.columns, self.categories, strict=True):
+            code = graph.node("Round", graph.node("Gather", x, np.array(column), axis=1))
+            known = graph.node("Equal", code, graph.node("Clip", code, 0.0, size - 1.0))  # false for NaN
+            row = graph.node("Cast", graph.node("Where", known, code, float(size)), to=np.int64)
+            table = np.vstack([p[f"E{column}"], np.zeros(self.dim)])  # the last row: never seen
+            parts.append(graph.node("Gather", table, row))
+        return graph.node("Concat", *parts, axis=1)
 
 
 def _bind_column(x: Array, y: Array, dy: Array, E: Array, gE: Array, ctx: Context) -> Halves:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, check_range, register
 
 from ._random import identity
 
@@ -57,3 +57,8 @@ class GaussianNoise(Layer):
                 np.copyto(dx, dy)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return x  # no noise in evaluation

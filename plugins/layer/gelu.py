@@ -7,7 +7,7 @@ from math import pi, sqrt
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, register
 
 CUBIC = 0.044715
 """The paper's coefficient of x³ in the approximation."""
@@ -52,6 +52,11 @@ class GELU(Layer):
         if self.approximate:
             return Bound(y, dy, *_by_tanh(x, dx, y, dy, part, ctx.array(*x.shape)))
         return Bound(y, dy, *_exact(x, dx, y, dy, part))
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Gelu", x, approximate="tanh" if self.approximate else "none")
 
 
 Halves = tuple[Callable[[], object], Callable[[], object]]

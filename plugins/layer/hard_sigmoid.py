@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, check_range, register
 
 
 @register("hard_sigmoid")
@@ -59,3 +59,8 @@ class HardSigmoid(Layer):
                 np.multiply(dx, dy, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("HardSigmoid", x, alpha=self.slope, beta=0.5)

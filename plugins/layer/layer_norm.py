@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, check_range, register
 
 
 @register("layer_norm")
@@ -104,3 +104,9 @@ class LayerNorm(Layer):
             np.divide(dx, deviation, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        gamma, beta = (p["gamma"], p["beta"]) if self.affine else (np.ones(n_in), np.zeros(n_in))
+        return graph.node("LayerNormalization", x, gamma, beta, epsilon=self.epsilon)

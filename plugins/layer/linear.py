@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, Spec, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, Spec, check_range, register
 
 SMALL = 16_384
 """The number of weights below which a call costs more than another pass over the gradient."""
@@ -85,3 +85,8 @@ class Linear(Layer):
                 product(dy, WT, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Gemm", x, *([p["W"], p["b"]] if self.bias else [p["W"]]))

@@ -12,6 +12,7 @@ from mlpframe.api import (
     Backward,
     Bound,
     Context,
+    Graph,
     Layer,
     Parameter,
     Spec,
@@ -99,3 +100,10 @@ class Maxout(Layer):
             gradients()
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        z = self._linear.onnx(graph, x, n_in, p, state)
+        pieces = graph.node("Reshape", z, np.array([-1, self.pieces, self.units]))
+        return graph.node("ReduceMax", pieces, np.array([1]), keepdims=0)

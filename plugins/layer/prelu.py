@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, check_range, register
 
 
 @register("prelu")
@@ -80,3 +80,8 @@ class PReLU(Layer):
                 np.multiply(dx, dy, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("PRelu", x, p["a"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, register
 
 
 @register("relu")
@@ -38,3 +38,8 @@ class ReLU(Layer):
                 np.multiply(dx, dy, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Relu", x)

@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, UsageError, register, registries
+from mlpframe.api import (
+    Array,
+    Backward,
+    Bound,
+    Context,
+    Graph,
+    Layer,
+    Parameter,
+    UsageError,
+    register,
+    registries,
+)
 
 
 @register("residual")
@@ -115,6 +126,14 @@ class Residual(Layer):
                 np.add(dy, d_inner, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        y = x
+        for prefix, layer, width in self._inner(n_in):
+            y = layer.onnx(graph, y, width, _under(prefix, p), _under(prefix, state))
+        return graph.node("Add", x, y)
 
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

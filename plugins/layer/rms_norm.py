@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, check_range, register
 
 
 @register("rms_norm")
@@ -89,3 +89,10 @@ class RMSNorm(Layer):
             np.divide(dx, root, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        mean_square = graph.node("ReduceMean", graph.node("Mul", x, x), np.array([-1]))
+        xhat = graph.node("Div", x, graph.node("Sqrt", graph.node("Add", mean_square, self.epsilon)))
+        return graph.node("Mul", xhat, p["gamma"]) if self.affine else xhat

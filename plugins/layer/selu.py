@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, register
 
 from ._exponential import ALPHA, SCALE, bind_exponential
 
@@ -33,3 +33,8 @@ class SELU(Layer):
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         return bind_exponential(x, dx, ctx, SCALE, ALPHA)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Selu", x, alpha=ALPHA, gamma=SCALE)

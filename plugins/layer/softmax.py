@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, register
 
 
 @register("softmax")
@@ -52,3 +52,8 @@ class Softmax(Layer):
                 np.multiply(dx, y, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Softmax", x)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Table, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Table, register
 
 CHUNK_BYTES = 4 << 20
 """Bytes of inputs, in double precision, processed at a time; the inputs may be larger than memory."""
@@ -71,3 +71,8 @@ class Standardize(Layer):
                 np.divide(dy, scale, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Div", graph.node("Sub", x, state["shift"]), state["scale"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, check_range, register
+from mlpframe.api import Array, Context, Graph, Loss, check_range, register
 
 from ._shared import check_class_weights, distributions, require_weights
 
@@ -105,3 +105,6 @@ class BinaryCrossEntropy(Loss):
         power = np.exp(-np.abs(output))
         probabilities: Array = np.where(output > 0, 1, power) / (1 + power)
         return probabilities
+
+    def onnx(self, graph: Graph, output: str) -> str:
+        return graph.node("Sigmoid", output)

@@ -7,7 +7,7 @@ from math import exp, log
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, Means, check_range, register
+from mlpframe.api import Array, Context, Graph, Loss, Means, UsageError, check_range, register
 
 from ._shared import check_class_weights, require_weights, softmax, true_elements
 
@@ -141,3 +141,6 @@ class CrossEntropy(Loss):
 
     def predict(self, output: Array) -> Array:
         return softmax(output)
+
+    def onnx(self, graph: Graph, output: str) -> str:
+        return graph.node("Softmax", output)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, check_range, register
+from mlpframe.api import Array, Context, Graph, Loss, check_range, register
 
 from ._shared import softmax, true_elements
 
@@ -99,3 +99,6 @@ class Focal(Loss):
 
     def predict(self, output: Array) -> Array:
         return softmax(output)
+
+    def onnx(self, graph: Graph, output: str) -> str:
+        return graph.node("Softmax", output)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, register
+from mlpframe.api import Array, Context, Graph, Loss, register
 
 from ._shared import distributions, softmax
 
@@ -69,3 +69,6 @@ class KLDivergence(Loss):
 
     def predict(self, output: Array) -> Array:
         return softmax(output)
+
+    def onnx(self, graph: Graph, output: str) -> str:
+        return graph.node("Softmax", output)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Loss, register
+from mlpframe.api import Array, Context, Graph, Loss, register
 
 
 @register("poisson")
@@ -49,3 +49,6 @@ class Poisson(Loss):
     def predict(self, output: Array) -> Array:
         rates: Array = np.exp(output)
         return rates
+
+    def onnx(self, graph: Graph, output: str) -> str:
+        return graph.node("Exp", output)
