@@ -42,6 +42,7 @@ INSIDE = {
         "checkpoint",
         "history",
         "network",
+        "onnx",
         "optim",
         "data",
         "engines",
@@ -93,6 +94,7 @@ KNOW = {
     "jinja2": {"commands"},
     "matplotlib": {"figures", "commands"},
     "statsmodels": {"analysis"},
+    "onnx": {"training", "testing"},
     "pytest": {"testing", "templates"},
 }
 """The folders that may import a library. The trainer and everything below import none of these."""

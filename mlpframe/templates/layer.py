@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Context, Layer, check_range, register
+from mlpframe.api import Array, Backward, Context, Graph, Layer, check_range, register
 
 
 @register("template")
@@ -28,3 +28,8 @@ class Template(Layer):
     def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
         y = np.where(x > 0, x, self.slope * x)
         return y, lambda dy: (np.where(x > 0, dy, self.slope * dy), {})
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("LeakyRelu", x, alpha=self.slope)

@@ -27,6 +27,7 @@ from . import (
     losses,
     metrics,
     models,
+    onnx,
     optimizers,
     schedules,
     textbook,
@@ -62,6 +63,7 @@ CHECKS = (
     training,
     engines,
     textbook,
+    onnx,
 )
 """The modules with checks. Importing a module adds its checks to the kit."""
 

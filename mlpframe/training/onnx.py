@@ -118,10 +118,10 @@ class OnnxGraph:
     def _constant(self, value: Array | float) -> str:
         names = (name for name, array in self._named if array is value)
         name = next(names, f"constant_{len(self._constants)}")
-        array = np.asarray(value)
+        array = np.asarray(value, order="C")
         if isinstance(value, int | float) or array.dtype.kind == "f":
             array = array.astype(self.dtype)
-        self._constants[name] = onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self._constants[name] = onnx.numpy_helper.from_array(array, name)
         return name
 
 

@@ -49,3 +49,6 @@ class Centre(Layer):
                     np.subtract(dx, row[..., None, :], dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(self, graph, x, n_in, p, state):
+        return graph.node("Sub", x, state["mean"])

@@ -46,3 +46,6 @@ class Drop(Layer):
                 np.multiply(dy, mask, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(self, graph, x, n_in, p, state):
+        return x

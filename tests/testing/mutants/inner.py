@@ -30,3 +30,6 @@ class Inner(Layer):
                 np.multiply(d_double, 2, dx)
 
         return Bound(inner.y, inner.dy, forward, backward)
+
+    def onnx(self, graph, x, n_in, p, state):
+        return graph.node("Tanh", graph.node("Add", x, x))

@@ -42,3 +42,6 @@ class Likelihood(Loss):
     def predict(self, output):
         powers = np.exp(output - output.max(-1, keepdims=True))
         return powers / powers.sum(-1, keepdims=True)
+
+    def onnx(self, graph, output):
+        return graph.node("Softmax", output)

@@ -48,3 +48,6 @@ class Mix(Layer):
                 np.multiply(dx, gain, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(self, graph, x, n_in, p, state):
+        return graph.node("Gemm", x, p["W"], p["b"], alpha=self.gain)

@@ -35,3 +35,6 @@ class Share(Layer):
                 np.multiply(dx, output[0], dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(self, graph, x, n_in, p, state):
+        return graph.node("Softmax", x)
