@@ -150,7 +150,9 @@ def _elu(graph: OnnxGraph, x: str, alpha: float = 1.0) -> str:
     return graph.node("Add", graph.node("Relu", x), graph.node("Mul", below, alpha))
 
 
-def _selu(graph: OnnxGraph, x: str, alpha: float, gamma: float) -> str:
+def _selu(
+    graph: OnnxGraph, x: str, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805
+) -> str:
     return graph.node("Mul", _elu(graph, x, alpha), gamma)
 
 

@@ -41,6 +41,8 @@ SAME_RUN = "training_is_the_same_without_the_fast_form"
 EXPRESSIONS = "the_textbook_form_uses_array_expressions_only"
 NODES = "onnx_nodes_compute_the_output"
 NODES_LOSS = "onnx_nodes_compute_the_prediction"
+ONNX = (NODES, NODES_LOSS)
+"""The checks that exist where the package onnx is installed."""
 
 MUTANTS = [
     # --- layers
@@ -369,9 +371,13 @@ def test_the_correct_component_passes(file: Path) -> None:
     assert {str(outcome.case): outcome.reason for outcome in outcomes if outcome.status != "ok"} == {}
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.file}: {mutant.mistake}")
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(mutant, marks=pytest.mark.onnx if mutant.check in ONNX else ()) for mutant in MUTANTS],
+    ids=lambda mutant: f"{mutant.file}: {mutant.mistake}",
+)
 def test_the_check_finds_the_mistake(mutant: Mutant, tmp_path: Path) -> None:
-    if mutant.check in (NODES, NODES_LOSS):
+    if mutant.check in ONNX:
         pytest.importorskip("onnx", reason="the checks of ONNX nodes need the extra onnx")
     text = (FOLDER / f"{mutant.file}.py").read_text()
     assert text.count(mutant.old) == 1
