@@ -53,4 +53,5 @@ class SiLU(Layer):
     def onnx(
         self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
     ) -> str:
-        return graph.node("Mul", x, graph.node("Sigmoid", x))
+        # onnxruntime 1.20 fuses Mul and Sigmoid into an operator that it does not have in float64
+        return graph.node("Div", x, graph.node("Add", graph.node("Exp", graph.node("Neg", x)), 1.0))
