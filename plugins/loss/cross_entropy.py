@@ -7,7 +7,7 @@ from math import exp, log
 
 import numpy as np
 
-from mlpframe.api import Array, Context, Graph, Loss, Means, UsageError, check_range, register
+from mlpframe.api import Array, Context, Graph, Loss, Means, check_range, register
 
 from ._shared import check_class_weights, require_weights, softmax, true_elements
 
