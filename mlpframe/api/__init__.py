@@ -17,7 +17,7 @@ from __future__ import annotations
 from ..registry import UsageError, nearest, registries
 from .callback import Callback, Run
 from .component import Array, Spec, check_range, register
-from .dataset import ColumnRules, DataContext, Dataset, Preparation, Shapes, Splits, Table
+from .dataset import ColumnRules, DataContext, Dataset, FrameFile, Preparation, Shapes, Splits, Table
 from .engine import (
     Block,
     Engine,
@@ -53,6 +53,7 @@ __all__ = [
     "EngineNetwork",
     "EnginePlan",
     "EngineUpdater",
+    "FrameFile",
     "Graph",
     "Initializer",
     "Layer",

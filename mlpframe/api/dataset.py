@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .component import Array, Task, check_range
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 if TYPE_CHECKING:
     pass
@@ -60,6 +64,54 @@ class Table:
         # systems without this call take the memory back themselves when memory is short
         if mapping is not None and hasattr(mapping, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
             mapping.madvise(mmap.MADV_DONTNEED)
+
+
+class FrameFile:
+    """Rows of a table that stay in their file, and are read block by block. They keep the file's order.
+
+    Args:
+        read: reads the whole file, as blocks of rows.
+        columns: the names of the columns that are used.
+        selected: which rows of the file these are, ``(rows of the file,)``.
+    """
+
+    ndim: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        read: Callable[[], Iterator[pd.DataFrame]],
+        columns: tuple[str, ...],
+        selected: NDArray[np.bool_],
+    ) -> None:
+        self._read, self.columns, self._selected = read, columns, selected
+
+    def __len__(self) -> int:
+        return int(self._selected.sum())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), len(self.columns)
+
+    def __getitem__(self, rows: Any) -> FrameFile:
+        """The rows that a slice, mask or array of rising row numbers selects; nothing is read."""
+        selected = np.zeros_like(self._selected)
+        selected[np.flatnonzero(self._selected)[rows]] = True
+        return FrameFile(self._read, self.columns, selected)
+
+    def blocks(self) -> Iterator[pd.DataFrame]:
+        """Read the selected rows and columns, block by block."""
+        begin = 0
+        for frame in self._read():
+            chosen = np.flatnonzero(self._selected[begin : begin + len(frame)])
+            begin += len(frame)
+            if len(chosen):
+                yield frame[list(self.columns)].iloc[chosen]
+
+    def read(self) -> pd.DataFrame:
+        """All selected rows as one data frame."""
+        import pandas as pd
+
+        return pd.concat(self.blocks(), ignore_index=True)
 
 
 def _rows(values: Any, rows: Any) -> Any:
@@ -117,8 +169,8 @@ class Splits:
     names and class numbers ``(n,)`` it is a classification; with names and a 0 or 1 for each class
     ``(n, classes)`` it is multilabel.
 
-    ``columns`` is set if the inputs ``x`` of every part are a pandas data frame, as it was read. The
-    framework then makes numbers of its columns, by what the training rows hold.
+    ``columns`` is set if the inputs ``x`` of every part are a pandas data frame, as it was read, or a
+    ``FrameFile``. The framework then makes numbers of its columns, by what the training rows hold.
 
     ``categorical`` lists the columns of an array ``x`` that stand for categories and are therefore never
     scaled. Such a column holds either 0 and 1, or category numbers. For a column of category numbers,

@@ -92,6 +92,7 @@ def build_trainer(
         streams,
         final=root.final,
         scale_target=loss is None or loss.measures_distance,
+        scratch=folder.encoded,
     )
     if root.loss is not None and root.loss.get("class_weights") == "balanced":
         root = replace(root, loss={**root.loss, "class_weights": _balanced(data)})

@@ -121,6 +121,11 @@ class RunFolder:
     def model(self) -> Path:
         return self.path / MODEL
 
+    @property
+    def encoded(self) -> Path:
+        """The folder of encoded inputs that do not fit into memory. It exists while the run trains."""
+        return self.path / "encoded"
+
 
 def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)

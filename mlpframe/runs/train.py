@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,7 @@ def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
         for request in requests:
             request.folder.acquire()
             stack.callback(request.folder.release)
+            stack.callback(shutil.rmtree, request.folder.encoded, ignore_errors=True)
         threads = stack.enter_context(blas_threads(roots[0].threads, jobs))
         stack.enter_context(np.errstate(all="ignore"))  # the trainer checks for non-finite values itself
         runs: list[_Run] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...api import Array, Splits, Table, UsageError
+from ...api import Array, FrameFile, Splits, Table, UsageError
 
 MOST_NAMED = 10
 """The largest number of columns that an error message names."""
@@ -26,6 +26,11 @@ def without_gaps(splits: Splits, how: str, name: str) -> Splits:
     tables = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     gaps = {}
     for part, table in tables.items():
+        if table is not None and isinstance(table.x, FrameFile) and how in ("error", "drop"):
+            raise UsageError(
+                f"dataset={name} is not read into memory, so it is not searched for missing values: "
+                f"dataset.missing must be impute or indicate, not {how}"
+            )
         if table is not None and table.mapping is not None and how != "error":
             raise UsageError(
                 f"dataset={name} is mapped from a file and is not searched for missing values: "
@@ -60,9 +65,9 @@ def without_gaps(splits: Splits, how: str, name: str) -> Splits:
 def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
     """Masks of missing inputs ``(n, features)`` and rows with missing targets ``(n,)``; ``None``: none.
 
-    A mapped file is not searched, because a search would read the whole file.
+    A file that stays on the disk is not searched, because a search would read the whole file.
     """
-    if table.mapping is not None:
+    if table.mapping is not None or isinstance(table.x, FrameFile):
         return None
     inputs: Array
     targets: Array = np.any(np.isnan(table.y.reshape(len(table), -1)), axis=1)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...api import Array, DataContext, Dataset, Preparation, Splits, Table, UsageError
+from ...api import Array, DataContext, Dataset, FrameFile, Preparation, Splits, Table, UsageError
 from ..rng import Streams
+from . import encoded
 from .holdout import fold, hold_out
 from .missing import column_means, without_gaps
 from .table import Encoder, Target
@@ -45,7 +46,14 @@ def data_folder(configured: str | None) -> Path:
 
 
 def load_data(
-    dataset: Dataset, folder: Path, dtype: str, streams: Streams, *, final: bool, scale_target: bool = False
+    dataset: Dataset,
+    folder: Path,
+    dtype: str,
+    streams: Streams,
+    *,
+    final: bool,
+    scale_target: bool = False,
+    scratch: Path | None = None,
 ) -> Data:
     """Load a data set and prepare it as its options say.
 
@@ -56,6 +64,7 @@ def load_data(
         streams: the stream ``dataset`` draws data, and ``split`` draws the rows to hold out.
         final: train on training and validation data together and keep the test part.
         scale_target: whether the target of a regression is scaled, unless the data set's options say it.
+        scratch: a folder for encoded inputs that do not fit into memory; ``None``: there is none.
     """
     try:
         splits = dataset.load(DataContext(folder, streams["dataset"]))
@@ -65,25 +74,23 @@ def load_data(
     rules = dataset.shared
     splits = without_gaps(splits, rules.missing, dataset.name)
     train, validation, test = _parts(splits, rules, streams["split"], dataset.name, final=final)
-    if rules.scaling != "none" and train.mapping is not None:
-        raise UsageError(
-            f"dataset={dataset.name} is mapped from a file and cannot be scaled: set dataset.scaling=none"
-        )
     encoder = _fit_encoder(splits, train, rules, dataset.name, scale_target=scale_target)
 
-    def prepared(table: Table) -> Table:
-        if table.mapping is not None and table.x.dtype != dtype:
-            raise UsageError(
-                f"dataset={dataset.name} is mapped from a file of {table.x.dtype}: set dtype={table.x.dtype}"
-            )
-        x, y = encoder.inputs(table.x), encoder.target.scaled(table.y)
+    def prepared(table: Table, part: str) -> Table:
+        y = encoder.target.scaled(table.y)
         y = np.ascontiguousarray(y, np.intp if y.ndim == 1 else dtype)
         weights = table.weights
         if weights is not None:
             weights = np.ascontiguousarray(weights / weights.mean(), dtype)
-        return Table(np.ascontiguousarray(x, dtype), y, weights)
+        if encoded.in_file(table.x) and (splits.columns or rules.scaling != "none" or table.x.dtype != dtype):
+            if scratch is None:
+                raise UsageError(
+                    f"dataset={dataset.name} does not fit into memory; expected the command line"
+                )
+            return encoded.encode(Table(table.x, y, weights), encoder, scratch / f"{part}.npy", dtype)
+        return Table(np.ascontiguousarray(encoder.inputs(table.x), dtype), y, weights)
 
-    train = prepared(train)
+    train = prepared(train, "train")
     description = replace(
         splits,
         train=train,
@@ -97,8 +104,8 @@ def load_data(
         dataset.name,
         description,
         train,
-        None if validation is None else prepared(validation),
-        None if test is None else prepared(test),
+        None if validation is None else prepared(validation, "validation"),
+        None if test is None else prepared(test, "test"),
         encoder,
     )
 
@@ -145,12 +152,12 @@ def _fit_encoder(
     impute = rules.missing in ("impute", "indicate")
     indicate = rules.missing == "indicate"
     if splits.columns is not None:
-        frame: Any = train.x
+        frame = encoded.sample(train.x)
         return Encoder.fit_frame(
             frame, splits.columns, scaling=rules.scaling, indicate=indicate, target=target
         )
     return Encoder.fit_array(
-        train.x,
+        train.x if rules.scaling == "none" else encoded.sample(train.x),
         names=splits.feature_names,
         fixed=splits.categorical,
         scaling=rules.scaling,
@@ -212,6 +219,8 @@ def _joined(first: Table, second: Table) -> Table:
 
 
 def _stacked(first: Any, second: Any) -> Any:
+    if isinstance(first, FrameFile):
+        raise UsageError("final=true with a validation part of its own needs the table in memory")
     if not hasattr(first, "columns"):
         return np.concatenate([first, second])
     import pandas as pd

@@ -457,8 +457,8 @@ def test_a_mapped_file_stays_mapped_and_its_memory_can_be_released(mapped: Table
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"scaling": "standard"}, "dataset=given is mapped from a file and cannot be scaled"),
-        ({"dtype": "float64"}, "dataset=given is mapped from a file of float32: set dtype=float32"),
+        ({"scaling": "standard"}, "dataset=given does not fit into memory"),
+        ({"dtype": "float64"}, "dataset=given does not fit into memory"),
         ({"split": "random"}, "dataset.split=random would copy a mapped file"),
         ({"split": "stratified"}, "dataset.split=stratified would copy a mapped file"),
         ({"missing": "impute"}, "dataset=given is mapped from a file and is not searched for missing"),
