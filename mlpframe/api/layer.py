@@ -106,9 +106,6 @@ class Layer(TwoForms):
         """The arrays that are kept but not trained, by name, with their first values."""
         return {}
 
-    def learn(self, x: Array, state: Mapping[str, Array]) -> None:
-        """Set ``state`` from the training inputs ``(n, n_in)`` before training; for the first layer only."""
-
     def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
         """The forward pass of one network, and the matching backward pass.
 

@@ -107,7 +107,6 @@ def build_trainer(
     transforms = {name: registries["transform"].create(options) for name, options in root.transforms.items()}
     pipeline = Pipeline(transforms, data.splits, streams)
     network = _build_network(root, data, loss, dtype, streams, mixed=pipeline.mixes)
-    network.learn(data.train.x)
     updater = Updater(optimizer, network)
     trainer = Trainer(
         network=network,

@@ -342,20 +342,6 @@ def evaluation_changes_no_state(subject: Subject) -> None:
 
 
 @check("layer")
-def learn_changes_only_the_state(subject: Subject) -> None:
-    """``learn`` does not change the training inputs, and evaluation gives finite outputs afterwards."""
-    for shape in shapes(subject):
-        trial = Trial(subject, shape, training=False)
-        x = np.random.default_rng(8).standard_normal((20, shape[1]))
-        x[:, 0] = 3  # a constant feature
-        before = x.copy()
-        trial.layer.learn(x, trial.bound.ctx.state)
-        require_close("x after learn", x, before)
-        trial.bound.bound.forward()
-        require_finite("y after learn", trial.bound.bound.y)
-
-
-@check("layer")
 def randomness_keeps_the_expectation(subject: Subject) -> None:
     """The mean output over many draws equals the output in evaluation, or mean and variance are kept."""
     if not draws(subject):

@@ -32,7 +32,6 @@ def prepared_network(layer: Layer, n_in: int, dtype: str) -> Network:
     target = np.empty((0, layer.n_out(n_in)))
     network = Network([layer], create_loss("mse"), n_in, target, dtype, Streams(0))
     network.w[...] = rng.standard_normal(network.w.size)
-    network.learn(1 + 3 * draw_inputs(rng, 30, n_in))
     plan = network.plan(9, training=True)
     for _ in range(3):
         plan.x[...] = 1 + draw_inputs(rng, 9, n_in)

@@ -118,7 +118,6 @@ def make_run(
     train, validation = _cast(data.train, dtype), _cast(data.validation, dtype)
     data = Data("drawn", data.splits, train, validation, None, Encoder())
     network = Network(layers_for(loss, task, layer), loss, N_IN, data.train.y, dtype, streams)
-    network.learn(data.train.x)
     optimizer = optimizer or default("optimizer", "sgd")
     updater = Updater(optimizer, network)
     engine = default("engine", "numpy")

@@ -77,7 +77,6 @@ def compare_layers(subject: Subject) -> None:
         rng, fast, book = np.random.default_rng(case_shape), make(subject, units), make(subject, units)
         p = draw_parameters(fast, n_in, rng)
         state = fast.state(n_in)
-        fast.learn(rng.standard_normal((20, n_in)), state)
         book_state = {name: array.copy() for name, array in state.items()}
         for training in (True, True, False):  # evaluation uses the state that training left
             x, words = 2 * away_from_zero(rng, batch, n_in), in_words(case_shape, training=training)

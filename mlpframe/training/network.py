@@ -235,10 +235,6 @@ class Network:
         network.layers, network._plans = tuple(layers), {}
         return network
 
-    def learn(self, x: Array) -> None:
-        """Let the first layer learn its state from the training inputs before training."""
-        self.layers[0].learn(x, under(self.prefix(0), self.state))
-
     def _initialize(self, rng: np.random.Generator) -> None:
         for parameter_view, array in zip(self.parameters, self.views(self.w).values(), strict=True):
             parameter = parameter_view.parameter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -351,58 +350,6 @@ def test_codes_of_an_embedding_are_rounded_to_the_nearest():
     x = np.array([[-0.4], [0.4], [0.6], [2.4], [2.6]])
     y = layer_at("embedding", x, p, columns=[0], categories=[3], dim=1).forward()
     np.testing.assert_array_equal(y[:, 0], [1, 1, 2, 3, 0])
-
-
-# --- standardize ---------------------------------------------------------------------------------
-
-
-def learned(x, dtype="float64"):
-    layer = registries["layer"].create("standardize")
-    state = {name: value.astype(dtype) for name, value in layer.state(x.shape[1]).items()}
-    layer.learn(x, state)
-    return layer, state
-
-
-@pytest.mark.parametrize("rows", [2, 1000, 100_000])  # the last in several chunks
-def test_standardize_gives_mean_0_and_standard_deviation_1(rows):
-    x = np.random.default_rng(26).normal([3, -50, 1e5], [0.1, 20, 3], (rows, 3))
-    x = np.concatenate([x] * 3, 1)
-    layer, state = learned(x)
-    y = BoundLayer(layer, x, {}, state=state).forward()
-    np.testing.assert_allclose(y.mean(0), 0, atol=1e-9)
-    np.testing.assert_allclose(y.std(0), 1, rtol=1e-9)
-
-
-def test_standardize_agrees_with_one_look_at_everything():
-    x = np.random.default_rng(27).normal(1e4, 1, (90_000, 8)).astype(np.float32)
-    x += np.linspace(0, 100, 90_000, dtype=np.float32)[:, None]  # chunks unlike each other
-    _, state = learned(x)
-    np.testing.assert_allclose(state["shift"], x.mean(0, np.float64), rtol=1e-13)
-    np.testing.assert_allclose(state["scale"], x.std(0, dtype=np.float64), rtol=1e-10)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_constant_features_become_exactly_0(dtype):
-    x = np.tile(np.array([0.1, -1e6, 0.0, 1e-30], dtype), (3000, 1))
-    layer, state = learned(x, dtype)
-    np.testing.assert_array_equal(state["scale"], 1)
-    np.testing.assert_array_equal(BoundLayer(layer, x, {}, state=state).forward(), 0)
-
-
-def test_a_feature_that_is_constant_but_for_rounding_is_constant():
-    x = np.array([[0.3], [0.1 + 0.2]] * 50)
-    assert np.unique(x).size == 2
-    _, state = learned(x)
-    np.testing.assert_array_equal(state["scale"], 1)
-
-
-def test_standardize_learns_from_a_mapped_file(tmp_path: Path):
-    x = np.random.default_rng(28).normal(5, 2, (200_000, 4)).astype(np.float32)
-    np.save(tmp_path / "x.npy", x)
-    _, state = learned(x)
-    _, mapped = learned(np.load(tmp_path / "x.npy", mmap_mode="r"))
-    for name in state:
-        np.testing.assert_array_equal(mapped[name], state[name])
 
 
 @pytest.mark.parametrize(

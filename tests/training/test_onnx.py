@@ -117,7 +117,6 @@ def test_the_kit_finds_no_built_in_component_that_cannot_be_exported(case: Case)
 def a_network(dtype: str = "float32", loss: str = "cross_entropy") -> Network:
     specs = [
         {"name": "embedding", "columns": [1], "categories": [3], "dim": 2},
-        "standardize",
         {"name": "linear", "units": 8},
         "batch_norm",
         "gelu",
