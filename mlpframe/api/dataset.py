@@ -7,18 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .component import Array, Task, check_range
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-if TYPE_CHECKING:
-    pass
+Frame = Any
+"""A pandas data frame. pandas is not imported here: importing pandas takes a second."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class FrameFile:
 
     def __init__(
         self,
-        read: Callable[[], Iterator[pd.DataFrame]],
+        read: Callable[[], Iterator[Frame]],
         columns: tuple[str, ...],
         selected: NDArray[np.bool_],
     ) -> None:
@@ -98,7 +95,7 @@ class FrameFile:
         selected[np.flatnonzero(self._selected)[rows]] = True
         return FrameFile(self._read, self.columns, selected)
 
-    def blocks(self) -> Iterator[pd.DataFrame]:
+    def blocks(self) -> Iterator[Frame]:
         """Read the selected rows and columns, block by block."""
         begin = 0
         for frame in self._read():
@@ -106,12 +103,6 @@ class FrameFile:
             begin += len(frame)
             if len(chosen):
                 yield frame[list(self.columns)].iloc[chosen]
-
-    def read(self) -> pd.DataFrame:
-        """All selected rows as one data frame."""
-        import pandas as pd
-
-        return pd.concat(self.blocks(), ignore_index=True)
 
 
 def _rows(values: Any, rows: Any) -> Any:

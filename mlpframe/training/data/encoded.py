@@ -27,7 +27,11 @@ def sample(x: Any) -> Any:
     most = max(1, SAMPLE_BYTES // (8 * x.shape[1]))
     if len(x) > most:
         x = x[np.linspace(0, len(x) - 1, most).astype(np.intp)]
-    return x.read() if isinstance(x, FrameFile) else x
+    if not isinstance(x, FrameFile):
+        return x
+    import pandas as pd
+
+    return pd.concat(x.blocks(), ignore_index=True)
 
 
 def encode(table: Table, encoder: Encoder, file: Path, dtype: str) -> Table:
