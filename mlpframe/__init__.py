@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0.dev0"
-__all__ = ["__version__", "fit", "registries"]
+__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "fit", "registries"]
+HIGHER = {"fit": ".runs.fit", "MLPClassifier": ".estimators", "MLPRegressor": ".estimators"}
+"""The modules of what trains."""
 
 if TYPE_CHECKING:
     from .registry import registries
@@ -19,8 +21,8 @@ def __getattr__(name: str) -> Any:
         from .discovery import load_plugins
 
         return load_plugins()
-    if name == "fit":  # imported by name, because runs.fit is a higher layer and imports Hydra
-        return getattr(import_module(".runs.fit", __name__), name)
+    if name in HIGHER:  # imported by name, because these are higher layers that import Hydra or scikit-learn
+        return getattr(import_module(HIGHER[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

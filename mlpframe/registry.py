@@ -127,6 +127,8 @@ def _fits(value: Any, kind: Any) -> bool:
     plain = get_origin(kind) or kind
     if plain is Any or not isinstance(plain, type):
         return True
+    if plain is Mapping and getattr(value, "kind", None) in KINDS:  # a component in place of its spec
+        return True
     if isinstance(value, bool) or plain is bool:
         return plain is bool and isinstance(value, bool)
     if plain is float:
@@ -240,9 +242,13 @@ class Registry:
     def create(self, spec: str | Mapping[str, Any], /, **options: Any) -> Any:
         """Create a component from its name, or from a mapping with the key ``name`` and options.
 
+        A component of this kind is returned as it is.
+
         Raises:
             UsageError: unknown name or option, or a value that the component refuses.
         """
+        if getattr(spec, "kind", None) == self.kind and not isinstance(spec, type):
+            return spec
         if not isinstance(spec, str):
             if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
                 raise UsageError(f"{self.kind} must be a name or a mapping with the key 'name', not {spec!r}")

@@ -47,6 +47,7 @@ INSIDE = {
         "onnx",
         "optim",
         "data",
+        "build",
         "engines",
         "trainer",
         "lockstep",

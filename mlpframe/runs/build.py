@@ -16,21 +16,15 @@ from ..config import Root, flat, typed
 from ..machine import processors
 from ..registry import registries
 from ..training import checkpoint
+from ..training.build import DEFAULT_LOSS, build_network
 from ..training.data.pipeline import Pipeline
-from ..training.data.prepare import Data, data_folder, load_data, same
+from ..training.data.prepare import data_folder, load_data, same
 from ..training.engines import create_engine
-from ..training.network import Network, create_layers
 from ..training.optim import Updater
 from ..training.rng import Streams
 from ..training.trainer import Settings, Tracker, Trainer
 from .request import Request
 
-DEFAULT_LOSS: dict[Task, str] = {
-    "classification": "cross_entropy",
-    "multilabel": "binary_cross_entropy",
-    "regression": "mse",
-}
-"""The loss of a run whose configuration names no loss."""
 FREE = ("resume", "epochs", "metrics", "threads", "data_dir", "run_name", "tags", "tracking")
 """The settings that may differ between a run and its continuation."""
 PROGRESS = "progress"
@@ -106,7 +100,7 @@ def build_trainer(
         data = replace(data, validation=None)
     transforms = {name: registries["transform"].create(options) for name, options in root.transforms.items()}
     pipeline = Pipeline(transforms, data.splits, streams)
-    network = _build_network(root, data, loss, dtype, streams, mixed=pipeline.mixes)
+    network = build_network(root.model, data, loss, dtype, streams, mixed=pipeline.mixes)
     updater = Updater(optimizer, network)
     trainer = Trainer(
         network=network,
@@ -152,41 +146,6 @@ def _balanced(data: Data) -> list[float]:
     counts = np.bincount(data.train.y, minlength=data.splits.n_outputs)
     weights = len(data.train) / (len(counts) * np.maximum(counts, 1))
     return [float(weight) for weight in np.where(counts > 0, weights, 0)]
-
-
-def _build_network(
-    root: Root, data: Data, loss: Loss, dtype: str, streams: Streams, *, mixed: bool
-) -> Network:
-    task, outputs = data.splits.task, data.splits.n_outputs
-    if task not in loss.tasks:
-        losses = registries["loss"]
-        allowed_losses = [name for name in losses.names() if task in losses[name].tasks]  # type: ignore[attr-defined]
-        noun = " task" if task == "multilabel" else ""
-        raise UsageError(
-            f"loss={loss.name} is for {' and '.join(loss.tasks)}, but dataset={data.name} is a {task}{noun}; "
-            f"losses for {task}: {', '.join(allowed_losses)}"
-        )
-    if mixed and not loss.takes_probabilities:
-        losses = registries["loss"]
-        allowed_losses = [
-            name
-            for name in losses.names()
-            if losses[name].takes_probabilities and task in losses[name].tasks  # type: ignore[attr-defined]
-        ]
-        raise UsageError(
-            f"a transform mixes rows, so targets are probabilities, which loss={loss.name} does not accept; "
-            f"losses that accept probabilities: {', '.join(allowed_losses)}"
-        )
-    layers = create_layers(root.model, data.splits.shapes)
-    weighted = data.train.weights is not None
-    n_in, y = data.train.x.shape[1], data.train.y
-    network = Network(layers, loss, n_in, y, dtype, streams, weighted=weighted, mixed=mixed)
-    if network.widths[-1] != outputs:
-        raise UsageError(
-            f"the model has {network.widths[-1]} outputs, but dataset={data.name} needs {outputs}"
-        )
-    network.plan(1, training=False)  # raises if the loss's options do not fit the number of outputs
-    return network
 
 
 def plain(root: Root) -> dict[str, Any]:

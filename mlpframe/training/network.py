@@ -221,7 +221,6 @@ class Network:
         stack._stacked_streams = [network._streams for network in networks]
         stack.w, stack.g = np.stack([network.w for network in networks]), np.stack([n.g for n in networks])
         stack.state = {name: np.stack([n.state[name] for n in networks]) for name in stack.state}
-        stack._arena, stack._plans = Arena(stack.dtype), {}
         for i, network in enumerate(networks):
             network.w, network.g = stack.w[i], stack.g[i]
             network.state = {name: array[i] for name, array in stack.state.items()}
@@ -232,8 +231,12 @@ class Network:
     def with_layers(self, layers: Iterable[Layer]) -> Network:
         """The same parameters and state with other layers, which have the same names and shapes."""
         network = copy(self)
-        network.layers, network._plans = tuple(layers), {}
+        network.layers, network._arena = tuple(layers), self._arena
         return network
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything except the plans, which a copied or unpickled network binds again."""
+        return {**vars(self), "_plans": {}, "_arena": Arena(self.dtype)}
 
     def _initialize(self, rng: np.random.Generator) -> None:
         for parameter_view, array in zip(self.parameters, self.views(self.w).values(), strict=True):

@@ -45,11 +45,24 @@ class Updater:
         self._check()
         self.slots: dict[str, Array] = {name: np.zeros_like(network.w) for name in optimizer.slots}
         optimizer.begin(network.w, self.slots)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Bind the update of all parameters to the arrays of the network."""
+        network = self._network
         self._slice = SLICE_BYTES // network.dtype.itemsize
         self._scratch = np.empty(
             (*network.w.shape[:-1], min(self._slice, network.w.shape[-1])), network.dtype
         )
         self.update = self.tail(0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything except the bound update, which a copied or unpickled updater binds again."""
+        return {name: value for name, value in vars(self).items() if name not in ("update", "_scratch")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._prepare()
 
     def _check(self) -> None:
         rules, known = self.rules, [view.name for view in self._network.parameters]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...api import Array, FrameFile, Splits, Table, UsageError
+from .table import known_means
 
 MOST_NAMED = 10
 """The largest number of columns that an error message names."""
@@ -82,18 +83,16 @@ def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
     return np.isnan(table.x), targets
 
 
-def column_means(x: Array, feature_names: tuple[str, ...], name: str) -> Array:
-    """The mean of every column's values that are not missing."""
+def column_means(x: Array, feature_names: tuple[str, ...], name: str, weights: Array | None = None) -> Array:
+    """The mean of every column's values that are not missing; ``weights`` are those of the rows."""
     gaps = np.isnan(x)
-    known = len(x) - gaps.sum(0)
-    if not known.all():
-        empty_column = _feature(feature_names, known.argmin())
+    if gaps.all(0).any():
+        empty_column = _feature(feature_names, gaps.all(0).argmax())
         raise UsageError(
             f"dataset={name}: column {empty_column} has no value in the training part, "
             "so its mean cannot be imputed; leave out the column"
         )
-    means: Array = np.where(gaps, 0, x).sum(0, np.float64) / known
-    return means
+    return known_means(x, gaps, weights)
 
 
 def column_names(table: Table) -> tuple[str, ...]:

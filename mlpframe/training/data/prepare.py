@@ -14,7 +14,7 @@ from ..rng import Streams
 from . import encoded
 from .holdout import fold, hold_out
 from .missing import column_means, without_gaps
-from .table import Encoder, Target
+from .table import Encoder, Target, center_and_spread
 
 VARIABLE = "MLPFRAME_DATA"
 
@@ -54,6 +54,7 @@ def load_data(
     final: bool,
     scale_target: bool = False,
     scratch: Path | None = None,
+    encoder: Encoder | None = None,
 ) -> Data:
     """Load a data set and prepare it as its options say.
 
@@ -65,6 +66,8 @@ def load_data(
         final: train on training and validation data together and keep the test part.
         scale_target: whether the target of a regression is scaled, unless the data set's options say it.
         scratch: a folder for encoded inputs that do not fit into memory; ``None``: there is none.
+        encoder: the encoder of earlier training rows, which is used as it is; ``None``: fit a new encoder to
+            the training rows.
     """
     try:
         splits = dataset.load(DataContext(folder, streams["dataset"]))
@@ -74,7 +77,8 @@ def load_data(
     rules = dataset.shared
     splits = without_gaps(splits, rules.missing, dataset.name)
     train, validation, test = _parts(splits, rules, streams["split"], dataset.name, final=final)
-    encoder = _fit_encoder(splits, train, rules, dataset.name, scale_target=scale_target)
+    if encoder is None:
+        encoder = _fit_encoder(splits, train, rules, dataset.name, scale_target=scale_target)
 
     def prepared(table: Table, part: str) -> Table:
         y = encoder.target.scaled(table.y)
@@ -146,24 +150,29 @@ def _fit_encoder(
     shift = scale = None
     wanted = scale_target if rules.scale_target is None else rules.scale_target
     if wanted and splits.task == "regression":
-        shift, scale = train.y.mean(0, np.float64), train.y.std(0, np.float64)
-        scale[scale <= 1e-12 * np.abs(shift)] = 1  # a constant target stays constant
+        shift, scale = center_and_spread(train.y, train.weights)
     target = Target(splits.target_names, splits.class_names, splits.integer_classes, shift, scale)
     impute = rules.missing in ("impute", "indicate")
     indicate = rules.missing == "indicate"
     if splits.columns is not None:
         frame = encoded.sample(train.x)
         return Encoder.fit_frame(
-            frame, splits.columns, scaling=rules.scaling, indicate=indicate, target=target
+            frame,
+            splits.columns,
+            scaling=rules.scaling,
+            indicate=indicate,
+            target=target,
+            weights=train.weights,
         )
     return Encoder.fit_array(
         train.x if rules.scaling == "none" else encoded.sample(train.x),
         names=splits.feature_names,
         fixed=splits.categorical,
         scaling=rules.scaling,
-        fill=column_means(train.x, splits.feature_names, name) if impute else None,
+        fill=column_means(train.x, splits.feature_names, name, train.weights) if impute else None,
         indicate=indicate,
         target=target,
+        weights=train.weights,
     )
 
 

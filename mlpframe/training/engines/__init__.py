@@ -15,8 +15,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def create_engine(name: str, network: Network, updater: Updater, batch_size: int) -> Engine:
+def create_engine(name: str | Engine, network: Network, updater: Updater, batch_size: int) -> Engine:
     """Create the engine ``name``; ``auto`` takes the exact engine of highest priority that suits.
+
+    An engine in place of its name is taken as it is.
 
     Raises:
         UsageError: the engine does not exist, is not exact for this network and optimizer, or raises an error
@@ -25,10 +27,10 @@ def create_engine(name: str, network: Network, updater: Updater, batch_size: int
     if name == "auto":
         engine = _suitable(network, updater, batch_size)
     else:
-        engine = registries["engine"].create(name)
+        engine = registries["engine"].create(name)  # type: ignore[arg-type]
         reason = _ask(engine, engine.refuses, network, updater)
         if reason is not None:
-            raise UsageError(f"engine={name} cannot run this configuration: {reason}; use engine=auto")
+            raise UsageError(f"engine={engine.name} cannot run this configuration: {reason}; use engine=auto")
     engine.bind(network, updater)
     return engine
 

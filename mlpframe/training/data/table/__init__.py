@@ -1,5 +1,5 @@
 """What the user has, as numbers for a network, and the network's numbers in the user's words."""
 
-from .encoder import Encoder, Scaling, Target
+from .encoder import Encoder, Scaling, Target, center_and_spread, known_means
 
-__all__ = ["Encoder", "Scaling", "Target"]
+__all__ = ["Encoder", "Scaling", "Target", "center_and_spread", "known_means"]

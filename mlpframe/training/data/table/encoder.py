@@ -43,7 +43,39 @@ class Scaling:
         return x
 
 
-def fit_scaling(how: str, raw: Array, fixed: NDArray[np.bool_], fill: Array | None) -> Scaling:
+def center_and_spread(x: Array, weights: Array | None) -> tuple[Array, Array]:
+    """Mean and standard deviation of every column; 1 for a column whose values are all equal.
+
+    Args:
+        x: ``(rows, columns)``, without missing values.
+        weights: a row of weight 2 counts like two rows; ``None``: all rows count the same.
+    """
+    if weights is None:
+        center, spread = x.mean(0, np.float64), x.std(0, np.float64)
+    else:
+        center = np.average(x, 0, weights)
+        spread = np.sqrt(np.average((x - center) ** 2, 0, weights))
+    spread[spread <= CONSTANT * np.abs(center)] = 1
+    return center, spread
+
+
+def known_means(x: Array, gaps: NDArray[np.bool_], weights: Array | None) -> Array:
+    """The mean of every column's values that are not missing; 0 for a column without values.
+
+    Args:
+        x: ``(rows, columns)``.
+        gaps: where ``x`` has missing values.
+        weights: a row of weight 2 counts like two rows; ``None``: all rows count the same.
+    """
+    counts = ~gaps if weights is None else ~gaps * weights[:, None]
+    total = counts.sum(0)
+    means: Array = (np.where(gaps, 0, x) * counts).sum(0, np.float64) / np.where(total > 0, total, 1)
+    return means
+
+
+def fit_scaling(
+    how: str, raw: Array, fixed: NDArray[np.bool_], fill: Array | None, weights: Array | None = None
+) -> Scaling:
     """Choose the scaling from the raw training rows ``(rows, features)``.
 
     Args:
@@ -52,21 +84,31 @@ def fit_scaling(how: str, raw: Array, fixed: NDArray[np.bool_], fill: Array | No
         raw: NaN is a missing value.
         fixed: the features that are never scaled, because they stand for categories.
         fill: replaces missing values.
+        weights: a row of weight 2 counts like two rows; ``None``: all rows count the same.
     """
     if how == "none":
         return Scaling(fill)
     x = raw if fill is None else np.where(np.isnan(raw), fill, raw)
     if how == "standard":
-        shift, scale = x.mean(0, np.float64), x.std(0, np.float64)
-        scale[scale <= CONSTANT * np.abs(shift)] = 1  # a constant feature stays constant
+        shift, scale = center_and_spread(x, weights)
     else:
-        low, shift, high = np.quantile(x.astype(np.float64), (0.25, 0.5, 0.75), axis=0)
+        low, shift, high = _quartiles(x.astype(np.float64), weights)
         scale = high - low
         whole = x.max(0).astype(np.float64) - x.min(0)
         scale = np.where(scale > CONSTANT * np.abs(shift), scale, whole / 2)  # half of the values are equal
         scale[scale <= CONSTANT * np.abs(shift)] = 1
     shift[fixed], scale[fixed] = 0, 1
     return Scaling(fill, shift, scale, ~fixed if how == "robust" else None)
+
+
+def _quartiles(x: Array, weights: Array | None) -> Array:
+    shares = (0.25, 0.5, 0.75)
+    quartiles: Array
+    if weights is None:
+        quartiles = np.quantile(x, shares, axis=0)
+    else:  # NumPy has weights for this method alone
+        quartiles = np.quantile(x, shares, axis=0, method="inverted_cdf", weights=weights)
+    return quartiles
 
 
 @dataclass(frozen=True)
@@ -133,7 +175,14 @@ class Encoder:
 
     @classmethod
     def fit_frame(
-        cls, frame: pd.DataFrame, rules: ColumnRules, *, scaling: str, indicate: bool, target: Target
+        cls,
+        frame: pd.DataFrame,
+        rules: ColumnRules,
+        *,
+        scaling: str,
+        indicate: bool,
+        target: Target,
+        weights: Array | None = None,
     ) -> Encoder:
         """Fit an encoder to the training rows of a data frame, which may have missing values.
 
@@ -143,6 +192,7 @@ class Encoder:
             scaling: how numbers are scaled: "none", "standard" or "robust".
             indicate: whether a feature with missing values gets another input that says so.
             target: what is predicted.
+            weights: the rows' weights; a row of weight 2 counts like two rows in means and spreads.
 
         Raises:
             UsageError: no column is left, or a column holds something else than numbers, text and dates.
@@ -157,10 +207,10 @@ class Encoder:
             )
         raw = encoder.raw(frame)
         gaps = np.isnan(raw)
-        fill = np.where(gaps, 0, raw).sum(0) / np.maximum(1, len(raw) - gaps.sum(0))
+        fill = known_means(raw, gaps, weights)
         fixed = np.array([feature.categories is not None for feature in encoder.features])
         encoder.indicators = tuple(np.flatnonzero(gaps.any(0)).tolist()) if indicate else ()
-        encoder.scaling = fit_scaling(scaling, raw, fixed, fill)
+        encoder.scaling = fit_scaling(scaling, raw, fixed, fill, weights)
         return encoder
 
     @classmethod
@@ -174,6 +224,7 @@ class Encoder:
         fill: Array | None,
         indicate: bool,
         target: Target,
+        weights: Array | None = None,
     ) -> Encoder:
         """Fit an encoder to training rows that are an array already.
 
@@ -185,6 +236,7 @@ class Encoder:
             fill: replaces missing values; ``None`` if none are missing.
             indicate: whether a feature with missing values gets another input that says so.
             target: what is predicted.
+            weights: the rows' weights; a row of weight 2 counts like two rows in means and spreads.
         """
         gaps = np.isnan(x).any(0) if indicate else np.zeros(x.shape[1], bool)
         is_fixed = np.zeros(x.shape[1], bool)
@@ -192,7 +244,7 @@ class Encoder:
         return cls(
             names=names,
             indicators=tuple(np.flatnonzero(gaps).tolist()),
-            scaling=fit_scaling(scaling, x, is_fixed, fill),
+            scaling=fit_scaling(scaling, x, is_fixed, fill, weights),
             target=target,
         )
 
