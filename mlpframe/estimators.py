@@ -233,7 +233,6 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         data = self._prepared(splits, validation, dtype, scale_target=loss.measures_distance)
         perceptron = {"hidden": list(self.hidden), "activation": self.activation, "init": self.init}
         network = build_network(self.model or {"name": "mlp", **perceptron}, data, loss, dtype, self._streams)
-        network.learn(data.train.x)
         self._updater = Updater(optimizer, network)
         self.encoder_, self.network_, self.history_, self.n_iter_ = data.encoder, network, History(), 0
         return data

@@ -18,7 +18,7 @@ from ..registry import registries
 from ..training import checkpoint
 from ..training.build import DEFAULT_LOSS, build_network
 from ..training.data.pipeline import Pipeline
-from ..training.data.prepare import data_folder, load_data, same
+from ..training.data.prepare import Data, data_folder, load_data, same
 from ..training.engines import create_engine
 from ..training.optim import Updater
 from ..training.rng import Streams

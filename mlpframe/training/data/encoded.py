@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,18 @@ def in_file(x: Any) -> bool:
     return isinstance(x, FrameFile) or Table(x, x).mapping is not None
 
 
-def sample(x: Any) -> Any:
-    """Rows to fit an encoder to: all rows, or evenly spaced rows if all rows take over ``SAMPLE_BYTES``."""
-    most = max(1, SAMPLE_BYTES // (8 * x.shape[1]))
-    if len(x) > most:
-        x = x[np.linspace(0, len(x) - 1, most).astype(np.intp)]
-    if not isinstance(x, FrameFile):
-        return x
+def sample(table: Table) -> Table:
+    """The rows to fit an encoder to: all, or evenly spaced ones if all take over ``SAMPLE_BYTES``."""
+    if not in_file(table.x):
+        return table
+    most = max(1, SAMPLE_BYTES // (8 * table.x.shape[1]))
+    if len(table) > most:
+        table = table.part(np.linspace(0, len(table) - 1, most).astype(np.intp))
+    if not isinstance(table.x, FrameFile):
+        return table
     import pandas as pd
 
-    return pd.concat(x.blocks(), ignore_index=True)
+    return replace(table, x=pd.concat(table.x.blocks(), ignore_index=True))
 
 
 def encode(table: Table, encoder: Encoder, file: Path, dtype: str) -> Table:

@@ -155,24 +155,26 @@ def _fit_encoder(
     impute = rules.missing in ("impute", "indicate")
     indicate = rules.missing == "indicate"
     if splits.columns is not None:
-        frame = encoded.sample(train.x)
+        rows = encoded.sample(train)
+        frame: Any = rows.x
         return Encoder.fit_frame(
             frame,
             splits.columns,
             scaling=rules.scaling,
             indicate=indicate,
             target=target,
-            weights=train.weights,
+            weights=rows.weights,
         )
+    rows = train if rules.scaling == "none" else encoded.sample(train)
     return Encoder.fit_array(
-        train.x if rules.scaling == "none" else encoded.sample(train.x),
+        rows.x,
         names=splits.feature_names,
         fixed=splits.categorical,
         scaling=rules.scaling,
         fill=column_means(train.x, splits.feature_names, name, train.weights) if impute else None,
         indicate=indicate,
         target=target,
-        weights=train.weights,
+        weights=rows.weights,
     )
 
 
