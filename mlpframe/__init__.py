@@ -6,9 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0.dev0"
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "fit", "registries"]
-HIGHER = {"fit": ".runs.fit", "MLPClassifier": ".estimators", "MLPRegressor": ".estimators"}
-"""The modules of what trains."""
+__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "fit", "load", "registries"]
+HIGHER = {
+    "fit": ".runs.fit",
+    "load": ".runs.fitted",
+    "MLPClassifier": ".estimators",
+    "MLPRegressor": ".estimators",
+}
+"""The modules of what trains and loads."""
 
 if TYPE_CHECKING:
     from .registry import registries

@@ -70,6 +70,7 @@ INSIDE = {
         "summary",
         "sweep",
         "launch",
+        "fitted",
         "fit",
     ),
     "commands": (

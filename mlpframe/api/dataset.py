@@ -168,7 +168,9 @@ class Splits:
     ``code_names`` maps the feature name to the names of the categories.
 
     ``target_names`` are the names of the target columns. ``integer_classes`` says that the classes are whole
-    numbers in the user's table. ``notes`` are sentences for the user about what was read.
+    numbers in the user's table. ``ignored`` are columns that the user left out. ``task_reason`` says why the
+    targets are those of this task, such as "9 different texts". ``notes`` are sentences for the user about
+    what was read.
     """
 
     train: Table
@@ -182,6 +184,8 @@ class Splits:
     columns: ColumnRules | None = None
     target_names: tuple[str, ...] = ()
     integer_classes: bool = False
+    ignored: tuple[str, ...] = ()
+    task_reason: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -269,6 +273,8 @@ class Dataset(ABC):
 
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str]
+    own: ClassVar[bool] = False
+    """Whether the data are the user's own. Then a run says what it understood of them before it trains."""
     shared: Preparation = Preparation()
     """The values of the shared options. Set before ``__init__``, so that it can refuse a combination."""
 

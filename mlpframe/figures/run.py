@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ..api import Array
 from ..training.history import History
-from .style import curves, picture
+from .style import WIDE, curves, picture
 
 UPDATES = "parameter updates"
 
@@ -17,32 +19,60 @@ UPDATES = "parameter updates"
 def draw_run(history: History, folder: Path) -> None:
     """Draw ``loss.png``, ``accuracy.png`` and ``learning_rate.png``, if the history has their metrics."""
     with picture(folder / "loss.png") as figure:
-        axes = curves(figure, "Loss", UPDATES, "mean loss")
-        steps, values = history.series("train/loss_window")
-        if steps:
-            axes.plot(steps, values, color="0.7", linewidth=0.8, label="training, per window")
-        for name, label in (("train/loss", "training, per epoch"), ("val/loss", "validation")):
-            if history.series(name)[0]:
-                axes.plot(*history.series(name), marker="o", markersize=3, label=label)
-        losses = [loss for name in ("train/loss_window", "train/loss") for loss in history.series(name)[1]]
-        if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
-            axes.set_yscale("log")
-        if losses:
-            axes.legend()
-
-    accuracies = [name for name in ("train/accuracy", "val/accuracy") if history.series(name)[0]]
+        _draw_loss(curves(figure, "Loss", UPDATES, "mean loss"), history)
+    accuracies = _having(history, ("train/accuracy", "val/accuracy"))
     if accuracies:
         with picture(folder / "accuracy.png") as figure:
-            axes = curves(figure, "Accuracy", UPDATES, "accuracy")
-            for name in accuracies:
-                axes.plot(*history.series(name), marker="o", markersize=3, label=name)
-            axes.legend()
-
+            _draw_metrics(curves(figure, "Accuracy", UPDATES, "accuracy"), history, accuracies)
     if history.series("lr")[0]:
         with picture(folder / "learning_rate.png") as figure:
             axes = curves(figure, "Learning rate", UPDATES, "learning rate")
             axes.plot(*history.series("lr"), drawstyle="steps-pre")
             axes.set_ylim(bottom=0)
+
+
+def plot_history(history: History) -> Figure:
+    """The loss, and beside the loss the metric that says most (accuracy, R²), against updates."""
+    shown = next(filter(None, (_having(history, names) for names in SHOWN)), [])
+    figure = Figure(figsize=(WIDE[0] * (2 if shown else 1), WIDE[1]), layout="constrained")
+    left, *right = figure.subfigures(1, 2 if shown else 1, squeeze=False)[0]
+    _draw_loss(curves(left, "Loss", UPDATES, "mean loss"), history)
+    for part in right:
+        name = shown[0].partition("/")[2].replace("_", " ")
+        _draw_metrics(curves(part, name.capitalize(), UPDATES, name), history, shown)
+    return figure
+
+
+SHOWN = (
+    ("train/accuracy", "val/accuracy"),
+    ("val/subset_accuracy",),
+    ("val/r2",),
+)
+"""Metrics for the second half of a run's picture; the first that the run has is shown."""
+
+
+def _having(history: History, names: Sequence[str]) -> list[str]:
+    return [name for name in names if history.series(name)[0]]
+
+
+def _draw_loss(axes: Axes, history: History) -> None:
+    steps, values = history.series("train/loss_window")
+    if steps:
+        axes.plot(steps, values, color="0.7", linewidth=0.8, label="training, per window")
+    for name, label in (("train/loss", "training, per epoch"), ("val/loss", "validation")):
+        if history.series(name)[0]:
+            axes.plot(*history.series(name), marker="o", markersize=3, label=label)
+    losses = [loss for name in ("train/loss_window", "train/loss") for loss in history.series(name)[1]]
+    if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
+        axes.set_yscale("log")
+    if losses:
+        axes.legend()
+
+
+def _draw_metrics(axes: Axes, history: History, names: Sequence[str]) -> None:
+    for name in names:
+        axes.plot(*history.series(name), marker="o", markersize=3, label=name)
+    axes.legend()
 
 
 def draw_array(name: str, array: Array, classes: Sequence[str], columns: Sequence[str], folder: Path) -> None:

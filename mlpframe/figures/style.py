@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 DPI = 120
 WIDE = (7.0, 4.3)
@@ -38,7 +38,7 @@ def picture(file: Path, size: tuple[float, float] = WIDE) -> Iterator[Figure]:
         print(f"the figure {file.name} could not be drawn: {reason}", file=sys.stderr)
 
 
-def curves(figure: Figure, title: str, x: str, y: str) -> Axes:
+def curves(figure: FigureBase, title: str, x: str, y: str) -> Axes:
     """The axes of a figure with curves."""
     axes = figure.subplots()
     axes.set(title=title, xlabel=x, ylabel=y)

@@ -1,58 +1,72 @@
-"""Training on arrays from Python, configured the way the command line is."""
+"""Training on arrays and data frames from Python, configured the way the command line is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ..api import UsageError
 from ..config import read_root
 from ..outputs import OUTPUTS
 from ..registry import registries
-from ..training.predictor import Predictor
-from .compose import compose
+from .compose import compose, usage_error
+from .fitted import Fitted
 from .folder import RunFolder
+from .keys import CHOSEN
+from .overrides import Override, from_settings
 from .request import Request
 from .train import train
 
 DATASET = "arrays"
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A finished run: its model, the latest value of every metric, and the folder with its files."""
+def fit(x: Any, y: Any, *overrides: str, test: Any = None, weights: Any = None, **settings: Any) -> Fitted:
+    """Train a network on arrays or on a data frame.
 
-    predictor: Predictor
-    metrics: dict[str, float]
-    folder: Path
-
-
-def fit(x: Any, y: Any, *overrides: str, test: tuple[Any, Any] | None = None, weights: Any = None) -> Fitted:
-    """Train a network on arrays, for example ``fit(x, y, "model.hidden=[64]", "epochs=50", "seed=1")``.
-
-    The run is recorded like a run from the command line. With ``tracking=none``, the run only writes files
-    into its folder.
+    For example ``fit(x, y, epochs=50, optimizer="adam", model={"hidden": [64]})``, or with settings as on
+    the command line, ``fit(x, y, "epochs=50", "optimizer=adam", "model.hidden=[64]")``. The run is recorded
+    like a run from the command line. With ``tracking="none"``, the run only writes files into its folder.
 
     Args:
-        x: inputs ``(rows, features)``, or images ``(rows, height, width)``; NaN is a missing value.
-        y: targets. Classes ``(rows,)`` are integers, booleans or strings. If a row may have several classes
-            (multilabel), integers or booleans ``(rows, classes)``: 1 for each class that the row has, else 0;
-            this needs a multilabel loss, such as ``loss=binary_cross_entropy``. Floating-point values
-            ``(rows,)`` or ``(rows, outputs)`` need a regression loss, such as ``loss=mse``. So type and shape
-            decide; ``dataset.task=`` ``classification``, ``multilabel`` or ``regression`` decides instead,
-            for example if floating-point zeros and ones are classes.
+        x: inputs: an array ``(rows, features)``, images ``(rows, height, width)``, or a pandas data frame,
+            whose columns may hold numbers, texts, dates and truth values. NaN is a missing value.
+        y: targets, or, if ``x`` is a data frame, the name of its column to predict, or a list of names.
+            Classes ``(rows,)`` are integers, booleans or strings. If a row may have several classes
+            (multilabel), integers or booleans ``(rows, classes)``: 1 for each class that the row has, else 0.
+            Floating-point values ``(rows,)`` or ``(rows, outputs)`` are a regression. For a data frame ``x``,
+            whole numbers of few different values are classes, and other numbers are a regression.
+            ``dataset={"task": ...}``, one of ``"classification"``, ``"multilabel"`` and ``"regression"``,
+            decides instead.
         overrides: settings as on the command line, including the options of the dataset ``arrays``.
-        test: inputs and targets of the test part, which ``final=true`` evaluates.
-        weights: the weight of each row in the loss, ``(rows,)``, at least 0; ``None``: equal weights.
+        test: inputs and targets ``(x, y)`` of the test part, which ``final=True`` evaluates. If ``y`` names
+            columns, a data frame.
+        weights: the weight of each row in the loss, ``(rows,)``, at least 0, or, if ``x`` is a data frame,
+            the name of a column; ``None``: equal weights.
+        settings: settings by key. The value of a group is a component's name, or a mapping of its options in
+            which ``"name"`` chooses the component.
 
     Raises:
         UsageError: arrays or settings are wrong; nothing was started.
         RuntimeError: the run diverged, failed or was interrupted. The message says what its folder holds.
     """
-    all_overrides = [f"dataset={DATASET}", *overrides]
-    config = compose(all_overrides)
+    try:
+        return _fit(x, y, [*overrides, *from_settings(settings, CHOSEN)], test, weights)
+    except Exception as error:
+        mistake = usage_error(error)
+        if mistake is None or mistake is error:
+            raise
+        raise mistake from error
+
+
+def _fit(x: Any, y: Any, settings: list[str], test: Any, weights: Any) -> Fitted:
+    overrides = [f"dataset={DATASET}", *settings]
+    keys = [Override.parse(text).key for text in overrides]
+    for key in keys:
+        if keys.count(key) > 1 and key != "dataset":
+            raise UsageError(f"{key} is given {keys.count(key)} times")
+    if "resume" in keys:
+        raise UsageError("fit begins a new run and cannot continue one: leave out resume; see start_from")
+    config = compose(overrides)
     options = read_root(config).dataset
     if options["name"] != DATASET:
         raise UsageError(
@@ -62,10 +76,10 @@ def fit(x: Any, y: Any, *overrides: str, test: tuple[Any, Any] | None = None, we
     dataset.hand_over(x, y, test, weights)
     folder = RunFolder(OUTPUTS / "runs" / f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}")
     try:
-        (outcome,) = train([Request(config, all_overrides, folder, dataset)])
+        (outcome,) = train([Request(config, overrides, folder, dataset)])
     except Exception:
         folder.remove_if_unused([folder.path])
         raise
     if outcome.status != "finished":
         raise RuntimeError(f"the run in {folder.path} has the status {outcome.status}: {outcome.error}")
-    return Fitted(Predictor(folder.path / "model" / "model.npz"), outcome.metrics, folder.path)
+    return Fitted(folder.model, folder)

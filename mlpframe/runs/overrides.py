@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
+from os import PathLike
+from typing import Any
 
 from ..registry import UsageError, nearest
 
@@ -50,6 +53,8 @@ VALUED = (
 )
 """Flags that take the next word as their value."""
 PREFIX = re.compile(r"\+\+|\+|~|")
+PLAIN = re.compile(r"(?!(null|true|false|nan|inf)$)[a-z_][\w./-]*", re.IGNORECASE | re.ASCII)
+"""Texts that mean the same with and without quotes."""
 
 
 @dataclass(frozen=True)
@@ -141,3 +146,71 @@ def own_overrides(overrides: Iterable[str]) -> list[str]:
     parsed = [Override.parse(text) for text in overrides]
     own = [override for override in parsed if override.key not in (PARENT, "resume")]
     return [str(o).removeprefix("++") for o in own]
+
+
+def from_settings(settings: Mapping[str, Any], groups: Iterable[str]) -> list[str]:
+    """Settings in Python as overrides: ``epochs=5``, ``optimizer="adam"``, ``model={"hidden": [64]}``.
+
+    Args:
+        settings: values by root key. The value of a group is a component's name, or its options as a mapping,
+            in which ``name`` chooses the component.
+        groups: the root keys that are groups.
+
+    Raises:
+        UsageError: a value is of a type that a configuration cannot hold.
+    """
+    overrides: list[str] = []
+    for key, value in settings.items():
+        if key in groups and isinstance(value, Mapping):
+            options = dict(value)
+            if "name" in options:
+                overrides.append(_override(key, options.pop("name")))
+            overrides += [_override(f"{key}.{option}", each) for option, each in options.items()]
+        else:
+            overrides.append(_override(key, value))
+    return overrides
+
+
+def _override(key: str, value: Any) -> str:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Override as HydraOverride
+    from hydra.errors import OverrideParseException
+
+    plain = _plain(key, value)
+    text = f"{key}={HydraOverride._get_value_element_as_str(_quoted(plain))}"
+    try:
+        same = OverridesParser.create().parse_override(text).value() == plain
+    except OverrideParseException:
+        same = False
+    if not same:  # such as a key of a mapping with quotes in it, which Hydra cannot read
+        raise UsageError(f"{key}={value!r} cannot be written as a setting; use simple keys and numbers")
+    return text
+
+
+def _plain(key: str, value: Any) -> Any:
+    """The value as text, numbers, truth values, ``None``, and lists and mappings of these."""
+    if hasattr(value, "tolist"):  # of NumPy
+        value = value.tolist()
+    if isinstance(value, Enum):
+        value = value.name
+    if isinstance(value, PathLike):
+        value = str(value)
+    if isinstance(value, str):
+        return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # OmegaConf would replace ${key} by another setting
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _plain(f"{key}.{name}", each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(key, each) for each in value]
+    raise UsageError(f"{key}: expected text, numbers, None, or lists and mappings of these, not {value!r}")
+
+
+def _quoted(value: Any) -> Any:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    if isinstance(value, str):
+        return value if PLAIN.fullmatch(value) else QuotedString(value, Quote.single)
+    if isinstance(value, dict):
+        return {name: _quoted(each) for name, each in value.items()}
+    return [_quoted(each) for each in value] if isinstance(value, list) else value

@@ -5,14 +5,21 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
 from ..api import Array
+from ..registry import UnknownName, nearest
 
 
 class History:
-    """The values of every metric, in the order in which they were added."""
+    """The values of every metric, in the order in which they were added.
+
+    ``history["val/loss"]`` are the values of a metric as an array, so ``history["val/loss"][-5:]`` are the
+    last five. ``history[1000:2000]`` is the history of the updates 1000 ≤ step < 2000. Iteration gives the
+    names of the metrics.
+    """
 
     def __init__(self) -> None:
         self._series: dict[str, tuple[list[int], list[float]]] = {}
@@ -37,6 +44,32 @@ class History:
     def series(self, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of one metric; empty lists if the metric has no values."""
         return self._series.get(name, ([], []))
+
+    @overload
+    def __getitem__(self, key: str) -> Array: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> History: ...
+
+    def __getitem__(self, key: str | slice) -> Array | History:
+        if isinstance(key, str):
+            if key not in self._series:
+                raise UnknownName(f"the history has no metric {key!r}; {nearest(key, self._series)}")
+            return np.array(self._series[key][1])
+        if not isinstance(key, slice) or key.step is not None:
+            raise TypeError("expected the name of a metric, or a slice of updates, such as [1000:2000]")
+        first = 0 if key.start is None else key.start
+        history = History()
+        for step, name, value in self.rows():
+            if first <= step and (key.stop is None or step < key.stop):
+                history.add(step, {name: value})
+        return history
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._series)
+
+    def __len__(self) -> int:
+        return len(self._series)
 
     def names(self) -> list[str]:
         return list(self._series)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..api import Array, Shapes, UsageError, multi_hot
+from ..api import Array, Metric, Shapes, Table, UsageError, multi_hot
 from ..discovery import load_plugins
 from ..registry import registries
 from . import checkpoint
@@ -44,6 +44,8 @@ class Predictor:
         load_plugins()  # the model consists of plugins
         arrays, self.about = checkpoint.load(path)
         about = self.about
+        if "model" not in about:
+            raise UsageError(f"{path} is a checkpoint and no model; a run's model is in model/model.npz")
         self.shapes = shapes = _read_shapes(about)
         classifies = shapes.task == "classification"
         target = np.empty(0, np.intp) if classifies else np.empty((0, shapes.outputs))
@@ -68,11 +70,7 @@ class Predictor:
         Raises:
             UsageError: the inputs do not fit the model.
         """
-        if self.encoder.columns is None:
-            x = np.asarray(x)
-            raw_inputs = self._network.n_in - len(self.encoder.indicators)
-            if x.ndim != 2 or x.shape[1] != raw_inputs:
-                raise UsageError(f"the model expects inputs of shape (rows, {raw_inputs}), not {x.shape}")
+        self._check_inputs(x)
         outputs = self._network.outputs(self.encoder.inputs(x))
         return self.encoder.target.unscaled(self._network.loss.predict(outputs))
 
@@ -90,6 +88,43 @@ class Predictor:
             raise UsageError("the model predicts the values of a regression, which are no classes")
         prediction = self.predict(x)
         return multi_hot(prediction) if self.shapes.task == "multilabel" else prediction.argmax(-1)
+
+    def evaluate(self, x: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
+        """The mean loss, and the scalar metrics that fit the task, for rows whose targets are known.
+
+        Args:
+            x: raw inputs, as ``predict`` takes them.
+            y: the targets in the user's words, as ``Target.read`` takes them.
+            metrics: the metrics by name.
+
+        Raises:
+            UsageError: inputs or targets do not fit the model.
+        """
+        target = self.encoder.target
+        truth = target.read(y)
+        self._check_inputs(x)
+        if len(truth) != len(x) or len(truth) == 0:
+            raise UsageError(f"expected one target for each row, not {len(truth)} for {len(x)} rows")
+        if truth.ndim == 2 and truth.shape[1] != self.shapes.outputs:
+            raise UsageError(f"the model predicts {self.shapes.outputs} values, and y has {truth.shape[1]}")
+        network = self._network
+        inputs = np.ascontiguousarray(self.encoder.inputs(x), network.dtype)
+        scaled = target.scaled(truth)
+        table = Table(inputs, scaled if scaled.ndim == 1 else scaled.astype(network.dtype))
+        loss, outputs = network.evaluate(table)
+        prediction = target.unscaled(network.loss.predict(outputs))
+        values = {
+            name: float(metric.compute(prediction, truth))
+            for name, metric in metrics.items()
+            if metric.scalar and self.shapes.task in metric.tasks
+        }
+        return {"loss": loss, **values}
+
+    def _check_inputs(self, x: Any) -> None:
+        if self.encoder.columns is None:
+            raw_inputs = self._network.n_in - len(self.encoder.indicators)
+            if np.ndim(x) != 2 or np.shape(x)[1] != raw_inputs:
+                raise UsageError(f"the model expects inputs of shape (rows, {raw_inputs}), not {np.shape(x)}")
 
 
 def _read_encoder(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Encoder:

@@ -48,18 +48,19 @@ def as_splits(
     pairs = [train] if test is None else [train, test]
     inputs = [_inputs(x) for x, _ in pairs]
     targets = [np.asarray(y) for _, y in pairs]
-    expected = TASKS[task]
+    expected, reason = TASKS[task], f"dataset.task={task}"
     if task == "auto":
-        task = _task(targets[0])
+        task, reason = _task(targets[0])
     targets = [_targets(y, task, expected) for y in targets]
-    shape = inputs[0].shape[1:]
+    shape, integer = inputs[0].shape[1:], False
     if task == "regression":
         class_names = ()
     elif task == "multilabel":
         class_names = class_names or tuple(map(str, range(targets[0].shape[1])))
     else:
         values, numbers = np.unique(np.concatenate(targets), return_inverse=True)
-        class_names = tuple(map(str, values.tolist()))
+        class_names, integer = tuple(map(str, values.tolist())), values.dtype.kind in "iu"
+        reason = reason or f"{len(values):,} different {'whole numbers' if integer else 'classes'}"
         targets = np.split(numbers.astype(np.intp), [len(targets[0])])
     tables = [
         Table(np.ascontiguousarray(x.reshape(len(x), -1)), np.ascontiguousarray(y))
@@ -73,6 +74,8 @@ def as_splits(
         class_names=class_names,
         feature_names=feature_names,
         image_shape=(shape[0], shape[1]) if len(shape) == 2 else None,
+        integer_classes=integer,
+        task_reason=reason,
     )
 
 
@@ -93,12 +96,17 @@ def check_task(task: str) -> None:
         raise ValueError(f"task must be {', '.join(others)} or {last}, not {task!r}")
 
 
-def _task(targets: Array) -> str:
-    """The task of ``auto``. A single column is no multilabel target: more likely it should be ``(rows,)``."""
+def _task(targets: Array) -> tuple[str, str]:
+    """The task of ``auto``, and the reason.
+
+    A single column is no multilabel target: more likely it should be ``(rows,)``. The reason for a
+    classification is empty, because it names the classes.
+    """
     if targets.dtype.kind == "f":
-        return "regression"
-    several = targets.dtype.kind in "biu" and targets.ndim == 2 and targets.shape[1] > 1
-    return "multilabel" if several else "classification"
+        return "regression", "floating-point numbers"
+    if targets.dtype.kind in "biu" and targets.ndim == 2 and targets.shape[1] > 1:
+        return "multilabel", f"{targets.shape[1]:,} columns of whole numbers"
+    return "classification", ""
 
 
 def _targets(array: Array, task: str, expected: str) -> Array:

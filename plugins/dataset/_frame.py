@@ -1,10 +1,11 @@
-"""What csv and parquet share: a file with a column for each input and columns for the target."""
+"""What csv, parquet and arrays share: a table with a column for each input and columns for the target."""
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -35,13 +36,23 @@ FEW = 20
 LIKE_A_NUMBER = re.compile(r"\s*[^\w\s]?\s*[-+]?\d[\d.,' ]*\s*[%€$£]?\s*$")
 
 
-class FrameDataset(Dataset):
-    """Your own table in a file.
+@dataclass(frozen=True)
+class Targets:
+    """The targets ``y`` of all rows: class numbers ``(rows,)`` or values ``(rows, outputs)``.
+
+    ``class_names`` and ``integer`` are as in ``Splits``. ``reason`` says why this is the task.
+    """
+
+    y: Array
+    class_names: tuple[str, ...]
+    reason: str
+    integer: bool = False
+
+
+class TableDataset(Dataset):
+    """A data frame with a column for each input, and columns for the target.
 
     Options:
-        file: path of the file, absolute or relative to the working directory; a file that is not there is
-            looked for in data_dir.
-        target: the column to predict, or a list of columns; null: the last column that no other option names.
         task: "classification", "regression", "multilabel" (target is a list of columns of 0 and 1, one for
             each class), or "auto": a classification if the target is text, true or false, or whole numbers
             of at most 20 different values, each of them twice on average; else a regression; several columns
@@ -54,9 +65,192 @@ class FrameDataset(Dataset):
             (their numbers from 0, for a layer embedding).
         max_categories: the number of categories of a column that are told apart, at least 1; the rarest ones
             above this number become the category other.
-        weight: the column with the rows' weights, numbers from 0 on; null: all count the same.
         split_by: the column for split=group, which keeps the rows of a group in one part, or for split=time,
             which holds out the latest rows; null: none. A column of groups is not an input.
+    """
+
+    own = True
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        task: str,
+        categorical: list[str] | None,
+        dates: list[str] | None,
+        keep: list[str] | None,
+        ignore: list[str] | None,
+        encoding: str,
+        max_categories: int,
+        split_by: str | None,
+    ) -> None:
+        if task not in ("auto", "classification", "regression", "multilabel"):
+            raise ValueError(f"task must be auto, classification, regression or multilabel, not {task!r}")
+        if encoding not in ("one_hot", "codes"):
+            raise ValueError(f"encoding must be one_hot or codes, not {encoding!r}")
+        check_range("max_categories", max_categories, minimum=1)
+        if (split_by is not None) != (self.shared.split in ("group", "time")):
+            raise ValueError("split=group and split=time need split_by=<column>, and other splits do without")
+        self.source, self.task, self.split_by = source, task, split_by
+        self.ignore = tuple(ignore or ())
+        self.rules = ColumnRules(
+            tuple(categorical or ()), tuple(dates or ()), tuple(keep or ()), encoding, max_categories
+        )
+        self.targets: tuple[str, ...] = ()
+        self.weight: str | None = None
+        self.split_column: str | None = None
+
+    def splits(
+        self, frame: pd.DataFrame, parts: NDArray[np.str_], weights: NDArray[np.float64] | None = None
+    ) -> Splits:
+        """The parts of the data set.
+
+        Args:
+            frame: all rows of all parts.
+            parts: for every row the part that it belongs to, one of ``PARTS``.
+            weights: the weight of every row; ``None``: as the column ``weight`` says.
+        """
+        inputs, targets = self._columns(frame)
+        read = self._read_targets(frame[list(targets)])
+        known = read.y >= 0 if read.y.ndim == 1 else ~np.isnan(read.y).any(1)
+        unlabeled = len(frame) - int(known.sum())
+        rows = np.flatnonzero(known)
+        frame, parts, y = frame.iloc[rows], parts[rows], read.y[rows]
+        if self.weight is not None:
+            weights = self._read_weights(frame[self.weight], self.weight)
+        elif weights is not None:
+            weights = weights[rows]
+        keys = None if self.split_by is None else self._read_keys(frame[self.split_by])
+        x = cast(Array, frame[inputs])  # numbers are made of it once the rows to train on are known
+        table = Table(x, y, weights, keys)
+        tables = {part: table.part(parts == part) for part in PARTS if (parts == part).any()}
+        if "train" not in tables:
+            raise UsageError(f"{self.source}: no row of the training part has a target")
+        notes = (f"{unlabeled:,} rows without {' and '.join(targets)} are left out",) if unlabeled else ()
+        return Splits(
+            tables["train"],
+            tables.get("validation"),
+            tables.get("test"),
+            class_names=read.class_names,
+            target_names=targets,
+            integer_classes=read.integer,
+            columns=self.rules,
+            ignored=tuple(name for name in self.ignore if name not in targets),
+            task_reason=read.reason,
+            notes=notes,
+        )
+
+    def _check_column(self, frame: pd.DataFrame, option: str, column: str) -> None:
+        if column not in frame.columns:
+            raise UsageError(
+                f"dataset.{option}: {self.source} has no column {column!r}; {nearest(column, frame.columns)}"
+            )
+
+    def _columns(self, frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
+        """The names of the inputs and of the targets."""
+        named = {
+            "target": self.targets,
+            "weight": (self.weight,) if self.weight else (),
+            "split_by": (self.split_by,) if self.split_by else (),
+            "ignore": self.ignore,
+            "categorical": self.rules.categorical,
+            "dates": self.rules.dates,
+            "keep": self.rules.keep,
+        }
+        for option, columns in named.items():
+            for column in columns:
+                self._check_column(frame, option, column)
+        special = {*self.ignore, self.weight, self.split_column} - {None}
+        if self.shared.split == "group":
+            special.add(self.split_by)
+        free = [column for column in frame.columns if column not in special]
+        for column in self.targets:
+            if column in special:
+                raise UsageError(
+                    f"dataset.target={column} cannot also be in ignore, or be the weight or split column"
+                )
+        targets = self.targets or tuple(free[-1:])
+        inputs = [column for column in free if column not in targets]
+        if not targets or not inputs:
+            raise UsageError(
+                f"{self.source} has no columns left for inputs; its columns are {', '.join(frame.columns)}"
+            )
+        return inputs, targets
+
+    def _read_targets(self, frame: pd.DataFrame) -> Targets:
+        """The targets. A missing class is −1, any other missing target is NaN."""
+        task, reason = self._task(frame)
+        if task == "classification":
+            codes, names, integer = _classes(frame.iloc[:, 0])
+            if len(names) < 2:
+                raise UsageError(
+                    f"{self.source}: the target {frame.columns[0]} has {len(names)} class; "
+                    "expected at least 2"
+                )
+            return Targets(codes, names, reason, integer)
+        columns = [_numbers(frame[name], "target", str(name)) for name in frame.columns]
+        names = tuple(frame.columns) if task == "multilabel" else ()
+        return Targets(np.column_stack(columns), names, reason)
+
+    def _task(self, frame: pd.DataFrame) -> tuple[str, str]:
+        """The task, and the reason in the user's words."""
+        kinds = {str(name): _kind(frame[name], str(name)) for name in frame.columns}
+        texts = [name for name, kind in kinds.items() if kind == "text"]
+        for name in texts:
+            _refuse_texts_of_numbers(frame[name], name)
+        if texts and (len(kinds) > 1 or self.task in ("regression", "multilabel")):
+            raise UsageError(f"dataset.task={self.task}: the target {texts[0]} is text; expected numbers")
+        if self.task == "classification" and len(kinds) > 1:
+            raise UsageError(
+                "dataset.task=classification predicts one column, not several; see dataset.task=multilabel"
+            )
+        if self.task != "auto":
+            return self.task, f"dataset.task={self.task}"
+        if len(kinds) > 1:
+            values = np.unique(frame.to_numpy(np.float64, na_value=np.nan))
+            if set(values[~np.isnan(values)]) <= {0.0, 1.0}:
+                return "multilabel", f"{len(kinds)} columns of 0 and 1"
+            return "regression", f"{len(kinds)} columns of numbers"
+        ((name, kind),) = kinds.items()
+        if kind == "bool":
+            return "classification", "true and false"
+        if kind == "text":
+            return "classification", f"{frame[name].nunique():,} different texts"
+        values = _numbers(frame[name], "target", name)
+        different = frame[name].nunique()
+        if _few_whole(values):
+            return "classification", f"{different:,} different whole numbers, each at least twice on average"
+        whole = (values == np.round(values)) | np.isnan(values)
+        return "regression", f"{different:,} different {'whole ' if whole.all() else ''}numbers"
+
+    def _read_weights(self, column: pd.Series, name: str) -> Array:
+        weights = _numbers(column, "weight", name)
+        if np.isnan(weights).any():
+            raise UsageError(f"{self.source}: {int(np.isnan(weights).sum())} rows have no weight {name}")
+        return weights
+
+    def _read_keys(self, column: pd.Series) -> Array:
+        """What ``split_by`` holds, as numbers: the group, or the rank in time."""
+        import pandas as pd
+
+        if self.shared.split == "time" and not pd.api.types.is_numeric_dtype(column):
+            column = pd.to_datetime(column, utc=True, format=None)
+        keys = pd.factorize(column, sort=True)[0]
+        if (keys < 0).any():
+            raise UsageError(
+                f"{self.source}: {(keys < 0).sum()} rows have no {column.name}, which splits rows"
+            )
+        return keys.astype(np.intp)
+
+
+class FrameDataset(TableDataset):
+    """Your own table in a file.
+
+    Options:
+        file: path of the file, absolute or relative to the working directory; a file that is not there is
+            looked for in data_dir.
+        target: the column to predict, or a list of columns; null: the last column that no other option names.
+        weight: the column with the rows' weights, numbers from 0 on; null: all count the same.
         split_column: the column that says in which part a row is: train, validation or test; null: none.
         validation_file: a file of the same columns with the validation part; null: none.
         test_file: a file of the same columns with the test part; null: none.
@@ -83,22 +277,22 @@ class FrameDataset(Dataset):
         validation_file: str | None = None,
         test_file: str | None = None,
     ) -> None:
-        if task not in ("auto", "classification", "regression", "multilabel"):
-            raise ValueError(f"task must be auto, classification, regression or multilabel, not {task!r}")
-        if encoding not in ("one_hot", "codes"):
-            raise ValueError(f"encoding must be one_hot or codes, not {encoding!r}")
-        check_range("max_categories", max_categories, minimum=1)
         if split_column is not None and (validation_file or test_file):
             raise ValueError("split_column cannot be combined with validation_file or test_file")
-        if (split_by is not None) != (self.shared.split in ("group", "time")):
-            raise ValueError("split=group and split=time need split_by=<column>, and other splits do without")
+        super().__init__(
+            source=file,
+            task=task,
+            categorical=categorical,
+            dates=dates,
+            keep=keep,
+            ignore=ignore,
+            encoding=encoding,
+            max_categories=max_categories,
+            split_by=split_by,
+        )
         self.file, self.validation_file, self.test_file = file, validation_file, test_file
         self.targets = (target,) if isinstance(target, str) else tuple(target or ())
-        self.task, self.weight, self.split_by, self.split_column = task, weight, split_by, split_column
-        self.ignore = tuple(ignore or ())
-        self.rules = ColumnRules(
-            tuple(categorical or ()), tuple(dates or ()), tuple(keep or ()), encoding, max_categories
-        )
+        self.weight, self.split_column = weight, split_column
 
     @abstractmethod
     def read(self, path: Path) -> pd.DataFrame:
@@ -109,31 +303,7 @@ class FrameDataset(Dataset):
         """Read the file's table in blocks of about ``rows`` rows."""
 
     def load(self, context: DataContext) -> Splits:
-        frame, parts = self._read_parts(context)
-        inputs, targets = self._columns(frame)
-        y, class_names, integer = self._read_targets(frame[list(targets)])
-        known = y >= 0 if y.ndim == 1 else ~np.isnan(y).any(1)
-        unlabeled = len(frame) - int(known.sum())
-        rows = np.flatnonzero(known)
-        frame, parts, y = frame.iloc[rows], parts[rows], y[rows]
-        weights = None if self.weight is None else self._read_weights(frame[self.weight], self.weight)
-        keys = None if self.split_by is None else self._read_keys(frame[self.split_by])
-        x = cast(Array, frame[inputs])  # numbers are made of it once the rows to train on are known
-        table = Table(x, y, weights, keys)
-        tables = {part: table.part(parts == part) for part in PARTS if (parts == part).any()}
-        if "train" not in tables:
-            raise UsageError(f"{self.file}: no row of the training part has a target")
-        notes = (f"{unlabeled:,} rows without {' and '.join(targets)} are left out",) if unlabeled else ()
-        return Splits(
-            tables["train"],
-            tables.get("validation"),
-            tables.get("test"),
-            class_names=class_names,
-            target_names=targets,
-            integer_classes=integer,
-            columns=self.rules,
-            notes=notes,
-        )
+        return self.splits(*self._read_parts(context))
 
     def _read_parts(self, context: DataContext) -> tuple[pd.DataFrame, NDArray[np.str_]]:
         """All rows, and the part that each row belongs to."""
@@ -175,97 +345,6 @@ class FrameDataset(Dataset):
         if "train" not in parts:
             raise UsageError(f"dataset.split_column={column} has the value train in no row")
         return parts
-
-    def _check_column(self, frame: pd.DataFrame, option: str, column: str) -> None:
-        if column not in frame.columns:
-            raise UsageError(
-                f"dataset.{option}: {self.file} has no column {column!r}; {nearest(column, frame.columns)}"
-            )
-
-    def _columns(self, frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
-        """The names of the inputs and of the targets."""
-        named = {
-            "target": self.targets,
-            "weight": (self.weight,) if self.weight else (),
-            "split_by": (self.split_by,) if self.split_by else (),
-            "ignore": self.ignore,
-            "categorical": self.rules.categorical,
-            "dates": self.rules.dates,
-            "keep": self.rules.keep,
-        }
-        for option, columns in named.items():
-            for column in columns:
-                self._check_column(frame, option, column)
-        special = {*self.ignore, self.weight, self.split_column} - {None}
-        if self.shared.split == "group":
-            special.add(self.split_by)
-        free = [column for column in frame.columns if column not in special]
-        for column in self.targets:
-            if column in special:
-                raise UsageError(
-                    f"dataset.target={column} cannot also be in ignore, or be the weight or split column"
-                )
-        targets = self.targets or tuple(free[-1:])
-        inputs = [column for column in free if column not in targets]
-        if not targets or not inputs:
-            raise UsageError(
-                f"{self.file} has no columns left for inputs; its columns are {', '.join(frame.columns)}"
-            )
-        return inputs, targets
-
-    def _read_targets(self, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], bool]:
-        """The targets, the names of the classes, and whether these are whole numbers.
-
-        A missing class is −1, any other missing target is NaN.
-        """
-        task = self._task(frame)
-        if task == "classification":
-            codes, names, integer = _classes(frame.iloc[:, 0])
-            if len(names) < 2:
-                raise UsageError(
-                    f"{self.file}: the target {frame.columns[0]} has {len(names)} class; expected at least 2"
-                )
-            return codes, names, integer
-        columns = [_numbers(frame[name], "target", str(name)) for name in frame.columns]
-        return np.column_stack(columns), tuple(frame.columns) if task == "multilabel" else (), False
-
-    def _task(self, frame: pd.DataFrame) -> str:
-        kinds = {str(name): _kind(frame[name], str(name)) for name in frame.columns}
-        texts = [name for name, kind in kinds.items() if kind == "text"]
-        for name in texts:
-            _refuse_texts_of_numbers(frame[name], name)
-        if texts and (len(kinds) > 1 or self.task in ("regression", "multilabel")):
-            raise UsageError(f"dataset.task={self.task}: the target {texts[0]} is text; expected numbers")
-        if self.task == "classification" and len(kinds) > 1:
-            raise UsageError(
-                "dataset.task=classification predicts one column, not several; see dataset.task=multilabel"
-            )
-        if self.task != "auto":
-            return self.task
-        if len(kinds) > 1:
-            values = np.unique(frame.to_numpy(np.float64, na_value=np.nan))
-            return "multilabel" if set(values[~np.isnan(values)]) <= {0.0, 1.0} else "regression"
-        ((name, kind),) = kinds.items()
-        if kind != "number" or _few_whole(_numbers(frame[name], "target", name)):
-            return "classification"
-        return "regression"
-
-    def _read_weights(self, column: pd.Series, name: str) -> Array:
-        weights = _numbers(column, "weight", name)
-        if np.isnan(weights).any():
-            raise UsageError(f"{self.file}: {int(np.isnan(weights).sum())} rows have no weight {name}")
-        return weights
-
-    def _read_keys(self, column: pd.Series) -> Array:
-        """What ``split_by`` holds, as numbers: the group, or the rank in time."""
-        import pandas as pd
-
-        if self.shared.split == "time" and not pd.api.types.is_numeric_dtype(column):
-            column = pd.to_datetime(column, utc=True, format=None)
-        keys = pd.factorize(column, sort=True)[0]
-        if (keys < 0).any():
-            raise UsageError(f"{self.file}: {(keys < 0).sum()} rows have no {column.name}, which splits rows")
-        return keys.astype(np.intp)
 
 
 def _kind(column: pd.Series, name: str) -> str:

@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlpframe.api import DataContext, Dataset, Preparation, Splits, UsageError, register
+import numpy as np
+from numpy.typing import NDArray
 
-from ._arrays import as_splits, check_task
+from mlpframe.api import ColumnRules, DataContext, Preparation, Splits, UsageError, nearest, register
+
+from ._arrays import as_splits
+from ._frame import TableDataset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @register("arrays")
-class Arrays(Dataset):
-    """The arrays that Python code hands over: what ``mlpframe.fit(x, y)`` trains on.
+class Arrays(TableDataset):
+    """The arrays or the data frame that Python code hands over: what ``mlpframe.fit(x, y)`` trains on.
 
-    The data set has no data of its own, so the command line cannot use it.
+    The data set has no data of its own, so the command line cannot use it. The options that name columns
+    need a data frame.
 
     Options:
-        task: classification, multilabel, regression, or auto: texts, truth values and whole numbers are
-            classes (rows,), or multilabel (rows, classes) if there is a 0 or 1 for each of several classes;
-            floating-point numbers are a regression.
+        task: classification, multilabel, regression, or auto. For arrays, auto says: texts, truth values and
+            whole numbers are classes (rows,), or multilabel (rows, classes) if there is a 0 or 1 for each of
+            several classes; floating-point numbers are a regression. For a data frame, auto says: a
+            classification if the target is text, true or false, or whole numbers of at most 20 different
+            values, each of them twice on average; else a regression; several columns of 0 and 1 are
+            multilabel.
     """
 
-    shared = Preparation(validation=0.2, test=0, split="stratified", scaling="standard")
+    shared = Preparation(validation=0.2, test=0, split="stratified", scaling="standard", missing="impute")
 
-    def __init__(self, *, task: str = "auto") -> None:
-        check_task(task)
-        self.task = task
+    def __init__(
+        self,
+        *,
+        task: str = "auto",
+        categorical: list[str] | None = None,
+        dates: list[str] | None = None,
+        keep: list[str] | None = None,
+        ignore: list[str] | None = None,
+        encoding: str = "one_hot",
+        max_categories: int = 100,
+        split_by: str | None = None,
+    ) -> None:
+        super().__init__(
+            source="the data frame",
+            task=task,
+            categorical=categorical,
+            dates=dates,
+            keep=keep,
+            ignore=ignore,
+            encoding=encoding,
+            max_categories=max_categories,
+            split_by=split_by,
+        )
         self._splits: Splits | None = None
 
-    def hand_over(self, x: Any, y: Any, test: tuple[Any, Any] | None = None, weights: Any = None) -> None:
-        """Take the arguments of ``mlpframe.fit``; a data frame's columns name features or classes."""
-        features, classes = (tuple(map(str, getattr(frame, "columns", ()))) for frame in (x, y))
-        self._splits = as_splits((x, y), test, weights, features, classes, self.task)
+    def hand_over(self, x: Any, y: Any, test: Any = None, weights: Any = None) -> None:
+        """Take the arguments of ``mlpframe.fit``."""
+        if hasattr(x, "columns"):
+            self._splits = self._of_frame(x, y, test, weights)
+        else:
+            self._splits = self._of_arrays(x, y, test, weights)
 
     def load(self, context: DataContext) -> Splits:
         if self._splits is None:
@@ -39,3 +72,112 @@ class Arrays(Dataset):
                 "dataset=arrays has no data of its own: they come from mlpframe.fit(x, y) in Python"
             )
         return self._splits
+
+    def _of_arrays(self, x: Any, y: Any, test: Any, weights: Any) -> Splits:
+        if _names(y) or isinstance(weights, str):
+            raise UsageError(
+                f"{_names(y)[0] if _names(y) else weights!r} names a column, and x is not a data frame"
+            )
+        if self.rules != ColumnRules() or self.ignore or self.split_by:
+            raise UsageError("options of dataset=arrays that name columns need a data frame x")
+        classes = tuple(map(str, getattr(y, "columns", ())))  # names of the classes of a multilabel target
+        return as_splits((x, y), _pair(test), weights, (), classes, self.task)
+
+    def _of_frame(self, x: pd.DataFrame, y: Any, test: Any, weights: Any) -> Splits:
+        import pandas as pd
+
+        columns = list(map(str, x.columns))
+        for name in columns:
+            if columns.count(name) > 1:
+                raise UsageError(f"{columns.count(name)} columns of the data frame are called {name!r}")
+        targets = _names(y)
+        if targets:
+            for name in targets:
+                if name not in columns:
+                    raise UsageError(f"the data frame has no column {name!r}; {nearest(name, columns)}")
+            frames = [_with_columns(x, columns)]
+            if test is not None:
+                frames.append(_with_columns(_pair(test)[0] if isinstance(test, tuple) else test, columns))
+        else:
+            targets = _target_names(y, columns)
+            pairs = [(x, y)] if test is None else [(x, y), _pair(test)]
+            frames = [_joined(inputs, columns, values, targets) for inputs, values in pairs]
+        rows = [len(frame) for frame in frames]
+        frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        self.targets = targets
+        self.weight = weights if isinstance(weights, str) else None
+        row_weights = None if weights is None or self.weight else _row_weights(weights, rows)
+        parts = np.repeat(["train", "test"][: len(rows)], rows)
+        return self.splits(frame, parts, row_weights)
+
+
+def _names(y: Any) -> tuple[str, ...]:
+    """The columns that ``y`` names; empty if ``y`` holds the targets themselves."""
+    if isinstance(y, str):
+        return (y,)
+    names = isinstance(y, list | tuple) and bool(y) and all(isinstance(name, str) for name in y)
+    return tuple(y) if names else ()
+
+
+def _pair(test: Any) -> Any:
+    if test is not None and not (isinstance(test, tuple) and len(test) == 2):
+        raise UsageError(f"test must be a pair of inputs and targets, not {type(test).__name__}")
+    return test
+
+
+def _with_columns(x: Any, columns: list[str]) -> pd.DataFrame:
+    """The data frame ``x`` with these columns. An array gets the names of the columns."""
+    import pandas as pd
+
+    if not hasattr(x, "columns"):
+        array = np.asarray(x)
+        if array.ndim != 2 or array.shape[1] != len(columns):
+            raise UsageError(f"expected a table with {len(columns)} columns, not shape {array.shape}")
+        return pd.DataFrame(array, columns=columns)
+    frame: pd.DataFrame = x.reset_index(drop=True).set_axis(list(map(str, x.columns)), axis=1)
+    for name in columns:
+        if name not in frame.columns:
+            raise UsageError(f"the test part has no column {name!r}; {nearest(name, frame.columns)}")
+    return frame[columns]
+
+
+def _target_names(y: Any, columns: list[str]) -> tuple[str, ...]:
+    """The names of the targets ``y``: those of a series or a data frame, else "target" or "target 0", …"""
+    shape = np.shape(y)
+    if len(shape) not in (1, 2):
+        raise UsageError(f"targets must have the shape (rows,) or (rows, outputs), not {shape}")
+    if len(shape) == 1:
+        names = [str(getattr(y, "name", None) or "target")]
+    else:
+        names = [str(name) for name in getattr(y, "columns", [f"target {i}" for i in range(shape[1])])]
+    for name in names:
+        if name in columns:
+            raise UsageError(
+                f"the target {name!r} is also a column of x: leave the column out of x, "
+                f"or name the column, fit(x, {name!r})"
+            )
+        if names.count(name) > 1:
+            raise UsageError(f"{names.count(name)} targets are called {name!r}")
+    return tuple(names)
+
+
+def _joined(x: Any, columns: list[str], y: Any, targets: tuple[str, ...]) -> pd.DataFrame:
+    """The inputs and the targets as one data frame, row by row whatever their indices are."""
+    import pandas as pd
+
+    frame = _with_columns(x, columns)
+    values = y if hasattr(y, "iloc") else np.asarray(y)
+    if len(values) != len(frame) or np.ndim(values) not in (1, 2):
+        raise UsageError(f"x has {len(frame):,} rows and y has the shape {np.shape(y)}; expected equal rows")
+    right = pd.DataFrame(values).reset_index(drop=True)
+    if right.shape[1] != len(targets):
+        raise UsageError(f"expected {len(targets)} targets in the test part, not {right.shape[1]}")
+    return pd.concat([frame, right.set_axis(list(targets), axis=1)], axis=1)
+
+
+def _row_weights(weights: Any, rows: list[int]) -> NDArray[np.float64]:
+    """The weights of all rows. The rows of the test part count the same."""
+    array = np.asarray(weights, np.float64)
+    if array.shape != (rows[0],):
+        raise UsageError(f"expected one weight for each of {rows[0]:,} rows, not the shape {array.shape}")
+    return np.concatenate([array, np.ones(sum(rows[1:]))])

@@ -26,6 +26,7 @@ class Npy(Dataset):
         test_y: file of the targets of the test part.
     """
 
+    own = True
     shared = Preparation(validation=0.1, test=0, split="last")
 
     def __init__(
@@ -47,9 +48,15 @@ class Npy(Dataset):
         if self.test_x is not None:
             test = _table(context, {"test_x": self.test_x, "test_y": self.test_y, "weights": None})
         if train.y.ndim == 2:
-            return Splits(train, test=test)
+            return Splits(train, test=test, task_reason="floating-point numbers")
         top = max(int(table.y.max()) for table in (train, test) if table is not None)
-        return Splits(train, test=test, class_names=tuple(map(str, range(top + 1))))
+        return Splits(
+            train,
+            test=test,
+            class_names=tuple(map(str, range(top + 1))),
+            integer_classes=True,
+            task_reason=f"whole numbers up to {top:,}",
+        )
 
 
 def _table(context: DataContext, files: dict[str, str | None]) -> Table:

@@ -33,6 +33,7 @@ class Npz(Dataset):
         task: classification, multilabel or regression; auto: the type and shape of the targets decide.
     """
 
+    own = True
     shared = Preparation(validation=0.2, test=0, split="stratified")
 
     def __init__(

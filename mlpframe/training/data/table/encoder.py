@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....api import Array, ColumnRules, UsageError, nearest
-from .columns import OTHER, Column, Feature, LeftOut, from_about, understand
+from .columns import OTHER, Column, Feature, LeftOut, category_name, from_about, understand
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CONSTANT = 1e-12
 """A spread below this share of the mean is rounding error: the feature is constant."""
+TRUTH = ("False", "True")
+"""The names of the classes of a target of truth values."""
 CLIP = 3.0
 """Smooth clipping keeps scaled values between −3 and 3 (Holzmüller, Grinsztajn, Steinwart 2024)."""
 
@@ -35,7 +37,7 @@ class Scaling:
     clip: NDArray[np.bool_] | None = None
 
     def __call__(self, raw: Array) -> Array:
-        x = raw if self.fill is None else np.where(np.isnan(raw), self.fill, raw)
+        x = _filled(raw, self.fill)
         if self.shift is not None:
             x = (x - self.shift) / self.scale
         if self.clip is not None:
@@ -88,7 +90,7 @@ def fit_scaling(
     """
     if how == "none":
         return Scaling(fill)
-    x = raw if fill is None else np.where(np.isnan(raw), fill, raw)
+    x = _filled(raw, fill)
     if how == "standard":
         shift, scale = center_and_spread(x, weights)
     else:
@@ -109,6 +111,13 @@ def _quartiles(x: Array, weights: Array | None) -> Array:
     else:  # NumPy has weights for this method alone
         quartiles = np.quantile(x, shares, axis=0, method="inverted_cdf", weights=weights)
     return quartiles
+
+
+def _filled(raw: Array, fill: Array | None) -> Array:
+    """Replace missing values. Without missing values, the result is ``raw`` itself, in its own type."""
+    if fill is None or not (gaps := np.isnan(raw)).any():
+        return raw
+    return np.where(gaps, fill, raw)
 
 
 @dataclass(frozen=True)
@@ -138,9 +147,39 @@ class Target:
 
     def labels(self, numbers: NDArray[np.intp]) -> Array:
         """The classes with these numbers, as the user's table has them."""
+        if self.class_names == TRUTH:
+            return numbers.astype(bool)
         names = np.array([int(name) for name in self.class_names] if self.integer else self.class_names)
         labels: Array = names[numbers]
         return labels
+
+    def read(self, y: Any) -> Array:
+        """What ``y``, from the user's table, is for the network before scaling: the inverse of ``labels``.
+
+        Args:
+            y: for a classification, labels ``(rows,)``; else numbers ``(rows,)`` or ``(rows, outputs)``.
+
+        Returns:
+            Class numbers ``(rows,)``, or numbers ``(rows, outputs)``.
+
+        Raises:
+            UsageError: a label is no class of the model, a value is missing, or is no number.
+        """
+        y = np.asarray(y)
+        if not self.class_names or (y.ndim == 2 and y.shape[1] > 1):
+            try:
+                values: Array = y.reshape(len(y), -1).astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"the targets must be numbers: {error}") from error
+            if not np.isfinite(values).all():
+                raise UsageError("the targets have missing or infinite values; leave out these rows")
+            return values
+        position = {name: number for number, name in enumerate(self.class_names)}
+        names = [category_name(label) for label in y.reshape(-1).tolist()]
+        for name in names:
+            if name not in position:
+                raise UsageError(f"the model knows no class {name!r}; {nearest(name, self.class_names)}")
+        return np.array([position[name] for name in names], np.intp)
 
 
 class Encoder:
