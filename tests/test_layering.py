@@ -49,6 +49,7 @@ INSIDE = {
         "data",
         "build",
         "engines",
+        "divergence",
         "trainer",
         "lockstep",
         "predictor",

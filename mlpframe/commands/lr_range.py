@@ -232,5 +232,5 @@ def _train(trainer: Trainer, steps: int, curve: Curve) -> None:
             try:
                 block = run.send((losses, seconds))
             except Diverged as error:
-                curve.stopped = str(error)
+                curve.stopped = error.what
                 return

@@ -30,12 +30,15 @@ class Request:
         overrides: the settings that a person gave; they are recorded with the run.
         folder: the folder that the run writes its files into.
         dataset: the configuration's dataset, if it has been created already.
+        explains: whether the run prints what it has understood of the user's own data. Of a sweep, the first
+            job does.
     """
 
     config: DictConfig
     overrides: Sequence[str]
     folder: RunFolder
     dataset: Dataset | None = None
+    explains: bool = True
 
 
 def take_replicas(line: CommandLine) -> tuple[int, CommandLine]:

@@ -155,7 +155,8 @@ class SweepSession:
         settings = HydraConfig.get()
         mode = settings.mode or RunMode.RUN
         folder = RunFolder(Path(settings.runtime.output_dir))
-        request = Request(config, own_overrides(settings.overrides.task), folder)
+        explains = mode == RunMode.RUN or settings.job.num == 0
+        request = Request(config, own_overrides(settings.overrides.task), folder, explains=explains)
         if self.replicas > 1:
             self._waiting.append(request)
             return None

@@ -98,6 +98,7 @@ class _Run:
     def __init__(self, root: Root, request: Request, trainer: Trainer, tracker: RunTracker) -> None:
         self.root, self.trainer, self._tracker = root, trainer, tracker
         self._overrides, self._folder = list(request.overrides), request.folder
+        self._explains = request.explains
         self._console = new_console(soft_wrap=True, quiet=PROGRESS not in root.callbacks)
         self._began = 0.0
 
@@ -125,6 +126,10 @@ class _Run:
         (path / "config").mkdir(exist_ok=True)
         OmegaConf.save(OmegaConf.create(configuration), path / "config" / "config.yaml")
         OmegaConf.save(OmegaConf.create(self._overrides), path / "config" / "overrides.yaml")
+        summary = self.trainer.data.summary
+        if summary is not None:
+            (path / "data").mkdir(exist_ok=True)
+            (path / "data" / "understood.md").write_text(summary.page(), "utf-8")
         tracking = self.root.tracking
         self._tracker.start(
             Start(
@@ -142,6 +147,8 @@ class _Run:
             self._tracker.log_metrics(step, {name: value})
         if together == 1 or PROGRESS in self.trainer.callbacks:
             self._say(_headline(self.trainer, threads, together))
+            for line in summary.lines() if summary is not None and self._explains else ():
+                self._say(line)
         self._began = time.perf_counter()
 
     def _versions(self, threads: int) -> dict[str, str]:
@@ -231,7 +238,7 @@ class _Run:
 
     def _record(self, outcome: Outcome, model: ModelInterface | None) -> None:
         """Send the results to the tracker. If it cannot record them, the outcome says so."""
-        files = ["config", "history", "figures", "checkpoints"]
+        files = ["config", "data", "history", "figures", "checkpoints"]
         tags = {"mlpframe.status": outcome.status}
         try:
             recorded = self._tracker.end(End(STATUS[outcome.status], tags, files, model))
@@ -250,7 +257,7 @@ class _Run:
             case None:
                 return Outcome("finished", metrics)
             case Diverged():
-                return Outcome("diverged", metrics, f"{error}; a smaller lr may help", 1)
+                return Outcome("diverged", metrics, str(error), 1)
             case Interrupted():
                 return Outcome("interrupted", metrics, str(error), 128 + error.signum)
         file = self._folder.path / "error.txt"

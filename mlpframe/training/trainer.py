@@ -16,6 +16,7 @@ from . import checkpoint
 from .data.mapped import SHUFFLE_BYTES, shuffled
 from .data.pipeline import Pipeline
 from .data.prepare import Data
+from .divergence import explain
 from .history import History
 from .network import Network, one_hot
 from .optim import Updater
@@ -30,7 +31,16 @@ Steps = Generator[Block, tuple[Losses, float], None]
 
 
 class Diverged(Exception):
-    """A loss or a parameter is no longer a finite number."""
+    """A loss or a parameter is no longer a finite number.
+
+    Args:
+        what: what is no longer finite.
+        advice: why, where that is known, and what to set.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}.\n{advice}")
+        self.what = what
 
 
 class Interrupted(BaseException):
@@ -255,7 +265,12 @@ class Trainer:
 
     def _check_parameters(self) -> None:
         if not np.isfinite(self.network.w).all():
-            raise Diverged(f"a parameter is no longer a finite number at step {self.step}")
+            raise self._diverged(f"a parameter is no longer a finite number at step {self.step}")
+
+    def _diverged(self, what: str) -> Diverged:
+        optimizer = self.updater.optimizer
+        loss = self.network.loss
+        return Diverged(what, explain(self.data, loss, optimizer.name, self.lr, optimizer.default_lr))
 
     def _write_checkpoints(self) -> None:
         if self._to_save:
@@ -288,7 +303,7 @@ class Trainer:
         total = sum(values)
         if not isfinite(total):
             bad = next(i for i, value in enumerate(values) if not isfinite(value))
-            raise Diverged(f"the training loss became {values[bad]} at step {start + bad + 1}")
+            raise self._diverged(f"the training loss became {values[bad]} at step {start + bad + 1}")
         # 0 if the last batch is full, else minus the number of rows that it lacks
         short = len(rows) - len(values) * settings.batch_size
         progress.step = stop
@@ -332,7 +347,7 @@ class Trainer:
         if self.data.validation is not None:
             values |= self.evaluate(self.data.validation, "val")
             if not isfinite(values["val/loss"]):
-                raise Diverged(f"the validation loss became {values['val/loss']} at step {self.step}")
+                raise self._diverged(f"the validation loss became {values['val/loss']} at step {self.step}")
         values["time/epoch_seconds"] = progress.epoch_seconds
         values["time/samples_per_second"] = rows / progress.epoch_seconds
         progress.epoch += 1

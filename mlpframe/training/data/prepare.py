@@ -14,7 +14,7 @@ from ..rng import Streams
 from . import encoded
 from .holdout import fold, hold_out
 from .missing import column_means, without_gaps
-from .table import Encoder, Target, center_and_spread
+from .table import Encoder, Summary, Target, center_and_spread, summarize
 
 VARIABLE = "MLPFRAME_DATA"
 
@@ -24,7 +24,8 @@ class Data:
     """The arrays of a run.
 
     ``splits`` describes the data. ``train`` is the part to train on; ``validation`` and ``test`` may be
-    ``None``. ``encoder`` made the inputs and targets from what was loaded.
+    ``None``. ``encoder`` made the inputs and targets from what was loaded. ``summary`` says what was
+    understood of the user's own data; it is ``None`` for other data.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Data:
     validation: Table | None
     test: Table | None
     encoder: Encoder
+    summary: Summary | None = None
 
 
 def data_folder(configured: str | None) -> Path:
@@ -76,9 +78,16 @@ def load_data(
     _check(splits, dataset.name)
     rules = dataset.shared
     splits = without_gaps(splits, rules.missing, dataset.name)
-    train, validation, test = _parts(splits, rules, streams["split"], dataset.name, final=final)
+    train, validation, test, held = _parts(splits, rules, streams["split"], dataset.name, final=final)
     if encoder is None:
         encoder = _fit_encoder(splits, train, rules, dataset.name, scale_target=scale_target)
+    summary = None
+    if dataset.own:
+        parts = {"for training": train, "for validation": validation, "for the test": test}
+        rows = sum(len(part) for part in (splits.train, splits.validation, splits.test) if part is not None)
+        rest = rows - held - sum(len(part) for part in parts.values() if part is not None)
+        unused = {"held out for the test (final=true)": held, "not used in this fold": rest}
+        summary = summarize(dataset.name, splits, parts, unused, encoder, rules.missing)
 
     def prepared(table: Table, part: str) -> Table:
         y = encoder.target.scaled(table.y)
@@ -111,13 +120,17 @@ def load_data(
         None if validation is None else prepared(validation, "validation"),
         None if test is None else prepared(test, "test"),
         encoder,
+        summary,
     )
 
 
 def _parts(
     splits: Splits, rules: Preparation, rng: np.random.Generator, name: str, *, final: bool
-) -> tuple[Table, Table | None, Table | None]:
-    """The parts of a run: train and validation, or with ``final`` the part to train on and the test part."""
+) -> tuple[Table, Table | None, Table | None, int]:
+    """The parts of a run: train and validation, or with ``final`` the part to train on and the test part.
+
+    The last value is the number of rows of a test part that the run does not use.
+    """
     train, validation, test = splits.train, splits.validation, splits.test
 
     def rows(amount: float) -> int:
@@ -133,14 +146,15 @@ def _parts(
                 f"final=true needs a test part, and dataset={name} has none: "
                 "set dataset.test to a number or fraction of rows"
             )
-        return train, None, test
+        return train, None, test, 0
+    held = 0 if test is None else len(test)
     if rules.folds:
         if validation is not None:
             raise UsageError(f"dataset.folds={rules.folds}: dataset={name} has a validation part already")
-        return *fold(train, rules, rng), None
+        return *fold(train, rules, rng), None, held
     if validation is None and rules.validation:
         train, validation = hold_out(train, rows(rules.validation), rules.split, rng, "validation")
-    return train, validation, None
+    return train, validation, None, held
 
 
 def _fit_encoder(

@@ -1,5 +1,6 @@
 """What the user has, as numbers for a network, and the network's numbers in the user's words."""
 
 from .encoder import Encoder, Scaling, Target, center_and_spread, known_means
+from .summary import Summary, summarize
 
-__all__ = ["Encoder", "Scaling", "Target", "center_and_spread", "known_means"]
+__all__ = ["Encoder", "Scaling", "Summary", "Target", "center_and_spread", "known_means", "summarize"]
