@@ -36,6 +36,7 @@ from mlpframe.runs.overrides import CommandLine
 from mlpframe.runs.request import Request, in_groups, take_replicas
 from mlpframe.training import checkpoint
 from mlpframe.training.data.prepare import Data
+from mlpframe.training.data.table import Encoder
 from mlpframe.training.engines import create_engine
 from mlpframe.training.engines.numpy import NumpyEngine
 from mlpframe.training.lockstep import Lockstep
@@ -258,7 +259,7 @@ def draw_regression(seed: int) -> Data:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((23, 4))
     table = Table(x, x @ rng.standard_normal((4, 2)) + 0.1 * rng.standard_normal((23, 2)))
-    return Data("drawn", Splits(table, table), table, table, None, None, None)
+    return Data("drawn", Splits(table, table), table, table, None, Encoder())
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -297,7 +298,7 @@ def test_a_run_that_diverges_does_not_change_the_other_runs(
     assert (number, other_ends) == (which, [])
     assert isinstance(error, Diverged)
     assert str(error) == str(stopped.value)
-    step = int(re.findall(r"at step (\d+)$", str(error))[0])
+    step = int(re.findall(r"at step (\d+)$", error.what)[0])
     assert {together[i].step for i in others} == {ceil(step / 5) * 5}  # the end of the same block
     assert step <= 35
     assert list(rounds) == [dict.fromkeys(others)]

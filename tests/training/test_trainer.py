@@ -30,6 +30,7 @@ from mlpframe.api import (
 from mlpframe.training import checkpoint, trainer
 from mlpframe.training.data.pipeline import Pipeline
 from mlpframe.training.data.prepare import Data, load_data
+from mlpframe.training.data.table import Encoder
 from mlpframe.training.engines import create_engine
 from mlpframe.training.history import History
 from mlpframe.training.lockstep import Lockstep
@@ -57,7 +58,7 @@ def draw_data(*, validation: bool = True, seed: int = 0, wrong: float = 0.0) -> 
 
     train, held = table(ROWS, 0.0), table(40, wrong) if validation else None
     splits = Splits(train, held, class_names=("a", "b", "c"))
-    return Data("drawn", splits, train, held, None, None, None)
+    return Data("drawn", splits, train, held, None, Encoder())
 
 
 def draw_overfitting() -> Data:
@@ -682,7 +683,7 @@ def draw_regression(rows: int) -> Data:
     rng = np.random.default_rng(1)
     x = rng.standard_normal((rows, 3))
     table = Table(x.astype(np.float32), (x @ rng.standard_normal((3, 2))).astype(np.float32))
-    return Data("drawn", Splits(table, table), table, table, None, None, None)
+    return Data("drawn", Splits(table, table), table, table, None, Encoder())
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
