@@ -60,7 +60,12 @@ TRACKING = {tracking.name: tracking for tracking in (MLflowTracking, NoTracking)
 
 @dataclass
 class Root:
-    """The configuration of one experiment: settings, one component per group, dictionaries of components."""
+    """The configuration of one experiment: settings, one component per group, dictionaries of components.
+
+    Three settings name runs or models: ``resume``, the run that is continued; ``start_from``, a run,
+    registered model or model file whose weights are the first weights of this run; ``register``, the name
+    under which MLflow registers the model at the end.
+    """
 
     seed: int = 0
     lr: float | None = None
@@ -76,6 +81,8 @@ class Root:
     run_name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     resume: str | None = None
+    start_from: str | None = None
+    register: str | None = None
     dataset: Any = None
     model: Any = None
     loss: Any = None
@@ -172,6 +179,8 @@ def read_root(config: DictConfig) -> Root:
         check_range("log_every", root.log_every, minimum=1)
         if root.lr is not None:
             check_range("lr", root.lr, above=0)
+        if root.register is not None:
+            _check_register(root.register, root.tracking["name"])
         if isinstance(root.threads, str) and root.threads != "auto":
             raise ValueError(f"threads must be auto or a whole number, not {root.threads!r}")
         if isinstance(root.threads, int):
@@ -179,6 +188,15 @@ def read_root(config: DictConfig) -> Root:
     except ValueError as error:
         raise UsageError(str(error)) from error
     return root
+
+
+def _check_register(name: str, tracking: str) -> None:
+    if tracking != MLflowTracking.name:
+        raise ValueError(
+            f"register={name} needs tracking=mlflow, because MLflow keeps the registry of models"
+        )
+    if not name.strip() or set(name) & set("/:@"):
+        raise ValueError(f"register={name}: expected a name without / : and @")
 
 
 def typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:

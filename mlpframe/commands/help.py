@@ -29,7 +29,8 @@ mlpframe: train a multilayer perceptron in plain NumPy, one MLflow run for each 
 
 Settings: seed, lr (null: the optimizer's own), epochs, batch_size, dtype (float32, float64), log_every
 (steps a loss window is averaged over), shuffle, final (train on training and validation data, then
-test), engine, threads, data_dir, run_name, tags, resume (a run's id or folder, latest or auto)."""
+test), engine, threads, data_dir, run_name, tags, resume (a run's id or folder, latest or auto), start_from
+(a run whose weights are the first weights), register (the model's name in MLflow's registry)."""
 
 
 def show_help(arguments: Sequence[str]) -> int:

@@ -21,11 +21,13 @@ from ..training.data.pipeline import Pipeline
 from ..training.data.prepare import Data, data_folder, load_data, same
 from ..training.engines import create_engine
 from ..training.optim import Updater
+from ..training.predictor import Predictor
 from ..training.rng import Streams
 from ..training.trainer import Settings, Tracker, Trainer
+from .finding import find_model
 from .request import Request
 
-FREE = ("resume", "epochs", "metrics", "threads", "data_dir", "run_name", "tags", "tracking")
+FREE = ("resume", "epochs", "metrics", "threads", "data_dir", "run_name", "tags", "tracking", "register")
 """The settings that may differ between a run and its continuation."""
 PROGRESS = "progress"
 """The callback that shows how far a run is. Without this callback, a command prints only errors."""
@@ -101,6 +103,10 @@ def build_trainer(
     transforms = {name: registries["transform"].create(options) for name, options in root.transforms.items()}
     pipeline = Pipeline(transforms, data.splits, streams)
     network = build_network(root.model, data, loss, dtype, streams, mixed=pipeline.mixes)
+    continues = bool(root.resume) and folder.checkpoint.exists()
+    about = {"config": plain(root), "overrides": list(request.overrides), "threads": threads}
+    if root.start_from and not continues:
+        about["started_from"] = start_from(network, root.start_from, root.tracking.get("uri"))
     updater = Updater(optimizer, network)
     trainer = Trainer(
         network=network,
@@ -122,9 +128,9 @@ def build_trainer(
         ),
         folder=folder.path,
         title=root.run_name or " ".join([data.name, optimizer.name, schedule.name]),
-        about={"config": plain(root), "overrides": list(request.overrides), "threads": threads},
+        about=about,
     )
-    if root.resume and folder.checkpoint.exists():
+    if continues:
         arrays, meta = checkpoint.load(folder.checkpoint)
         before = meta["about"]["config"]
         if meta["format"] < 2:
@@ -146,6 +152,41 @@ def _balanced(data: Data) -> list[float]:
     counts = np.bincount(data.train.y, minlength=data.splits.n_outputs)
     weights = len(data.train) / (len(counts) * np.maximum(counts, 1))
     return [float(weight) for weight in np.where(counts > 0, weights, 0)]
+
+
+def start_from(network: Network, name: str, uri: str | None) -> str:
+    """Give a network the weights of the run, registered model or model file ``name``.
+
+    Args:
+        network: the new network.
+        name: as ``find_model`` takes it.
+        uri: the store to ask for what is not on this machine.
+
+    Returns:
+        The id of the run if it has one, else its folder, or the name of the registered model or file.
+
+    Raises:
+        UsageError: there is no such model, or its parameters have other names or shapes.
+    """
+    try:
+        file, folder = find_model(name, uri)
+        predictor = Predictor(file)
+    except UsageError as error:
+        raise UsageError(f"start_from={error}") from error
+    here, there = {**network.views(network.w), **network.state}, predictor.arrays()
+    for key in {**here, **there}:
+        if key not in there or key not in here:
+            holder, other = ("this run's", "that") if key in here else ("that", "this run's")
+            raise UsageError(
+                f"start_from={name}: {holder} model has the parameter {key}, and {other} model has not"
+            )
+        if here[key].shape != there[key].shape:
+            raise UsageError(
+                f"start_from={name}: the parameter {key} has the shape {here[key].shape} in this run's model "
+                f"and {there[key].shape} in that model"
+            )
+        here[key][...] = there[key]
+    return name if folder is None else folder.mlflow_run() or str(folder.path)
 
 
 def plain(root: Root) -> dict[str, Any]:

@@ -152,6 +152,23 @@ def find_run(name: str, *, needs: str | None = None, uri: str | None = None) -> 
     return folder
 
 
+def find_model(name: str, uri: str | None = None) -> tuple[Path, RunFolder | None]:
+    """The model file that ``name`` names, and the folder of its run if that is on this machine.
+
+    Args:
+        name: as ``find_run`` takes it, or a model file anywhere.
+        uri: the store to ask for what is not on this machine; ``None``: the usual store.
+
+    Raises:
+        UsageError: there is no such run or file, or the run has no model.
+    """
+    path = Path(name)
+    if path.is_file() and not (path.parent.parent / RECORD).is_file():
+        return path, None
+    folder = find_run(name, needs=MODEL, uri=uri)
+    return folder.model, folder if (folder.path / RECORD).is_file() else None
+
+
 def find_folder(name: str) -> RunFolder:
     """The folder on this machine that ``name`` names, even if its record is damaged.
 

@@ -17,8 +17,8 @@ from ..registry import nearest, registries
 from ..training.history import History
 from ..training.predictor import Predictor
 from .compose import compose
-from .finding import find_run
-from .folder import MODEL, RECORD, RunFolder
+from .finding import find_model
+from .folder import RunFolder
 
 
 @final
@@ -146,11 +146,7 @@ def load(run: str | PathLike[str]) -> Fitted:
     Raises:
         UsageError: there is no such run, or the run has no model.
     """
-    path = Path(run)
-    if path.is_file() and not (path.parent.parent / RECORD).is_file():
-        return Fitted(path, None)
-    folder = find_run(str(run), needs=MODEL)
-    return Fitted(folder.model, folder if (folder.path / RECORD).is_file() else None)
+    return Fitted(*find_model(str(run)))
 
 
 def _are_names(y: Any) -> bool:

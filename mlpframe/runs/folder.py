@@ -23,7 +23,7 @@ MLFLOW = "mlflow.json"
 """Where MLflow has recorded the run: the store's address, and the ids of run and experiment."""
 CHECKPOINT = "checkpoints/last.npz"
 MODEL = "model/model.npz"
-UNRECORDED = ("tracking", "tags", "resume", "run_name")
+UNRECORDED = ("tracking", "tags", "resume", "run_name", "register")
 """Settings that only say how a run is recorded. They are not parameters of the run in MLflow."""
 
 

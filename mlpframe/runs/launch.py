@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..registry import UsageError
 from .finding import find_run, find_unfinished
-from .folder import CHECKPOINT, RunFolder
+from .folder import CHECKPOINT, MODEL, RunFolder
 from .keys import check, components
 from .overrides import COMPLETION, CommandLine, Override
 from .request import take_folds, take_replicas
@@ -23,7 +23,7 @@ def launch(arguments: Sequence[str]) -> int:
     completes = any(flag in COMPLETION for flag in line.flags)  # then the line may be incomplete
     if not completes:
         check(line.overrides, sweep=line.is_sweep)
-        line = _continued(line)
+        line = _started_from(_continued(line))
     from .compose import prepare_hydra  # imports Hydra, which takes long; a wrong request has failed by now
     from .sweep import new_session
 
@@ -37,6 +37,8 @@ def _continued(line: CommandLine) -> CommandLine:
     resume = line.last("resume")
     if resume in (None, "", "null"):
         return line
+    if resume != "auto" and line.last("start_from") not in (None, "null"):
+        raise UsageError(f"resume={resume} continues with the run's own weights: leave out start_from")
     new_overrides = line.without("resume")
     folder = _named(str(resume), new_overrides)
     if folder is None:
@@ -49,6 +51,21 @@ def _continued(line: CommandLine) -> CommandLine:
         Override("", "hydra.run.dir", str(folder.path)),
     ]
     return replace(line, overrides=[*overrides, *folder_overrides])
+
+
+def _started_from(line: CommandLine) -> CommandLine:
+    """The command line in which ``start_from=latest`` names the folder of the run.
+
+    Otherwise the second job of a sweep would start from the first job.
+    """
+    if line.last("start_from") != "latest" or line.last("resume") not in (None, "", "null"):
+        return line
+    try:
+        folder = find_run("latest", needs=MODEL)
+    except UsageError as error:
+        raise UsageError(f"start_from={error}") from error
+    name = Override("", "start_from", "/".join(folder.path.parts[-2:]))
+    return replace(line, overrides=[*line.without("start_from"), name])
 
 
 def _named(resume: str, overrides: Sequence[Override]) -> RunFolder | None:

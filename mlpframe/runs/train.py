@@ -171,6 +171,8 @@ class _Run:
         }
         if together > 1:
             tags["mlpframe.replicas"] = str(together)
+        if "started_from" in self.trainer.about:
+            tags["mlpframe.started_from"] = self.trainer.about["started_from"]
         if self.trainer.step:
             tags["mlpframe.resumed_from"] = f"step {self.trainer.step}"
         return tags
@@ -241,7 +243,8 @@ class _Run:
         files = ["config", "data", "history", "figures", "checkpoints"]
         tags = {"mlpframe.status": outcome.status}
         try:
-            recorded = self._tracker.end(End(STATUS[outcome.status], tags, files, model))
+            end = End(STATUS[outcome.status], tags, files, model, self.root.register if model else None)
+            recorded = self._tracker.end(end)
         except TrackingError as tracking_error:
             outcome.exit_code = outcome.exit_code or 1
             outcome.error = outcome.error or (
@@ -250,6 +253,8 @@ class _Run:
             return
         if recorded:
             self._say(f"MLflow run {recorded['run_id']}; open it with: python -m mlpframe ui")
+            if "registered" in recorded:
+                self._say(f"registered as {recorded['registered']}")
 
     def _outcome(self, error: BaseException | None) -> Outcome:
         metrics = {name: value for name, value in self.trainer.latest.items() if isfinite(value)}

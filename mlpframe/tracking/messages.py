@@ -105,12 +105,14 @@ class End:
         tags: recorded at the end.
         files: subfolders of the run's folder to keep as artifacts.
         model: inputs and outputs of the model in ``model/model.npz``; ``None`` if there is no model to log.
+        register: the name under which the model is registered; ``None`` if it is not registered.
     """
 
     status: str
     tags: dict[str, str] = field(default_factory=dict)
     files: Sequence[str] = ()
     model: ModelInterface | None = None
+    register: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.model, dict):  # decoded from JSON

@@ -130,19 +130,32 @@ class RecordedRun:
         for part in message.files:
             if (self.folder / part).is_dir():
                 persistently(partial(self.client.log_artifacts, self.id, str(self.folder / part), part))
+        registered = {}
         if message.model is not None:
-            persistently(partial(self._log_model, message.model))
+            address = persistently(partial(self._log_model, message.model))
+            if message.register is not None:
+                name = persistently(partial(self._register, message.register, address))
+                registered = {"registered": name}
         self._set_tags(message.tags)
         persistently(lambda: self.client.set_terminated(self.id, message.status))
         self._lock.release()
-        return {"run_id": self.id, "experiment_id": self.experiment, "uri": self.uri}
+        return {"run_id": self.id, "experiment_id": self.experiment, "uri": self.uri, **registered}
 
     def discard(self) -> None:
         """Delete the run, because the sweep that it stands for never started."""
         self.client.set_terminated(self.id, "FAILED")
         self.client.delete_run(self.id)
 
-    def _log_model(self, model: ModelInterface) -> None:
+    def _register(self, name: str, address: str) -> str:
+        """Register the model at an address of MLflow under a name. Returns the address of the version."""
+        import mlflow
+
+        mlflow.set_tracking_uri(self.uri)
+        version = mlflow.register_model(address, name, await_registration_for=0)
+        return f"models:/{name}/{version.version}"
+
+    def _log_model(self, model: ModelInterface) -> str:
+        """Log the model. Returns the model's address in MLflow."""
         import mlflow
         import numpy as np
         from mlflow.models import ModelSignature
@@ -157,13 +170,14 @@ class RecordedRun:
         )
         mlflow.set_tracking_uri(self.uri)
         with mlflow.start_run(run_id=self.id):
-            mlflow.pyfunc.log_model(
+            logged = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(Path(__file__).with_name("pyfunc_model.py")),
                 artifacts={"model": str(self.folder / "model" / "model.npz")},
                 signature=signature,
                 pip_requirements=[f"mlpframe=={mlpframe.__version__}", f"numpy=={np.__version__}"],
             )
+        return str(logged.model_uri)
 
 
 class Recorder:

@@ -120,6 +120,10 @@ class Predictor:
         }
         return {"loss": loss, **values}
 
+    def arrays(self) -> dict[str, Array]:
+        """By name: the weights, and what the layers keep but do not train, such as running means."""
+        return {**self._network.views(self._network.w), **self._network.state}
+
     def _check_inputs(self, x: Any) -> None:
         if self.encoder.columns is None:
             raw_inputs = self._network.n_in - len(self.encoder.indicators)

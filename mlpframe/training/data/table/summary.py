@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ....api import Splits, Table
+from ....api import FrameFile, Splits, Table
 from ....api.component import Task
 from .columns import Category, Column, Date, LeftOut, Number
 from .encoder import Encoder
@@ -220,8 +220,8 @@ def _values(train: Table, splits: Splits) -> dict[str, Values]:
 
 
 def _missing_counts(tables: Sequence[Table], splits: Splits) -> Iterator[tuple[str, int]]:
-    """The columns with missing values, and how many each has. A mapped file is not searched."""
-    if any(table.mapping is not None for table in tables):
+    """The columns with missing values, and how many each has. A file that stays on the disk is not searched."""
+    if any(table.mapping is not None or isinstance(table.x, FrameFile) for table in tables):
         return
     first: Any = tables[0].x
     names = splits.feature_names or [f"input {number}" for number in range(first.shape[1])]
