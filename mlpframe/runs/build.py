@@ -20,6 +20,7 @@ from ..training.build import DEFAULT_LOSS, build_network
 from ..training.data.pipeline import Pipeline
 from ..training.data.prepare import Data, data_folder, load_data, same
 from ..training.engines import create_engine
+from ..training.network import Network
 from ..training.optim import Updater
 from ..training.predictor import Predictor
 from ..training.rng import Streams

@@ -220,7 +220,7 @@ def _values(train: Table, splits: Splits) -> dict[str, Values]:
 
 
 def _missing_counts(tables: Sequence[Table], splits: Splits) -> Iterator[tuple[str, int]]:
-    """The columns with missing values, and how many each has. A file that stays on the disk is not searched."""
+    """The columns with missing values, with their number. A file that stays on the disk is not searched."""
     if any(table.mapping is not None or isinstance(table.x, FrameFile) for table in tables):
         return
     first: Any = tables[0].x
