@@ -34,16 +34,16 @@ def tables(
 
 
 def _measure(tables: list[str], contenders: tuple[str, ...], again: bool) -> None:
+    """Measure what is missing, split by split, so that an interrupted run has compared all tables alike."""
     known = {} if again else store.load()
-    for entry in CATALOG:
-        missing = [
-            (seed, name) for seed in SPLITS for name in contenders if (entry.name, seed, name) not in known
-        ]
-        if entry.name not in tables or not missing:
-            continue
-        frame = entry.frame()
-        for seed, name in missing:
-            result = run(entry, frame, seed, name, CONTENDERS[name])
-            store.append(result)
-            score = "diverged" if result.score is None else f"{result.score:.4g}"
-            click.echo(f"{entry.name}, split {seed}, {name}: {score} ({result.seconds:.1f} s)")
+    for seed in SPLITS:
+        for entry in CATALOG:
+            missing = [name for name in contenders if (entry.name, seed, name) not in known]
+            if entry.name not in tables or not missing:
+                continue
+            frame = entry.frame()
+            for name in missing:
+                result = run(entry, frame, seed, name, CONTENDERS[name])
+                store.append(result)
+                score = "diverged" if result.score is None else f"{result.score:.4g}"
+                click.echo(f"{entry.name}, split {seed}, {name}: {score} ({result.seconds:.1f} s)")

@@ -73,6 +73,9 @@ class Run(Protocol):
     def save(self, name: str) -> None:
         """Save all state of the run as ``checkpoints/<name>.npz`` in the run's folder."""
 
+    def take_weights(self, name: str) -> None:
+        """Evaluate and keep the weights of ``checkpoints/<name>.npz`` from now on; for the end of a run."""
+
 
 class Callback(ABC):
     """An action beside training that is called at the events of a run."""

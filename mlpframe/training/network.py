@@ -354,19 +354,33 @@ def create_layers(model: Spec, shapes: Shapes) -> list[Layer]:
         model: the model's name, or a mapping with ``name`` and options.
         shapes: the inputs and outputs that the layers connect.
     """
-    return build_layers(registries["model"].create(model).layers(shapes), shapes.outputs)
+    return build_layers(registries["model"].create(model).layers(shapes), shapes.outputs, shapes.codes)
 
 
-def build_layers(specs: Sequence[Spec], n_outputs: int) -> list[Layer]:
-    """Create layers from their specs. If ``units`` is left out, it becomes the number of outputs."""
+def build_layers(specs: Sequence[Spec], n_outputs: int, codes: Mapping[int, int] | None = None) -> list[Layer]:
+    """Create layers from their specs.
+
+    If ``units`` is left out, it becomes the number of outputs. If ``columns`` is left out, it becomes the
+    inputs that hold category numbers, and ``categories`` becomes their numbers of categories.
+
+    Args:
+        specs: the layers, first to last.
+        n_outputs: the number of outputs of the network.
+        codes: the number of categories by input position; ``None``: no input holds category numbers.
+    """
+    codes = codes or {}
     layers = []
     for spec in specs:
         registry = registries["layer"]
-        options = spec if isinstance(spec, Mapping) else {}
-        name = options.get("name", spec)
-        if isinstance(name, str) and name in registry and options.get("units") is None:
+        options = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
+        name = options["name"]
+        if isinstance(name, str) and name in registry:
             known = [option.name for option in options_of(registry[name])]
-            spec = {**options, "name": name, **({"units": n_outputs} if "units" in known else {})}
+            if "units" in known and options.get("units") is None:
+                options["units"] = n_outputs
+            if "categories" in known and options.get("columns") is None:
+                options |= {"columns": list(codes), "categories": list(codes.values())}
+            spec = options
         layers.append(registry.create(spec))
     if not layers:
         raise UsageError("the model has no layers; expected at least one")

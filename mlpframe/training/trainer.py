@@ -220,6 +220,12 @@ class Trainer:
     def save(self, name: str) -> None:
         self._to_save.add(name)  # written after all callbacks were called, because their state is saved too
 
+    def take_weights(self, name: str) -> None:
+        arrays, _ = checkpoint.load(self.folder / "checkpoints" / f"{name}.npz")
+        self._set_weights(arrays)
+        if self.data.validation is not None:
+            self.log(self.evaluate(self.data.validation, "val"))
+
     # the loop -----------------------------------------------------------------------------------
 
     def run(self) -> Steps:
@@ -417,11 +423,7 @@ class Trainer:
 
     def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
         """Continue from what ``state()`` returned."""
-        self.network.w[...] = arrays["w"]
-        for name, vector in self.updater.slots.items():
-            vector[...] = arrays[f"slot/{name}"]
-        for name, array in self.network.state.items():
-            array[...] = arrays[f"state/{name}"]
+        self._set_weights(arrays)
         self.history = History.from_arrays(
             {
                 name.removeprefix("history/"): array
@@ -440,6 +442,14 @@ class Trainer:
         for name, state in meta["callbacks"].items():
             if name in self.callbacks:
                 self.callbacks[name].restore(state)
+
+    def _set_weights(self, arrays: Mapping[str, Array]) -> None:
+        """Set the parameters, the optimizer's slots (which may hold averaged weights) and the layers' state."""
+        self.network.w[...] = arrays["w"]
+        for name, vector in self.updater.slots.items():
+            vector[...] = arrays[f"slot/{name}"]
+        for name, array in self.network.state.items():
+            array[...] = arrays[f"state/{name}"]
 
 
 def _read_only(arrays: dict[str, Array]) -> dict[str, Array]:

@@ -40,7 +40,8 @@ class Embedding(Layer):
     would shrink the vectors of rare categories at every step in which they do not occur.
 
     Options:
-        columns: the columns of x that hold codes, from 0, each once; none: y = x.
+        columns: the columns of x that hold codes, from 0, each once; null in a model: the inputs that hold
+            codes (dataset.encoding=codes). Without such columns, y = x.
         categories: the number of categories of each of these columns, in the same order.
         dim: length of the vectors, at least 1.
         init: initializer of the tables, a name or a mapping with name and options.
@@ -55,12 +56,13 @@ class Embedding(Layer):
     def __init__(
         self,
         *,
-        columns: list[int] = [],  # noqa: B006 - never changed
-        categories: list[int] = [],  # noqa: B006
+        columns: list[int] | None = None,
+        categories: list[int] | None = None,
         dim: int = 4,
         init: Spec = "normal",
     ) -> None:
         check_range("dim", dim, minimum=1)
+        columns, categories = columns or [], categories or []
         if len(columns) != len(categories):
             raise ValueError(
                 f"categories must have a number for each of the {len(columns)} columns, not {categories}"

@@ -316,10 +316,13 @@ class Encoder:
 
     @property
     def code_names(self) -> dict[str, tuple[str, ...]]:
-        """The names of the categories of every input that holds category numbers."""
+        """The names of the categories of every input that holds category numbers.
+
+        A category that the training rows do not have has the number after the last.
+        """
         if self.encoding != "codes":
             return {}
-        return {f.name: (*f.categories, OTHER) for f in self.features if f.categories is not None}
+        return {f.name: _shown(f) for f in self.features if f.categories is not None}
 
     def inputs(self, x: Any) -> Array:
         """The network's inputs ``(rows, inputs)`` for a data frame or an array.

@@ -1,0 +1,64 @@
+"""mlpframe on a table: the command line's own code, in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+from mlpframe.runs.compose import compose
+from mlpframe.runs.folder import RunFolder
+from mlpframe.runs.request import Request
+from mlpframe.runs.train import train as train_runs
+from mlpframe.training.predictor import Predictor
+
+from .catalog import Task
+from .contest import Contender, Prediction
+
+QUIET = ("tracking=none", "threads=1", "callbacks.progress=null", "callbacks.checkpoint=null")
+"""Settings that change no result."""
+
+
+def command(*overrides: str) -> Contender:
+    """The command ``python -m mlpframe dataset=parquet …`` with more settings, as a contender.
+
+    The test rows are in a table of their own, so no part of the training rows is held out for a test
+    (``dataset.test=0``). The part that the command holds out for validation is not trained on.
+    """
+
+    def contender(
+        train: pd.DataFrame, test: pd.DataFrame, target: str, task: Task, seed: int
+    ) -> Prediction:
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "train.parquet"
+            train.to_parquet(file)
+            given = [
+                "dataset=parquet",
+                f"dataset.file='{file}'",
+                f"dataset.target='{target}'",
+                f"dataset.task={task}",
+                "dataset.test=0",
+                f"seed={seed}",
+                *QUIET,
+                *overrides,
+            ]
+            run = RunFolder(Path(folder) / "run")
+            (outcome,) = train_runs([Request(compose(given), given, run)])
+            if outcome.status == "diverged":
+                return Prediction(np.full(len(test), np.nan))
+            if outcome.status != "finished":
+                raise RuntimeError(outcome.error)
+            predictor = Predictor(run.path / "model" / "model.npz")
+        return _predict(predictor, test, task)
+
+    return contender
+
+
+def _predict(predictor: Predictor, test: pd.DataFrame, task: Task) -> Prediction:
+    predicted = predictor.predict(test)
+    if task == "regression":
+        return Prediction(predicted[:, 0])
+    labels = predictor.encoder.target.labels(np.arange(predicted.shape[1])).astype(str)
+    return Prediction(labels[predicted.argmax(1)], pd.DataFrame(predicted, columns=labels))
