@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from .api import UsageError, check_range
+from .discovery import conf_folders
 from .registry import REQUIRED, Option, nearest, options_of, registries
 
 if TYPE_CHECKING:
@@ -133,7 +134,11 @@ def store_root() -> None:
 
 @cache
 def store_component(kind: str, name: str) -> None:
-    """Register a component with Hydra, so that users can select the component without a YAML file."""
+    """Register a component with Hydra, so that users can select the component without a YAML file.
+
+    A preset ``conf/<kind>/<name>.yaml`` takes the place of the component of the same name. The preset then
+    finds the component's options in ``<kind>/options/<name>``.
+    """
     from hydra.core.config_store import ConfigStore
     from omegaconf import DictConfig, OmegaConf
 
@@ -141,7 +146,8 @@ def store_component(kind: str, name: str) -> None:
     for option in node:  # users choose the keys of a dictionary, and need not write + before a new key
         if not OmegaConf.is_missing(node, option) and isinstance(node[option], DictConfig):
             OmegaConf.set_struct(node[option], False)
-    ConfigStore.instance().store(group=kind, name=name, node=node)
+    has_preset = any((folder / kind / f"{name}.yaml").is_file() for folder in conf_folders())
+    ConfigStore.instance().store(group=f"{kind}/options" if has_preset else kind, name=name, node=node)
 
 
 def read_root(config: DictConfig) -> Root:

@@ -111,6 +111,11 @@ def preset_folders() -> list[Path]:
     return list(_preset_folders)
 
 
+def conf_folders() -> list[Path]:
+    """The folders of presets: the built-in ``conf``, then those of plugin folders and packages."""
+    return [beside_or_inside("conf"), *_preset_folders]
+
+
 def _load_folder(folder: Path, package: str, provider: str) -> None:
     _make_package(package, folder)
     _load_files(folder, package, provider)

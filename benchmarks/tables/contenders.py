@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import baselines
+from . import baselines, own
 from .contest import Contender
 
 DEFAULT = "default"
@@ -13,7 +13,8 @@ MLP = "scikit-learn MLP"
 BOOSTING = "histogram boosting"
 
 CONTENDERS: Mapping[str, Contender] = {
-    # mlpframe's own come here, first DEFAULT (the bare command), then PRESET
+    DEFAULT: own.command("dataset=parquet"),
+    PRESET: own.command("experiment=table", "dataset=parquet"),
     MLP: baselines.mlp,
     BOOSTING: baselines.boosting,
 }

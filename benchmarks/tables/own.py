@@ -22,7 +22,7 @@ QUIET = ("tracking=none", "threads=1", "callbacks.progress=null", "callbacks.che
 
 
 def command(*overrides: str) -> Contender:
-    """The command ``python -m mlpframe dataset=parquet …`` with more settings, as a contender.
+    """A command for a table that names file, target and task, as a contender.
 
     The test rows are in a table of their own, so no part of the training rows is held out for a test
     (``dataset.test=0``). The part that the command holds out for validation is not trained on.
@@ -35,14 +35,13 @@ def command(*overrides: str) -> Contender:
             file = Path(folder) / "train.parquet"
             train.to_parquet(file)
             given = [
-                "dataset=parquet",
+                *overrides,
                 f"dataset.file='{file}'",
                 f"dataset.target='{target}'",
                 f"dataset.task={task}",
                 "dataset.test=0",
                 f"seed={seed}",
                 *QUIET,
-                *overrides,
             ]
             run = RunFolder(Path(folder) / "run")
             (outcome,) = train_runs([Request(compose(given), given, run)])

@@ -214,8 +214,9 @@ class Preparation:
     out.
 
     Options:
-        validation: rows held out for validation: a number, or a fraction (below 1) of the training rows.
-        test: rows held out for the test: a number, or a fraction (below 1) of the training rows.
+        validation: rows held out for validation: a number, or a fraction (below 1) of the training rows, which
+            is at least one row; 0: none.
+        test: rows held out for the test, likewise.
         split: how rows are held out: "stratified" (random, every class in proportion), "random", "last", or,
             for tables with split_by, "group" (random, all rows of a group in one part) or "time" (the latest
             rows). Stratified needs one class for each row; other rows are held out at random.

@@ -16,7 +16,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from ..config import DICTS, GROUPS, TRACKING, Root
-from ..discovery import beside_or_inside, preset_folders
+from ..discovery import beside_or_inside, conf_folders
 from ..registry import UsageError, nearest, options_of, registries
 from .overrides import Override
 
@@ -32,7 +32,7 @@ def choices(group: str) -> list[str]:
     names = set(registries[group].names()) if group in GROUPS else set()
     if group == "tracking":
         names |= set(TRACKING)
-    for folder in _conf_folders():
+    for folder in conf_folders():
         files = (folder / group).rglob("*.yaml")
         names |= {file.relative_to(folder / group).with_suffix("").as_posix() for file in files}
     return sorted(names)
@@ -44,7 +44,7 @@ def components(overrides: Sequence[Override]) -> dict[str, str]:
     by_group: dict[str, str] = {}
     for group, name in _defaults(beside_or_inside("conf") / "config.yaml", ""):
         by_group |= _selected(group, name)
-    for group in ("experiment", *GROUPS, "tracking"):
+    for group in ("dataset", "experiment", *GROUPS[1:], "tracking"):  # an experiment wins over a data set
         by_group |= _selected(group, named_choices.get(group) or "")
     for group, name in named_choices.items():  # takes precedence over a preset of another group
         selected = _selected(group, name or "")
@@ -148,22 +148,17 @@ def _options(group: str, name: str) -> list[str]:
     return [field.name for field in fields(TRACKING[name])]
 
 
-def _conf_folders() -> list[Path]:
-    return [beside_or_inside("conf"), *preset_folders()]
-
-
 def _selected(group: str, name: str) -> dict[str, str]:
     """The components that choosing ``name`` in ``group`` selects, by group."""
-    if name in (_names_of(group) if group in (*GROUPS, "tracking") else ()):
-        return {group: name}
-    for folder in _conf_folders():
+    by_group = {group: name} if name in (_names_of(group) if group in (*GROUPS, "tracking") else ()) else {}
+    for folder in conf_folders():
         file = folder / group / f"{name}.yaml"
         if name and file.is_file():
-            by_group: dict[str, str] = {}
-            for other_group, choice in _defaults(file, group):
-                by_group |= _selected(other_group, choice)
-            return by_group
-    return {}
+            preset: dict[str, str] = {}
+            for other_group, choice in sorted(_defaults(file, group), key=lambda entry: entry[0] != "dataset"):
+                preset |= _selected(other_group, choice)
+            return preset | by_group
+    return by_group
 
 
 @cache
@@ -176,7 +171,11 @@ def _entries(content: Mapping[str, Any], group: str) -> Iterator[tuple[str, str]
     for entry in content.get("defaults", ()):
         if isinstance(entry, str):
             name, _, at = entry.partition("@")
-            yield at or group, name
+            if name.startswith("/"):
+                at, _, name = name[1:].rpartition("/")
+                yield at, name
+            else:
+                yield at or group, name
         else:
             for key, name in entry.items():
                 other_group = str(key).removeprefix("override ").strip().removeprefix("/")

@@ -134,7 +134,7 @@ def _parts(
     train, validation, test = splits.train, splits.validation, splits.test
 
     def rows(amount: float) -> int:
-        return round(amount * len(splits.train)) if amount < 1 else int(amount)
+        return max(1, round(amount * len(splits.train))) if amount < 1 else int(amount)
 
     if test is None and rules.test:
         train, test = hold_out(train, rows(rules.test), rules.split, rng, "test")

@@ -528,13 +528,18 @@ def test_a_file_of_three_gigabytes_is_trained_with_less_than_one_resident(tmp_pa
             "dataset.validation would hold out 60 of 60 rows; expected 1 to 59",
         ),
         ({"test": 5000}, "dataset.test would hold out 5000 of 100 rows"),
-        ({"validation": 0.001}, "dataset.validation would hold out 0 of 100 rows"),
         ({"final": True}, "final=true needs a test part, and dataset=given has none: set dataset.test"),
     ],
 )
 def test_impossible_parts_are_refused(rules: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         prepare(classes(table(100)), **rules)
+
+
+def test_a_fraction_holds_out_at_least_one_row() -> None:
+    data = prepare(classes(table(3)), validation=0.01, test=0.01, split="last")
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation)) == (1, 1)
 
 
 @pytest.mark.parametrize(
