@@ -28,9 +28,7 @@ def command(*overrides: str) -> Contender:
     (``dataset.test=0``). The part that the command holds out for validation is not trained on.
     """
 
-    def contender(
-        train: pd.DataFrame, test: pd.DataFrame, target: str, task: Task, seed: int
-    ) -> Prediction:
+    def contender(train: pd.DataFrame, test: pd.DataFrame, target: str, task: Task, seed: int) -> Prediction:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "train.parquet"
             train.to_parquet(file)

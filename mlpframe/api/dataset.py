@@ -97,8 +97,10 @@ class FrameFile:
 
     def blocks(self) -> Iterator[Frame]:
         """Read the selected rows and columns, block by block."""
-        begin = 0
+        begin, end = 0, int(np.flatnonzero(self._selected)[-1]) + 1
         for frame in self._read():
+            if begin >= end:
+                break
             chosen = np.flatnonzero(self._selected[begin : begin + len(frame)])
             begin += len(frame)
             if len(chosen):
@@ -214,7 +216,8 @@ class Preparation:
     out.
 
     Options:
-        validation: rows held out for validation: a number, or a fraction (below 1) of the training rows, which
+        validation: rows held out for validation: a number, or a fraction (below 1) of the training rows,
+        which
             is at least one row; 0: none.
         test: rows held out for the test, likewise.
         split: how rows are held out: "stratified" (random, every class in proportion), "random", "last", or,

@@ -155,7 +155,9 @@ def _selected(group: str, name: str) -> dict[str, str]:
         file = folder / group / f"{name}.yaml"
         if name and file.is_file():
             preset: dict[str, str] = {}
-            for other_group, choice in sorted(_defaults(file, group), key=lambda entry: entry[0] != "dataset"):
+            for other_group, choice in sorted(
+                _defaults(file, group), key=lambda entry: entry[0] != "dataset"
+            ):
                 preset |= _selected(other_group, choice)
             return preset | by_group
     return by_group

@@ -20,7 +20,7 @@ from ..api import Array
 from ..config import Root, flat, read_root
 from ..outputs import store_uri
 from ..tracking.client import MLflowTracker, NoTracker, RunTracker, TrackingError, worker
-from ..tracking.messages import End, ModelInterface, Start, data_parts
+from ..tracking.messages import End, ModelInterface, Start, data_parts, model_interface
 from ..training.lockstep import Lockstep
 from ..training.network import Network
 from ..training.predictor import save_model
@@ -220,7 +220,7 @@ class _Run:
                 self.root.model,
                 self.trainer.about["config"]["loss"],
             )
-        return ModelInterface(trainer.network.n_in, trainer.data.splits.n_outputs, str(trainer.network.dtype))
+        return model_interface(trainer.data, trainer.step)
 
     def _finish(self) -> dict[str, Array]:
         """Evaluate the test part; returns the metrics that are arrays, by name."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..training.data.prepare import Data
 
 DIGEST_ROWS = 10_000
+TYPES = {"U": "string", "i": "long", "f": "double"}
+"""MLflow's type of a column, by the kind of its NumPy type."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,24 @@ class Discard:
 
 @dataclass(frozen=True)
 class ModelInterface:
-    """The inputs and outputs of a model."""
+    """What a model takes and returns: a table, or an array.
 
+    Args:
+        step: the number of parameter updates after which the model was saved.
+        inputs, outputs: the number of the columns that the model takes, and of the network's outputs.
+        dtype: the type of the array that the model returns.
+        example: a few rows of inputs; ``None`` is a missing value.
+        columns: what each column of the table holds, by its name; ``None`` if the model takes an array.
+        returned: MLflow's type of each column of the table that the model returns, by its name.
+    """
+
+    step: int
     inputs: int
     outputs: int
     dtype: str
+    example: list[list[Any]]
+    columns: dict[str, str] | None = None
+    returned: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,7 @@ class End:
         status: MLflow's status: FINISHED, FAILED or KILLED.
         tags: recorded at the end.
         files: subfolders of the run's folder to keep as artifacts.
-        model: inputs and outputs of the model in ``model/model.npz``; ``None`` if there is no model to log.
+        model: what the model in ``model/model.npz`` takes and returns; ``None`` if there is no model to log.
         register: the name under which the model is registered; ``None`` if it is not registered.
     """
 
@@ -152,6 +167,24 @@ def data_parts(data: Data) -> list[DataPart]:
         for context, table in tables.items()
         if table is not None
     ]
+
+
+def model_interface(data: Data, step: int) -> ModelInterface:
+    """What a model that was trained on these data takes and returns.
+
+    Args:
+        data: the run's data. If they come from a data frame, the model takes and returns a table.
+        step: the number of parameter updates after which the model was saved.
+    """
+    outputs, dtype = data.splits.n_outputs, str(data.train.x.dtype)
+    columns = data.encoder.columns
+    if columns is None:
+        return ModelInterface(step, data.example.shape[1], outputs, dtype, data.example.tolist())
+    used = {column.name: column.kind for column in columns if column.features}
+    returned = data.encoder.target.in_words(np.zeros((1, outputs)), data.splits.task)
+    types = {name: TYPES[values.dtype.kind] for name, values in returned.items()}
+    example = json.loads(data.example[list(used)].to_json(orient="values", date_format="iso"))
+    return ModelInterface(step, len(used), outputs, dtype, example, used, types)
 
 
 def digest(table: Table) -> str:

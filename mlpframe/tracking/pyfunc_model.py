@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
@@ -17,13 +18,21 @@ from mlpframe.training import Predictor
 
 
 class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types
-    """Predicts class probabilities, or regression values, for rows of raw inputs."""
+    """Predicts for rows of raw inputs, as in training.
+
+    A model of a table returns a data frame: labels and probabilities, or values in the target's unit. A model
+    of an array returns the array that ``Predictor.predict`` returns.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         self._predictor = Predictor(Path(context.artifacts["model"]))
 
-    def predict(self, context: PythonModelContext, model_input: Any, params: Any = None) -> Any:
-        return self._predictor.predict(np.asarray(model_input))
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> Any:
+        if self._predictor.encoder.columns is None:
+            return self._predictor.predict(np.asarray(model_input))
+        return self._predictor.predict_frame(model_input)
 
 
 set_model(MLPModel())

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .environment import set_defaults
@@ -32,6 +33,8 @@ RETRY_SECONDS = 60.0
 BATCH = 1000  # MLflow's limit for the metrics in one call
 PARAMS = 100  # MLflow's limit for the parameters in one call
 PARAM_LENGTH = 6000
+PARTS = {"train": "train", "val": "validation", "test": "test"}
+"""The part of the data that a metric was computed on, by the first word of the metric's name."""
 
 
 class RecordedRun:
@@ -50,6 +53,9 @@ class RecordedRun:
         self.client = persistently(lambda: store.client(self.uri))
         self._pending: list[tuple[str, float, int, int]] = []
         self._known: set[tuple[str, int]] = set()
+        self._latest: dict[str, tuple[str, float, int, int]] = {}
+        self._params = {key: str(value)[:PARAM_LENGTH] for key, value in start.params.items()}
+        self._data = {part.context: part for part in start.data}
         if start.run_id is not None:
             self.id = start.run_id
             self.experiment = str(self.client.get_run(self.id).info.experiment_id)
@@ -72,7 +78,7 @@ class RecordedRun:
         (self.folder / "mlflow.json").write_text(
             json.dumps({"run_id": self.id, "uri": self.uri, "experiment_id": self.experiment})
         )
-        persistently(lambda: self._log_params(start.params))
+        persistently(self._log_params)
         # MLflow fails if another run inserts the same data set at this moment. A second call succeeds.
         persistently(lambda: self._log_data(start.data), refused_seconds=RETRY_SECONDS)
 
@@ -83,12 +89,15 @@ class RecordedRun:
     def _recorded(self) -> set[tuple[str, int]]:
         """The metric values in the store, as (name, step). A value that is logged again would show twice."""
         metrics = self.client.get_run(self.id).data.metrics
-        return {(name, m.step) for name in metrics for m in self.client.get_metric_history(self.id, name)}
+        history = [m for name in metrics for m in self.client.get_metric_history(self.id, name)]
+        history.sort(key=lambda metric: metric.step)
+        self._latest = {m.key: (m.key, m.value, m.timestamp, m.step) for m in history}
+        return {(m.key, m.step) for m in history}
 
-    def _log_params(self, params: Mapping[str, Any]) -> None:
+    def _log_params(self) -> None:
         from mlflow.entities import Param
 
-        items = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in params.items()]
+        items = [Param(key, value) for key, value in self._params.items()]
         for start in range(0, len(items), PARAMS):
             self.client.log_batch(self.id, params=items[start : start + PARAMS])
 
@@ -111,9 +120,9 @@ class RecordedRun:
 
     def add(self, values: Sequence[Sequence[Any]]) -> None:
         """Collect metric values, each as (name, value, milliseconds, step)."""
-        self._pending += [
-            (name, value, at, step) for name, value, at, step in values if (name, step) not in self._known
-        ]
+        new = [(name, value, at, step) for name, value, at, step in values if (name, step) not in self._known]
+        self._pending += new
+        self._latest |= {metric[0]: metric for metric in new}
 
     def flush(self) -> None:
         """Record the collected values. Values that the store refuses stay collected."""
@@ -132,7 +141,7 @@ class RecordedRun:
                 persistently(partial(self.client.log_artifacts, self.id, str(self.folder / part), part))
         registered = {}
         if message.model is not None:
-            address = persistently(partial(self._log_model, message.model))
+            address = self._log_model(message.model)
             if message.register is not None:
                 name = persistently(partial(self._register, message.register, address))
                 registered = {"registered": name}
@@ -155,29 +164,36 @@ class RecordedRun:
         return f"models:/{name}/{version.version}"
 
     def _log_model(self, model: ModelInterface) -> str:
-        """Log the model. Returns the model's address in MLflow."""
-        import mlflow
-        import numpy as np
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema, TensorSpec
+        """Record the model in the run's folder, with its metrics and the data that they were computed on.
 
-        import mlpframe
+        ``mlflow.pyfunc.log_model`` would also load the model and try the example, and it links no data.
+        """
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
-        dtype = np.dtype(model.dtype)
-        signature = ModelSignature(
-            Schema([ColSpec("double")] * model.inputs),  # unlike a tensor spec, accepts float32 too
-            Schema([TensorSpec(dtype, (-1, model.outputs))]),
-        )
-        mlflow.set_tracking_uri(self.uri)
-        with mlflow.start_run(run_id=self.id):
-            logged = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-                artifacts={"model": str(self.folder / "model" / "model.npz")},
-                signature=signature,
-                pip_requirements=[f"mlpframe=={mlpframe.__version__}", f"numpy=={np.__version__}"],
-            )
-        return str(logged.model_uri)
+        from .model import write_model
+
+        create = partial(self.client.create_logged_model, self.experiment, "model", self.id)
+        logged = persistently(partial(create, params=self._params))
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "model")
+            write_model(path, self.folder / "model" / "model.npz", model, logged)
+            persistently(lambda: self.client.log_model_artifacts(logged.model_id, str(path)))
+        ready, output = LoggedModelStatus.READY, LoggedModelOutput(logged.model_id, model.step)
+        persistently(lambda: self.client.finalize_logged_model(logged.model_id, ready))
+        persistently(lambda: self.client.log_outputs(self.id, [output]))
+        persistently(lambda: self._link_metrics(logged.model_id, model.step))
+        return f"models:/{logged.model_id}"
+
+    def _link_metrics(self, model_id: str, step: int) -> None:
+        """Link the metrics after ``step`` updates to the model, and to the part of the data of each."""
+        from mlflow.entities import Metric
+
+        metrics = []
+        for name, value, at, measured in self._latest.values():
+            part = self._data.get(PARTS.get(name.partition("/")[0], ""))
+            if part is not None and measured == step:
+                metrics.append(Metric(name, value, at, step, model_id, part.name, part.digest, self.id))
+        self.client.log_batch(self.id, metrics=metrics)
 
 
 class Recorder:
@@ -250,7 +266,7 @@ def _reason(error: Exception) -> str:
 
 def _prefetch() -> None:
     """Import what the end of a run needs, while the worker has nothing else to do."""
-    import mlflow.pyfunc  # noqa: F401
+    from . import model  # noqa: F401
 
 
 def main() -> None:

@@ -357,7 +357,9 @@ def create_layers(model: Spec, shapes: Shapes) -> list[Layer]:
     return build_layers(registries["model"].create(model).layers(shapes), shapes.outputs, shapes.codes)
 
 
-def build_layers(specs: Sequence[Spec], n_outputs: int, codes: Mapping[int, int] | None = None) -> list[Layer]:
+def build_layers(
+    specs: Sequence[Spec], n_outputs: int, codes: Mapping[int, int] | None = None
+) -> list[Layer]:
     """Create layers from their specs.
 
     If ``units`` is left out, it becomes the number of outputs. If ``columns`` is left out, it becomes the
@@ -372,7 +374,7 @@ def build_layers(specs: Sequence[Spec], n_outputs: int, codes: Mapping[int, int]
     layers = []
     for spec in specs:
         registry = registries["layer"]
-        options = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
+        options: dict[str, Any] = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
         name = options["name"]
         if isinstance(name, str) and name in registry:
             known = [option.name for option in options_of(registry[name])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from .data.prepare import Data
 from .data.table import Encoder, Scaling, Target
 from .network import Network, create_layers
 from .rng import Streams
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def save_model(
@@ -88,6 +91,20 @@ class Predictor:
             raise UsageError("the model predicts the values of a regression, which are no classes")
         prediction = self.predict(x)
         return multi_hot(prediction) if self.shapes.task == "multilabel" else prediction.argmax(-1)
+
+    def predict_frame(self, x: Any) -> pd.DataFrame:
+        """Predictions in the user's words, as a data frame with a row for each row of ``x``.
+
+        Args:
+            x: raw inputs, as ``predict`` takes them. The rows of a data frame keep their index.
+
+        Returns:
+            The columns that ``Target.in_words`` describes.
+        """
+        import pandas as pd
+
+        columns = self.encoder.target.in_words(self.predict(x), self.shapes.task)
+        return pd.DataFrame(columns, index=getattr(x, "index", None))
 
     def evaluate(self, x: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
         """The mean loss, and the scalar metrics that fit the task, for rows whose targets are known.

@@ -444,7 +444,7 @@ class Trainer:
                 self.callbacks[name].restore(state)
 
     def _set_weights(self, arrays: Mapping[str, Array]) -> None:
-        """Set the parameters, the optimizer's slots (which may hold averaged weights) and the layers' state."""
+        """Set the parameters, the optimizer's slots (averaged weights, for example) and the layers' state."""
         self.network.w[...] = arrays["w"]
         for name, vector in self.updater.slots.items():
             vector[...] = arrays[f"slot/{name}"]

@@ -19,8 +19,8 @@ class Scale(Layer):
     features that do not matter; in the paper its learning rate is six times that of the weights (see
     ``optimizer.rates``). Weight decay does not apply to s. x and y are (batch, features), s is (features,).
 
-    Source: Holzmüller, Grinsztajn, Steinwart 2024, "Better by default: strong pre-tuned MLPs and boosted trees
-    on tabular data".
+    Source: Holzmüller, Grinsztajn, Steinwart 2024, "Better by default: strong pre-tuned MLPs and boosted
+    trees on tabular data".
     """
 
     def parameters(self, n_in: int) -> dict[str, Parameter]:

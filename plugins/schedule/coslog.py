@@ -19,8 +19,8 @@ class CosLog(Schedule):
     Options:
         cycles: number of waves in the whole run, at least 1.
 
-    Source: Holzmüller, Grinsztajn, Steinwart 2024, "Better by default: strong pre-tuned MLPs and boosted trees
-    on tabular data", with 4 cycles.
+    Source: Holzmüller, Grinsztajn, Steinwart 2024, "Better by default: strong pre-tuned MLPs and boosted
+    trees on tabular data", with 4 cycles.
     """
 
     def __init__(self, *, cycles: int = 4) -> None:

@@ -17,6 +17,9 @@ from .missing import column_means, without_gaps
 from .table import Encoder, Summary, Target, center_and_spread, summarize
 
 VARIABLE = "MLPFRAME_DATA"
+EXAMPLE_ROWS = 5
+EXAMPLE_VALUES = 10_000
+"""An example has at most this many values, so a row of very many inputs has no example."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Data:
 
     ``splits`` describes the data. ``train`` is the part to train on; ``validation`` and ``test`` may be
     ``None``. ``encoder`` made the inputs and targets from what was loaded. ``summary`` says what was
-    understood of the user's own data; it is ``None`` for other data.
+    understood of the user's own data; it is ``None`` for other data. ``example`` holds the inputs of a few
+    training rows as they were loaded: a data frame or an array.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Data:
     test: Table | None
     encoder: Encoder
     summary: Summary | None = None
+    example: Any = None
 
 
 def data_folder(configured: str | None) -> Path:
@@ -88,6 +93,8 @@ def load_data(
         rest = rows - held - sum(len(part) for part in parts.values() if part is not None)
         unused = {"held out for the test (final=true)": held, "not used in this fold": rest}
         summary = summarize(dataset.name, splits, parts, unused, encoder, rules.missing)
+    few = slice(min(EXAMPLE_ROWS, EXAMPLE_VALUES // train.x.shape[1]))
+    example = encoded.sample(train.part(few)).x
 
     def prepared(table: Table, part: str) -> Table:
         y = encoder.target.scaled(table.y)
@@ -121,6 +128,7 @@ def load_data(
         None if test is None else prepared(test, "test"),
         encoder,
         summary,
+        example,
     )
 
 
