@@ -217,8 +217,7 @@ class Preparation:
 
     Options:
         validation: rows held out for validation: a number, or a fraction (below 1) of the training rows,
-        which
-            is at least one row; 0: none.
+            which is at least one row; 0: none.
         test: rows held out for the test, likewise.
         split: how rows are held out: "stratified" (random, every class in proportion), "random", "last", or,
             for tables with split_by, "group" (random, all rows of a group in one part) or "time" (the latest
