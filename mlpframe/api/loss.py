@@ -43,6 +43,9 @@ class Loss(TwoForms):
     measures_distance: ClassVar[bool] = False
     """Whether a regression's loss depends on output − target alone, so that the target may be scaled."""
 
+    predicts_scores: ClassVar[bool] = False
+    """Whether the predictions of a classification order the classes, but are not probabilities."""
+
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         """The loss of every row, ``(batch,)``, and its derivative ∂l/∂output, ``(batch, n_outputs)``.
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "list": "listing",
     "lr-range": "lr_range",
     "new": "new",
+    "predict": "predict",
     "report": "report.command",
     "runs": "runs",
     "trace": "trace.command",

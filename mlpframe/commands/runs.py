@@ -208,26 +208,16 @@ def _contents(folder: RunFolder) -> dict[str, dict[str, Any]]:
     """What two runs are compared by, part by part."""
     record = folder.read()
     return {
-        "configuration": _configuration(folder.path / "config" / "config.yaml"),
+        "configuration": _configuration(folder),
         "data": record.get("data", {}),
         "versions": record.get("versions", {}),
         "results": {"status": record.get("status"), **record.get("metrics", {})},
     }
 
 
-def _configuration(file: Path) -> dict[str, Any]:
+def _configuration(folder: RunFolder) -> dict[str, Any]:
     """A run's configuration by dotted key, without the settings that only say how the run is recorded."""
-    import yaml  # type: ignore[import-untyped]
-
-    try:
-        content = yaml.safe_load(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{file} is damaged: it holds no configuration")
-    return flat({key: value for key, value in content.items() if key not in UNRECORDED})
+    return flat({key: value for key, value in folder.config().items() if key not in UNRECORDED})
 
 
 def _value(side: Mapping[str, Any], key: str) -> str:

@@ -21,6 +21,7 @@ RECORD = "run.json"
 """Status, overrides and results of a run, as the command line shows them."""
 MLFLOW = "mlflow.json"
 """Where MLflow has recorded the run: the store's address, and the ids of run and experiment."""
+CONFIG = "config/config.yaml"
 CHECKPOINT = "checkpoints/last.npz"
 MODEL = "model/model.npz"
 UNRECORDED = ("tracking", "tags", "resume", "run_name", "register")
@@ -112,6 +113,24 @@ class RunFolder:
     def mlflow_run(self) -> str | None:
         """The id of the run in MLflow, if it has one."""
         return self.mlflow().get("run_id")
+
+    def config(self) -> dict[str, Any]:
+        """The run's configuration as it was recorded; empty if there is none.
+
+        Raises:
+            UsageError: the file is damaged.
+        """
+        import yaml  # type: ignore[import-untyped]
+
+        file = self.path / CONFIG
+        try:
+            content = yaml.safe_load(file.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+        _refuse_unless(isinstance(content, dict), file, "it holds no configuration")
+        return dict(content)
 
     @property
     def checkpoint(self) -> Path:

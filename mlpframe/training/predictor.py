@@ -77,6 +77,11 @@ class Predictor:
         outputs = self._network.outputs(self.encoder.inputs(x))
         return self.encoder.target.unscaled(self._network.loss.predict(outputs))
 
+    @property
+    def predicts_scores(self) -> bool:
+        """Whether the predictions of a classification are scores that are not probabilities."""
+        return self._network.loss.predicts_scores
+
     def predict_classes(self, x: Any) -> Array:
         """The predicted classes for raw inputs ``x``, as ``predict`` takes them.
 

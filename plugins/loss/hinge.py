@@ -38,6 +38,7 @@ class Hinge(Loss):
     """
 
     tasks = ("classification",)
+    predicts_scores = True
     examples = (
         {"squared": True},
         {"form": "weston_watkins"},
