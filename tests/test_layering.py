@@ -68,6 +68,7 @@ INSIDE = {
         "request",
         "compose",
         "build",
+        "evaluating",
         "train",
         "summary",
         "sweep",
@@ -78,6 +79,7 @@ INSIDE = {
     "commands": (
         "check",
         "compare",
+        "evaluate",
         "help",
         "listing",
         "lr_range",

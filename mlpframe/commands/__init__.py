@@ -12,6 +12,7 @@ from ..registry import UsageError, nearest
 COMMANDS = {
     "check": "check",
     "compare": "compare.command",
+    "evaluate": "evaluate",
     "list": "listing",
     "lr-range": "lr_range",
     "new": "new",

@@ -135,7 +135,7 @@ def build_trainer(
         arrays, meta = checkpoint.load(folder.checkpoint)
         before = meta["about"]["config"]
         if meta["format"] < 2:
-            before = _converted(before, data.splits.task)
+            before = converted(before, data.splits.task)
         check_same(before, plain(root))
         trainer.restore(arrays, meta)
     for callback in callbacks.values():
@@ -195,7 +195,7 @@ def plain(root: Root) -> dict[str, Any]:
     return {**asdict(root), "dtype": root.dtype.value}
 
 
-def _converted(config: Mapping[str, Any], task: Task) -> dict[str, Any]:
+def converted(config: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """The configuration of a run that began before format 2, in which no target was scaled."""
     dataset = dict(config["dataset"])
     dataset["scaling"] = "standard" if dataset.pop("standardize") else "none"

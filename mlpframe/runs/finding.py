@@ -169,6 +169,23 @@ def find_model(name: str, uri: str | None = None) -> tuple[Path, RunFolder | Non
     return folder.model, folder if (folder.path / RECORD).is_file() else None
 
 
+def find_runs(name: str, *, needs: str) -> list[RunFolder]:
+    """The runs of the sweep in the folder ``name`` that have the file ``needs``, or the run of that name.
+
+    Raises:
+        UsageError: there is no such run, or no run of the sweep has the file.
+    """
+    path = Path(name)
+    jobs = [file.parent for file in path.glob(f"*/{RECORD}")] if not (path / RECORD).is_file() else []
+    if not jobs:
+        return [find_run(name, needs=needs)]
+    folders = [RunFolder(job) for job in sorted(jobs, key=lambda job: (len(job.name), job.name))]
+    useful = [folder for folder in folders if (folder.path / needs).is_file()]
+    if not useful:
+        raise UsageError(f"{name}: {len(jobs)} runs, but each {_lacks(needs)}")
+    return useful
+
+
 def find_folder(name: str) -> RunFolder:
     """The folder on this machine that ``name`` names, even if its record is damaged.
 

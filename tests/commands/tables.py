@@ -40,7 +40,7 @@ def train(folder: Path, *arguments: str, tracking: bool = False) -> Path:
     """Train in a folder as a user does. Returns the folder of the new run."""
     known = set(run_folders(folder))
     quiet = ["callbacks.progress=null", *([] if tracking else ["tracking=none"])]
-    done = mlpframe(folder, "epochs=20", "optimizer=adam", "model.hidden=[16]", *quiet, *arguments)
+    done = mlpframe(folder, "epochs=60", "optimizer=adam", "model.hidden=[16]", *quiet, *arguments)
     assert done.returncode == 0, done.stderr
     (new,) = set(run_folders(folder)) - known
     return new

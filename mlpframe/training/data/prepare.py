@@ -76,13 +76,8 @@ def load_data(
         encoder: the encoder of earlier training rows, which is used as it is; ``None``: fit a new encoder to
             the training rows.
     """
-    try:
-        splits = dataset.load(DataContext(folder, streams["dataset"]))
-    except (ValueError, OverflowError, MemoryError) as error:  # more rows than fit into memory, for instance
-        raise UsageError(f"dataset={dataset.name} cannot be loaded with these options: {error}") from error
-    _check(splits, dataset.name)
     rules = dataset.shared
-    splits = without_gaps(splits, rules.missing, dataset.name)
+    splits = _load(dataset, folder, streams)
     train, validation, test, held = _parts(splits, rules, streams["split"], dataset.name, final=final)
     if encoder is None:
         encoder = _fit_encoder(splits, train, rules, dataset.name, scale_target=scale_target)
@@ -130,6 +125,40 @@ def load_data(
         summary,
         example,
     )
+
+
+def load_held_out(
+    dataset: Dataset, folder: Path, streams: Streams, *, final: bool
+) -> tuple[Splits, Table | None, Table | None]:
+    """Load a data set again; returns its description and the rows that a run held out, as they were read.
+
+    Args:
+        dataset: the data set, with its ``Preparation`` in ``shared``.
+        folder: the folder of data files.
+        streams: the streams of the run's seed: the same rows are held out as for the run.
+        final: whether the run was trained on training and validation data together.
+
+    Returns:
+        The description, the validation part, and the test part; ``None``: the run has no such part.
+    """
+    splits, rules = _load(dataset, folder, streams), dataset.shared
+    has_test = splits.test is not None or bool(rules.test)
+    rng = streams["split"]
+    state = rng.bit_generator.state
+    validation = None if final else _parts(splits, rules, rng, dataset.name, final=False)[1]
+    rng.bit_generator.state = state
+    test = _parts(splits, rules, rng, dataset.name, final=True)[2] if has_test else None
+    return splits, validation, test
+
+
+def _load(dataset: Dataset, folder: Path, streams: Streams) -> Splits:
+    """The data set as it is read, without the rows that its options leave out."""
+    try:
+        splits = dataset.load(DataContext(folder, streams["dataset"]))
+    except (ValueError, OverflowError, MemoryError) as error:  # more rows than fit into memory, for instance
+        raise UsageError(f"dataset={dataset.name} cannot be loaded with these options: {error}") from error
+    _check(splits, dataset.name)
+    return without_gaps(splits, dataset.shared.missing, dataset.name)
 
 
 def _parts(

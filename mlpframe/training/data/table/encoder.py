@@ -175,12 +175,10 @@ class Target:
             if not np.isfinite(values).all():
                 raise UsageError("the targets have missing or infinite values; leave out these rows")
             return values
-        position = {name: number for number, name in enumerate(self.class_names)}
-        names = [category_name(label) for label in y.reshape(-1).tolist()]
-        for name in names:
-            if name not in position:
-                raise UsageError(f"the model knows no class {name!r}; {nearest(name, self.class_names)}")
-        return np.array([position[name] for name in names], np.intp)
+        numbers = self.numbers(y.reshape(-1))
+        if (numbers < 0).any():
+            raise UsageError("the targets have missing labels; leave out these rows")
+        return numbers
 
     def in_words(self, prediction: Array, task: Task) -> dict[str, Array]:
         """A prediction as columns by name.
@@ -205,6 +203,22 @@ class Target:
         outputs = prediction.shape[1]
         unnamed = [f"prediction {i + 1}" for i in range(outputs)] if outputs > 1 else ["prediction"]
         return dict(zip(self.names or unnamed, prediction.T, strict=True))
+
+    def numbers(self, labels: Any) -> NDArray[np.intp]:
+        """The inverse of ``labels``: the numbers of classes; a missing label is −1.
+
+        Raises:
+            UsageError: a class that the training rows do not have.
+        """
+        import pandas as pd
+
+        codes, values = pd.factorize(pd.Series(labels).astype(object))
+        names = [category_name(value) for value in values]
+        for name in names:
+            if name not in self.class_names:
+                raise UsageError(f"{name!r} is not a class of the model; {nearest(name, self.class_names)}")
+        positions = np.array([*(self.class_names.index(name) for name in names), -1], np.intp)
+        return positions[codes]  # the code −1 of a missing label selects the last
 
 
 class Encoder:
@@ -443,6 +457,7 @@ class Encoder:
                 read("target/scale"),
             ),
         )
+
 
 
 def _shown(feature: Feature) -> tuple[str, ...]:
