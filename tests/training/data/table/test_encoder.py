@@ -90,10 +90,10 @@ def test_a_category_that_only_another_table_has_does_not_change_the_inputs() -> 
     np.testing.assert_array_equal(np.delete(after, 3, 0), np.delete(before, 3, 0))
 
 
-def test_an_unknown_category_has_the_last_code() -> None:
+def test_an_unknown_category_has_the_number_after_the_last() -> None:
     encoder, other = fitted(table(300), encoding="codes"), table(20, seed=1)
     other.loc[3, "town"] = "Rom"
-    assert encoder.code_names["town"] == ("Bonn", "Kiel", "Ulm", "other")
+    assert encoder.code_names["town"] == ("Bonn", "Kiel", "Ulm")
     assert encoder.inputs(other)[3, encoder.feature_names.index("town")] == 3
 
 
