@@ -174,13 +174,13 @@ def from_settings(settings: Mapping[str, Any], groups: Iterable[str]) -> list[st
 def _override(key: str, value: Any) -> str:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Override as HydraOverride
-    from hydra.errors import OverrideParseException
+    from hydra.errors import HydraException
 
     plain = _plain(key, value)
     text = f"{key}={HydraOverride._get_value_element_as_str(_quoted(plain))}"
     try:
         same = OverridesParser.create().parse_override(text).value() == plain
-    except OverrideParseException:
+    except HydraException:
         same = False
     if not same:  # such as a key of a mapping with quotes in it, which Hydra cannot read
         raise UsageError(f"{key}={value!r} cannot be written as a setting; use simple keys and numbers")
