@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
+from mlpframe.api import UsageError
 from mlpframe.training import Predictor
 
 
@@ -30,9 +32,12 @@ class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> Any:
-        if self._predictor.encoder.columns is None:
-            return self._predictor.predict(np.asarray(model_input))
-        return self._predictor.predict_frame(model_input)
+        try:
+            if self._predictor.encoder.columns is None:
+                return self._predictor.predict(np.asarray(model_input))
+            return self._predictor.predict_frame(model_input)
+        except UsageError as error:  # a server answers with the message of MLflow's own exception only
+            raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 set_model(MLPModel())
