@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -94,6 +94,10 @@ class FrameFile:
         selected = np.zeros_like(self._selected)
         selected[np.flatnonzero(self._selected)[rows]] = True
         return FrameFile(self._read, self.columns, selected)
+
+    def with_columns(self, columns: Sequence[str]) -> FrameFile:
+        """The same rows with these columns only."""
+        return FrameFile(self._read, tuple(columns), self._selected)
 
     def blocks(self) -> Iterator[Frame]:
         """Read the selected rows and columns, block by block."""

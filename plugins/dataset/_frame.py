@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -17,6 +17,7 @@ from mlpframe.api import (
     ColumnRules,
     DataContext,
     Dataset,
+    FrameFile,
     Preparation,
     Splits,
     Table,
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("train", "validation", "test")
+LARGE = 1 << 30
+"""The size of files, in bytes, above which a table is not read into memory."""
+BLOCK_ROWS = 1 << 17
+"""The number of rows that are read at a time."""
 FEW = 20
 """Whole numbers with at most this many different values, each twice on average, are taken for classes."""
 LIKE_A_NUMBER = re.compile(r"\s*[^\w\s]?\s*[-+]?\d[\d.,' ]*\s*[%€$£]?\s*$")
@@ -101,16 +106,21 @@ class TableDataset(Dataset):
         self.split_column: str | None = None
 
     def splits(
-        self, frame: pd.DataFrame, parts: NDArray[np.str_], weights: NDArray[np.float64] | None = None
+        self,
+        frame: pd.DataFrame,
+        parts: NDArray[np.str_],
+        weights: NDArray[np.float64] | None = None,
+        rows_in_file: FrameFile | None = None,
     ) -> Splits:
         """The parts of the data set.
 
         Args:
-            frame: all rows of all parts.
+            frame: all rows of all parts; of the columns, at least those that are not inputs.
             parts: for every row the part that it belongs to, one of ``PARTS``.
             weights: the weight of every row; ``None``: as the column ``weight`` says.
+            rows_in_file: the rows with all columns, if they stay in their file; ``None``: ``frame`` has all.
         """
-        inputs, targets = self._columns(frame)
+        inputs, targets = self._columns(frame.columns if rows_in_file is None else rows_in_file.columns)
         read = self._read_targets(frame[list(targets)])
         known = read.y >= 0 if read.y.ndim == 1 else ~np.isnan(read.y).any(1)
         unlabeled = len(frame) - int(known.sum())
@@ -121,7 +131,8 @@ class TableDataset(Dataset):
         elif weights is not None:
             weights = weights[rows]
         keys = None if self.split_by is None else self._read_keys(frame[self.split_by])
-        x = cast(Array, frame[inputs])  # numbers are made of it once the rows to train on are known
+        # numbers are made of the inputs once the rows to train on are known
+        x = cast(Array, frame[inputs] if rows_in_file is None else rows_in_file.with_columns(inputs)[rows])
         table = Table(x, y, weights, keys)
         tables = {part: table.part(parts == part) for part in PARTS if (parts == part).any()}
         if "train" not in tables:
@@ -140,13 +151,13 @@ class TableDataset(Dataset):
             notes=notes,
         )
 
-    def _check_column(self, frame: pd.DataFrame, option: str, column: str) -> None:
-        if column not in frame.columns:
+    def _check_column(self, names: Collection[str], option: str, column: str) -> None:
+        if column not in names:
             raise UsageError(
-                f"dataset.{option}: {self.source} has no column {column!r}; {nearest(column, frame.columns)}"
+                f"dataset.{option}: {self.source} has no column {column!r}; {nearest(column, names)}"
             )
 
-    def _columns(self, frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
+    def _columns(self, names: Collection[str]) -> tuple[list[str], tuple[str, ...]]:
         """The names of the inputs and of the targets."""
         named = {
             "target": self.targets,
@@ -159,11 +170,11 @@ class TableDataset(Dataset):
         }
         for option, columns in named.items():
             for column in columns:
-                self._check_column(frame, option, column)
+                self._check_column(names, option, column)
         special = {*self.ignore, self.weight, self.split_column} - {None}
         if self.shared.split == "group":
             special.add(self.split_by)
-        free = [column for column in frame.columns if column not in special]
+        free = [column for column in names if column not in special]
         for column in self.targets:
             if column in special:
                 raise UsageError(
@@ -173,7 +184,7 @@ class TableDataset(Dataset):
         inputs = [column for column in free if column not in targets]
         if not targets or not inputs:
             raise UsageError(
-                f"{self.source} has no columns left for inputs; its columns are {', '.join(frame.columns)}"
+                f"{self.source} has no columns left for inputs; its columns are {', '.join(names)}"
             )
         return inputs, targets
 
@@ -254,6 +265,9 @@ class FrameDataset(TableDataset):
         split_column: the column that says in which part a row is: train, validation or test; null: none.
         validation_file: a file of the same columns with the validation part; null: none.
         test_file: a file of the same columns with the test part; null: none.
+        in_memory: whether the table is read into memory; else its rows are encoded once, block by block, into
+            a file beside the run, by what a sample of the training rows holds; null: files up to 1 GB are
+            read into memory.
     """
 
     shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard", missing="impute")
@@ -276,6 +290,7 @@ class FrameDataset(TableDataset):
         split_column: str | None = None,
         validation_file: str | None = None,
         test_file: str | None = None,
+        in_memory: bool | None = None,
     ) -> None:
         if split_column is not None and (validation_file or test_file):
             raise ValueError("split_column cannot be combined with validation_file or test_file")
@@ -292,51 +307,100 @@ class FrameDataset(TableDataset):
         )
         self.file, self.validation_file, self.test_file = file, validation_file, test_file
         self.targets = (target,) if isinstance(target, str) else tuple(target or ())
-        self.weight, self.split_column = weight, split_column
+        self.weight, self.split_column, self.in_memory = weight, split_column, in_memory
 
     @abstractmethod
     def read(self, path: Path) -> pd.DataFrame:
         """Read the file's table. Raises ``OSError`` or ``ValueError`` if the file holds no table."""
 
     @abstractmethod
-    def blocks(self, path: Path, rows: int) -> Iterator[pd.DataFrame]:
-        """Read the file's table in blocks of about ``rows`` rows."""
+    def blocks(self, path: Path, rows: int, texts: Collection[str] = ()) -> Iterator[pd.DataFrame]:
+        """Read the file's table in blocks of about ``rows`` rows.
+
+        Args:
+            path: the file.
+            rows: the number of rows in a block.
+            texts: columns that hold text in some block, and must be read as text in all blocks.
+        """
 
     def load(self, context: DataContext) -> Splits:
-        return self.splits(*self._read_parts(context))
+        files = {"file": self.file, "validation_file": self.validation_file, "test_file": self.test_file}
+        paths = {
+            part: find_file(context, option, file)
+            for part, (option, file) in zip(PARTS, files.items(), strict=True)
+            if file is not None
+        }
+        size = sum(path.stat().st_size for path in paths.values())
+        if size <= LARGE if self.in_memory is None else self.in_memory:
+            return self.splits(*self._read_parts(paths))
+        return self._read_outside(paths)
 
-    def _read_parts(self, context: DataContext) -> tuple[pd.DataFrame, NDArray[np.str_]]:
+    def _read_outside(self, paths: Mapping[str, Path]) -> Splits:
+        """The parts of a table whose inputs stay in their files."""
+        import pandas as pd
+
+        names = tuple(map(str, next(self._blocks(paths["train"])).columns))
+        inputs, _ = self._columns(names)
+        others = [name for name in names if name not in inputs]
+        frames, parts, texts = [], [], set[str]()
+        for part, path in paths.items():
+            for block in self._blocks(path):
+                self._check_same_columns(path, names, block)
+                texts |= {name for name in inputs if block[name].dtype == object}
+                frames.append(block[others])
+                parts.append(np.repeat(part, len(block)))
+        frame, part_of_row = pd.concat(frames, ignore_index=True), np.concatenate(parts)
+        if self.split_column is not None:
+            part_of_row = self._parts_of_rows(frame, self.split_column)
+
+        def read() -> Iterator[pd.DataFrame]:
+            for path in paths.values():
+                yield from self._blocks(path, texts)
+
+        rows = FrameFile(read, names, np.ones(len(frame), bool))
+        return self.splits(frame, part_of_row, rows_in_file=rows)
+
+    def _blocks(self, path: Path, texts: Collection[str] = ()) -> Iterator[pd.DataFrame]:
+        try:
+            yield from self.blocks(path, BLOCK_ROWS, texts)
+        except (OSError, EOFError, ValueError) as error:
+            raise self._unreadable(path, error) from error
+
+    def _unreadable(self, path: Path, error: Exception) -> UsageError:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return UsageError(f"{path} cannot be read as {self.format}: {reason}")
+
+    def _check_same_columns(self, path: Path, names: Collection[str], frame: pd.DataFrame) -> None:
+        for column in names:
+            if column not in frame.columns:
+                raise UsageError(f"{path} lacks the column {column!r}; {nearest(column, frame.columns)}")
+
+    def _read_parts(self, paths: Mapping[str, Path]) -> tuple[pd.DataFrame, NDArray[np.str_]]:
         """All rows, and the part that each row belongs to."""
         import pandas as pd  # here: importing it takes a second
 
-        files = {"file": self.file, "validation_file": self.validation_file, "test_file": self.test_file}
         frames: dict[str, pd.DataFrame] = {}
-        for part, (option, file) in zip(PARTS, files.items(), strict=True):
-            if file is None:
-                continue
-            frame = self._read_file(context, option, file)
+        for part, path in paths.items():
+            frame = self._read_file(path)
             columns = frames["train"].columns if frames else frame.columns
-            for column in columns.difference(frame.columns):
-                raise UsageError(f"{file} lacks the column {column!r}; {nearest(column, frame.columns)}")
+            self._check_same_columns(path, columns, frame)
             frames[part] = frame.loc[:, columns]
         frame = pd.concat(frames.values(), ignore_index=True) if len(frames) > 1 else frames["train"]
         if self.split_column is not None:
             return frame, self._parts_of_rows(frame, self.split_column)
         return frame, np.repeat(list(frames), [len(part) for part in frames.values()])
 
-    def _read_file(self, context: DataContext, option: str, file: str) -> pd.DataFrame:
-        path = find_file(context, option, file)
+    def _read_file(self, path: Path) -> pd.DataFrame:
         try:
             frame = self.read(path)
         except (OSError, EOFError, ValueError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise UsageError(f"{path} cannot be read as {self.format}: {reason}") from error
+            raise self._unreadable(path, error) from error
         if not len(frame):
             raise UsageError(f"{path} has no rows")
         return frame
 
     def _parts_of_rows(self, frame: pd.DataFrame, column: str) -> NDArray[np.str_]:
-        self._check_column(frame, "split_column", column)
+        self._check_column(frame.columns, "split_column", column)
         parts: NDArray[np.str_] = frame[column].astype(str).to_numpy(str)
         unknown = sorted(set(parts.tolist()) - set(PARTS))
         if unknown:

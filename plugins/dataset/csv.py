@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlpframe.api import UsageError, register
 
@@ -57,6 +57,7 @@ class CSV(FrameDataset):
         split_column: str | None = None,
         validation_file: str | None = None,
         test_file: str | None = None,
+        in_memory: bool | None = None,
     ) -> None:
         super().__init__(
             file=file,
@@ -73,16 +74,17 @@ class CSV(FrameDataset):
             split_column=split_column,
             validation_file=validation_file,
             test_file=test_file,
+            in_memory=in_memory,
         )
         self.given = CSVFormat(separator, decimal, thousands, charset)
 
     def read(self, path: Path) -> pd.DataFrame:
         return next(self._frames(path, None))
 
-    def blocks(self, path: Path, rows: int) -> Iterator[pd.DataFrame]:
-        yield from self._frames(path, rows)
+    def blocks(self, path: Path, rows: int, texts: Collection[str] = ()) -> Iterator[pd.DataFrame]:
+        yield from self._frames(path, rows, texts)
 
-    def _frames(self, path: Path, rows: int | None) -> Iterator[pd.DataFrame]:
+    def _frames(self, path: Path, rows: int | None, texts: Collection[str] = ()) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
         form, names = recognize(path, self.given)
@@ -91,7 +93,9 @@ class CSV(FrameDataset):
                 raise UsageError(f"{path}: {names.count(name)} columns are called {name!r}; expected one")
         if all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
             raise UsageError(f"{path}: the first line has numbers only; expected the names of the columns")
-        options = {"low_memory": False} if rows is None else {"chunksize": rows}
+        options: dict[str, Any] = {"low_memory": False} if rows is None else {"chunksize": rows}
+        if texts:
+            options["dtype"] = dict.fromkeys(texts, str)
         reader = pd.read_csv(path, **form.options, **options)
         for frame in [reader] if rows is None else reader:
             if not isinstance(frame.index, pd.RangeIndex):

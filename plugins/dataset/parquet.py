@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ class Parquet(FrameDataset):
 
         return pd.concat(self.blocks(path, ROWS), ignore_index=True)
 
-    def blocks(self, path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    def blocks(self, path: Path, rows: int, texts: Collection[str] = ()) -> Iterator[pd.DataFrame]:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(path) as file:

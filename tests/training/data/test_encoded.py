@@ -14,6 +14,7 @@ from mlpframe.api import ColumnRules, FrameFile, Splits, Table, UsageError
 from mlpframe.training.data import encoded
 from mlpframe.training.data.prepare import Data, load_data
 from mlpframe.training.rng import Streams
+from tests.running import mlpframe
 from tests.training.data.test_prepare import Given
 
 RNG = np.random.default_rng(0)
@@ -104,3 +105,31 @@ def test_a_table_in_its_file_gives_the_inputs_that_a_data_frame_gives(
     for how in ("error", "drop"):
         with pytest.raises(UsageError, match="missing must be impute or indicate"):
             prepare(filed, tmp_path, missing=how)
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_a_table_outside_the_memory_gives_the_model_that_a_table_in_memory_gives(
+    tmp_path: Path, name: str
+) -> None:
+    frame = table().assign(kind=np.where(np.arange(1000) < 900, 7, 8), label=np.array(["x", "y", "z"])[Y])
+    frame["kind"] = frame["kind"].astype(str).where(np.arange(1000) != 950, "seven")  # text in one block only
+    file = tmp_path / f"t.{name}"
+    if name == "csv":
+        frame.to_csv(file, index=False)
+    else:
+        frame.to_parquet(file)
+    weights = []
+    for in_memory in ("true", "false"):
+        settings = [f"dataset={name}", f"dataset.file={file}", "epochs=3", f"dataset.in_memory={in_memory}"]
+        done = mlpframe(tmp_path, *settings, "tracking=none", f"hydra.run.dir={in_memory}")
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / in_memory / "encoded").exists()
+        with np.load(tmp_path / in_memory / "model" / "model.npz") as model:
+            weights.append(model["w"])
+    # the order of shuffled rows differs: those of a mapped file are shuffled in chunks
+    assert weights[0].shape == weights[1].shape
+
+
+def test_inputs_outside_the_memory_need_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not fit into memory"):
+        prepare(mapped(tmp_path), None, scaling="standard")

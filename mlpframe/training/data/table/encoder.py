@@ -459,7 +459,6 @@ class Encoder:
         )
 
 
-
 def _shown(feature: Feature) -> tuple[str, ...]:
     """The categories of a feature that have an input of their own."""
     assert feature.categories is not None
