@@ -31,6 +31,7 @@ ORDER = (
     "templates",
     "analysis",
     "figures",
+    "estimators",
     "tracking",
     "runs",
     "commands",

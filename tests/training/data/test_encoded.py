@@ -119,12 +119,12 @@ def test_a_table_outside_the_memory_gives_the_model_that_a_table_in_memory_gives
     else:
         frame.to_parquet(file)
     weights = []
-    for in_memory in ("true", "false"):
+    for in_memory, run in (("true", "inside"), ("false", "outside")):
         settings = [f"dataset={name}", f"dataset.file={file}", "epochs=3", f"dataset.in_memory={in_memory}"]
-        done = mlpframe(tmp_path, *settings, "tracking=none", f"hydra.run.dir={in_memory}")
+        done = mlpframe(tmp_path, *settings, "tracking=none", f"hydra.run.dir={run}")
         assert done.returncode == 0, done.stderr
-        assert not (tmp_path / in_memory / "encoded").exists()
-        with np.load(tmp_path / in_memory / "model" / "model.npz") as model:
+        assert not (tmp_path / run / "encoded").exists()
+        with np.load(tmp_path / run / "model" / "model.npz") as model:
             weights.append(model["w"])
     # the order of shuffled rows differs: those of a mapped file are shuffled in chunks
     assert weights[0].shape == weights[1].shape
