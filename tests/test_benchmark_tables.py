@@ -141,7 +141,9 @@ def test_the_page_judges_by_the_means_over_the_splits() -> None:
                 "own": 10 + splits[::-1] - sign * behind * splits.std(ddof=1),
                 "other": 10 + splits,
             }
-            row = page.Row(entry, 1, 1, {who: page.score(entry, _results(of)) for who, of in scores.items()})
+            row = page.Row(
+                entry, range(5), 1, 1, {who: page.score(entry, _results(of)) for who, of in scores.items()}
+            )
             assert row.close("own", "other") == close
             assert row.ranks() == {"own": 2, "other": 1}
 

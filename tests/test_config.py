@@ -96,9 +96,9 @@ def test_an_option_without_a_default_is_required(group: str, key: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS, ids=str)
 def test_a_preset_composes_and_its_components_are_created(preset: Any) -> None:
     group, *name = preset.parts
-    chosen = f"{group}={'/'.join(name)}"
-    reads_a_file = read(chosen, "dataset.file=t.csv") if group == "dataset" else None
-    create_all(reads_a_file or read(chosen, *(["dataset.file=t.csv"] if name == ["table"] else [])))
+    given = [f"{group}={'/'.join(name)}"]
+    given += ["dataset.file=table.csv"] * (set(preset.parts) & {"csv", "parquet", "table"} != set())
+    create_all(read(*given))
 
 
 def test_the_defaults_compose_and_their_components_are_created() -> None:

@@ -13,8 +13,8 @@ MLP = "scikit-learn MLP"
 BOOSTING = "histogram boosting"
 
 CONTENDERS: Mapping[str, Contender] = {
-    DEFAULT: own.command("dataset=parquet"),
-    PRESET: own.command("experiment=table", "dataset=parquet"),
+    DEFAULT: own.command("dataset=csv"),
+    PRESET: own.command("experiment=table"),
     MLP: baselines.mlp,
     BOOSTING: baselines.boosting,
 }

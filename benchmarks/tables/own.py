@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from mlpframe.registry import registries
 from mlpframe.runs.compose import compose
 from mlpframe.runs.folder import RunFolder
 from mlpframe.runs.request import Request
@@ -22,7 +23,7 @@ QUIET = ("tracking=none", "threads=1", "callbacks.progress=null", "callbacks.che
 
 
 def command(*overrides: str) -> Contender:
-    """A command for a table that names file, target and task, as a contender.
+    """A command that is told the file and the target, as a contender.
 
     The test rows are in a table of their own, so no part of the training rows is held out for a test
     (``dataset.test=0``). The part that the command holds out for validation is not trained on.
@@ -30,13 +31,13 @@ def command(*overrides: str) -> Contender:
 
     def contender(train: pd.DataFrame, test: pd.DataFrame, target: str, task: Task, seed: int) -> Prediction:
         with TemporaryDirectory() as folder:
-            file = Path(folder) / "train.parquet"
-            train.to_parquet(file)
+            files = {"train": Path(folder) / "train.csv", "test": Path(folder) / "test.csv"}
+            train.to_csv(files["train"], index=False)
+            test.to_csv(files["test"], index=False)
             given = [
                 *overrides,
-                f"dataset.file='{file}'",
+                f"dataset.file='{files['train']}'",
                 f"dataset.target='{target}'",
-                f"dataset.task={task}",
                 "dataset.test=0",
                 f"seed={seed}",
                 *QUIET,
@@ -47,8 +48,9 @@ def command(*overrides: str) -> Contender:
                 return Prediction(np.full(len(test), np.nan))
             if outcome.status != "finished":
                 raise RuntimeError(outcome.error)
+            reader = registries["dataset"].create("csv", file=str(files["test"]))
             predictor = Predictor(run.path / "model" / "model.npz")
-        return _predict(predictor, test, task)
+            return _predict(predictor, reader.read(files["test"]), task)
 
     return contender
 

@@ -26,7 +26,10 @@ TITLES: Mapping[Half, str] = {"choose": "The half for choosing", "report": "The 
 
 @dataclass(frozen=True)
 class Score:
-    """A contender on a table: mean and standard deviation over the splits, and how many splits diverged."""
+    """A contender on a table: mean and standard deviation over the splits, and how many splits diverged.
+
+    Of a single split there is no deviation: it is NaN.
+    """
 
     task: str
     mean: float
@@ -43,16 +46,19 @@ class Score:
     def __str__(self) -> str:
         if self.diverged:
             return "diverged"
-        if self.task == "classification":
-            return f"{100 * self.mean:.1f} ± {100 * self.deviation:.1f}"
-        return f"{self.mean:.4g} ± {self.deviation:.2g}"
+        classified = self.task == "classification"
+        mean = f"{100 * self.mean:.1f}" if classified else f"{self.mean:.4g}"
+        if math.isnan(self.deviation):
+            return mean
+        return f"{mean} ± {100 * self.deviation:.1f}" if classified else f"{mean} ± {self.deviation:.2g}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A table and its contenders' scores."""
+    """A table and its contenders' scores on the splits that all of them have been measured on."""
 
     entry: Entry
+    splits: Sequence[int]
     rows: int
     columns: int
     scores: Mapping[str, Score]
@@ -65,18 +71,20 @@ class Row:
     def close(self, contender: str, to: str) -> bool:
         """Whether a contender is worse than another by at most 0.1 of the other's standard deviation."""
         other = self.scores[to]
-        return self.scores[contender].badness <= other.badness + TOLERANCE * other.deviation
+        slack = 0.0 if math.isnan(other.deviation) else TOLERANCE * other.deviation
+        return self.scores[contender].badness <= other.badness + slack
 
 
 def summarize(results: Mapping[Key, Result], half: Half, contenders: Sequence[str]) -> list[Row]:
-    """The tables of a half on which every contender has been measured on every split."""
+    """The tables of a half that every contender has been measured on, on at least one common split."""
     rows = []
     for entry in CATALOG:
         found = {name: select(results, entry.name, name) for name in contenders}
-        if HALVES[entry.name] == half and all(len(of) == len(SPLITS) for of in found.values()):
+        common = set.intersection(*({result.split for result in of} for of in found.values()))
+        if HALVES[entry.name] == half and common:
             first = next(iter(found.values()))[0]
-            scores = {name: score(entry, of) for name, of in found.items()}
-            rows.append(Row(entry, first.rows, first.columns, scores))
+            scores = {name: score(entry, [r for r in of if r.split in common]) for name, of in found.items()}
+            rows.append(Row(entry, sorted(common), first.rows, first.columns, scores))
     return rows
 
 
@@ -84,12 +92,13 @@ def score(entry: Entry, results: Sequence[Result]) -> Score:
     values = [result.score for result in results if result.score is not None]
     if len(values) < len(results):
         return Score(entry.task, math.nan, math.nan, len(results) - len(values))
-    return Score(entry.task, statistics.mean(values), statistics.stdev(values), 0)
+    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+    return Score(entry.task, statistics.mean(values), deviation, 0)
 
 
 def tabulate(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Table:
     """A line for each table, and the mean ranks."""
-    headings = ["table", "from", "rows", "columns", *contenders, "diverged"]
+    headings = ["table", "from", "rows", "columns", "splits", *contenders, "diverged"]
     if DEFAULT in contenders:
         headings.append("within 0.1 sd")
     lines = []
@@ -103,6 +112,7 @@ def tabulate(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Tabl
             entry.package,
             f"{row.rows:,}",
             f"{row.columns:,}",
+            str(len(row.splits)),
             *cells,
             diverged or "none",
         ]
@@ -110,7 +120,7 @@ def tabulate(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Tabl
             line.append("yes" if row.close(DEFAULT, MLP) else "no")
         lines.append(line)
     means = [f"{mean_rank(rows, name):.2f}" for name in contenders]
-    lines.append(["mean rank", "", "", "", *means, *[""] * (len(headings) - 4 - len(means))])
+    lines.append(["mean rank", "", "", "", "", *means, *[""] * (len(headings) - 5 - len(means))])
     return Table(title, headings, lines)
 
 
@@ -147,9 +157,15 @@ def render(results: Mapping[Key, Result], contenders: Sequence[str]) -> str:
     halves = {half: summarize(results, half, contenders) for half in TITLES}
     measured = {row.entry.name for rows in halves.values() for row in rows}
     missing = [entry.name for entry in CATALOG if entry.name not in measured]
+    partly = [r.entry.name for rows in halves.values() for r in rows if len(r.splits) < len(SPLITS)]
     parts = ["# Tables", _introduction()]
     if missing:
-        parts.append(f"Not yet measured completely: {_names(missing)}.")
+        parts.append(f"Not yet measured: {_names(missing)}.")
+    if partly:
+        parts.append(
+            f"Not yet measured on all {len(SPLITS)} splits, so that the figures are preliminary (the column "
+            f'"splits" counts): {_names(partly)}.'
+        )
     for half, rows in halves.items():
         if rows:
             table = tabulate(TITLES[half], rows, contenders).markdown()
@@ -177,10 +193,12 @@ Every contender gets the same {len(SPLITS)} splits into 80 % training and 20 % t
 shows the accuracy in percent (more is better), a regression the root mean squared error (less is better):
 the mean ± the standard deviation over the splits. The best mean is bold. The mean ranks are among all
 contenders. "within 0.1 sd" says whether the default's mean is worse than that of scikit-learn's MLP by
-at most {TOLERANCE} of the standard deviation of scikit-learn's scores over the splits.
+at most {TOLERANCE} of the standard deviation of scikit-learn's scores over the splits; of a single split
+there is no deviation, so that the default must not be worse at all.
 
-- **{DEFAULT}**: the bare command, told no more than the file and the target.
-- **{PRESET}**: the preset for tables.
+- **{DEFAULT}**: the bare command, told no more than the file and the target. The rows that it holds
+  out for validation are not trained on, while scikit-learn trains on all training rows.
+- **{PRESET}**: the preset for tables, told the same.
 - **{MLP}**: MLPClassifier or MLPRegressor on its defaults. Medians replace missing numbers; numbers, and
   the target of a regression, are standardized; categories are one-hot.
 - **{BOOSTING}**: HistGradientBoostingClassifier or HistGradientBoostingRegressor on its defaults, with

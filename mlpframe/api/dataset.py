@@ -134,7 +134,7 @@ class ColumnRules:
     dates: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     encoding: str = "one_hot"
-    max_categories: int = 100
+    max_categories: int = 1000
 
 
 @dataclass(frozen=True)

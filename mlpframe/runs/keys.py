@@ -23,6 +23,8 @@ from .overrides import Override
 NAME = re.compile(r"[A-Za-z_][\w/-]*")
 CHOSEN = (*GROUPS, "tracking", "experiment")
 """The groups that ``group=name`` chooses from."""
+OVERRIDE = "override "
+"""In a defaults list, what precedes a group whose choice is replaced instead of included."""
 COMMAND_LINE_KEYS = ("replicas", "folds")
 """Keys of the command line that are not keys of the configuration."""
 
@@ -39,16 +41,15 @@ def choices(group: str) -> list[str]:
 
 
 def components(overrides: Sequence[Override]) -> dict[str, str]:
-    """The component that these overrides choose in each group, directly, by a preset or by default."""
-    named_choices = {o.key: o.value for o in overrides if o.key in CHOSEN and o.value}
+    """The component that these overrides choose in each group, directly, by a preset or by default.
+
+    As in Hydra, the groups are visited from the last of ``conf/config.yaml`` to the first, and the first
+    choice of a group counts: the command line's, then an experiment's, then another preset's.
+    """
+    chosen = {o.key: o.value for o in overrides if o.key in CHOSEN and o.value}
     by_group: dict[str, str] = {}
-    for group, name in _defaults(beside_or_inside("conf") / "config.yaml", ""):
-        by_group |= _selected(group, name)
-    for group in ("dataset", "experiment", *GROUPS[1:], "tracking"):  # an experiment wins over a data set
-        by_group |= _selected(group, named_choices.get(group) or "")
-    for group, name in named_choices.items():  # takes precedence over a preset of another group
-        selected = _selected(group, name or "")
-        by_group |= {group: selected[group]} if group in selected else {}
+    for group, default in reversed(_defaults(beside_or_inside("conf") / "config.yaml", "")):
+        by_group |= _selected(group, chosen.get(group, default), chosen)
     return by_group
 
 
@@ -148,24 +149,28 @@ def _options(group: str, name: str) -> list[str]:
     return [field.name for field in fields(TRACKING[name])]
 
 
-def _selected(group: str, name: str) -> dict[str, str]:
-    """The components that choosing ``name`` in ``group`` selects, by group."""
-    by_group = {group: name} if name in (_names_of(group) if group in (*GROUPS, "tracking") else ()) else {}
-    for folder in conf_folders():
-        file = folder / group / f"{name}.yaml"
-        if name and file.is_file():
-            preset: dict[str, str] = {}
-            for other_group, choice in sorted(
-                _defaults(file, group), key=lambda entry: entry[0] != "dataset"
-            ):
-                preset |= _selected(other_group, choice)
-            return preset | by_group
+def _selected(group: str, name: str, chosen: dict[str, str]) -> dict[str, str]:
+    """The components that ``name`` in ``group`` includes, by group. Adds the choices that it makes."""
+    by_group: dict[str, str] = {}
+    if name in (_names_of(group) if group in (*GROUPS, "tracking") else ()):
+        by_group[group] = name
+    files = (folder / group / f"{name}.yaml" for folder in conf_folders())
+    file = next((file for file in files if name and file.is_file()), None)
+    if file is not None:
+        included = []
+        for other_group, choice in _defaults(file, group):
+            if other_group.startswith(OVERRIDE):
+                chosen.setdefault(other_group.removeprefix(OVERRIDE), choice)
+            else:
+                included.append((other_group, choice))
+        for other_group, choice in included:
+            by_group |= _selected(other_group, choice, chosen)
     return by_group
 
 
 @cache
 def _defaults(file: Path, group: str) -> tuple[tuple[str, str], ...]:
-    """The choices in a YAML file's defaults list, as (group, name)."""
+    """The choices in a YAML file's defaults list, as (group, name); the group of an override says so."""
     return tuple(_entries(yaml.safe_load(file.read_text("utf-8")) or {}, group))
 
 
@@ -180,6 +185,7 @@ def _entries(content: Mapping[str, Any], group: str) -> Iterator[tuple[str, str]
                 yield at or group, name
         else:
             for key, name in entry.items():
-                other_group = str(key).removeprefix("override ").strip().removeprefix("/")
-                if name is not None and not other_group.startswith("hydra"):
-                    yield other_group, str(name)
+                prefix = OVERRIDE if str(key).startswith(OVERRIDE) else ""
+                other_group = str(key).removeprefix(OVERRIDE).strip().removeprefix("/")
+                if not other_group.startswith("hydra"):
+                    yield prefix + other_group, str(name or "")

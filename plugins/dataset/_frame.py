@@ -270,7 +270,7 @@ class FrameDataset(TableDataset):
             read into memory.
     """
 
-    shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard", missing="impute")
+    shared = Preparation(validation=0.1, test=0.2, split="stratified", scaling="standard", missing="impute")
     format: ClassVar[str]
 
     def __init__(
@@ -284,7 +284,7 @@ class FrameDataset(TableDataset):
         keep: list[str] | None = None,
         ignore: list[str] | None = None,
         encoding: str = "one_hot",
-        max_categories: int = 100,
+        max_categories: int = 1000,
         weight: str | None = None,
         split_by: str | None = None,
         split_column: str | None = None,

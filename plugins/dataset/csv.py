@@ -51,7 +51,7 @@ class CSV(FrameDataset):
         keep: list[str] | None = None,
         ignore: list[str] | None = None,
         encoding: str = "one_hot",
-        max_categories: int = 100,
+        max_categories: int = 1000,
         weight: str | None = None,
         split_by: str | None = None,
         split_column: str | None = None,

@@ -99,8 +99,8 @@ def chosen(*words: str) -> tuple[str, str, str]:
     [
         ([], ("digits", "sgd", "constant")),
         (["dataset=mnist"], ("mnist", "sgd", "constant")),
-        (["dataset=csv", "dataset.file=x"], ("csv", "adam", "constant")),
-        (["dataset=parquet", "dataset.file=x", "optimizer.beta1=0.8"], ("parquet", "adam", "constant")),
+        (["dataset=csv", "dataset.file=x"], ("csv", "adam", "cosine")),
+        (["dataset=parquet", "dataset.file=x", "optimizer.beta1=0.8"], ("parquet", "adam", "cosine")),
         (["dataset=csv", "dataset.file=x", "optimizer=sgd"], ("csv", "sgd", "constant")),
         (["dataset=csv", "dataset.file=x", "optimizer=adaptive"], ("csv", "sgd", "loss_ratio")),
         (["experiment=fashion_best", "dataset=csv", "dataset.file=x"], ("csv", "adamw", "cosine")),
