@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import ge, gt, le, lt
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -89,6 +89,26 @@ class TwoForms:
     @classmethod
     def has_a_form(cls) -> bool:
         return cls._writes("textbook", *cls.fast)
+
+
+def returned(name: str, form: str, value: object, expected: Sequence[str]) -> tuple[Any, ...]:
+    """The values that a textbook form returned.
+
+    Args:
+        name: the component's name.
+        form: the function that returned ``value``.
+        value: what the function returned.
+        expected: what it has to return, in words.
+
+    Raises:
+        UsageError: the number of values is not that of ``expected``, or a value is ``None``.
+    """
+    values = value if isinstance(value, tuple) else (value,)
+    if len(values) != len(expected) or any(each is None for each in values):
+        kind = f"{len(values)} values" if isinstance(value, tuple) else f"one {type(value).__name__}"
+        words = f"({', '.join(expected)})" if len(expected) > 1 else expected[0]
+        raise UsageError(f"{form} of {name!r} must return {words}, but it returns {kind}")
+    return values
 
 
 def check_range(

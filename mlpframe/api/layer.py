@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from ..registry import UsageError
-from .component import Array, Spec, TwoForms
+from .component import Array, Spec, TwoForms, returned
 from .graph import Graph
 
 
@@ -149,14 +149,22 @@ class Layer(TwoForms):
         def forward() -> None:
             backwards.clear()
             for i, own_p, own_ctx in zip(networks, parameters, contexts, strict=True):
-                y[i], run_back = self.textbook(x[i], own_p, own_ctx)
+                result = self.textbook(x[i], own_p, own_ctx)
+                y[i], run_back = returned(self.name, "textbook", result, ("y", "the function backward"))
                 backwards.append(run_back)
 
         def backward() -> None:
             for i, run_back in zip(networks, backwards, strict=True):
-                d_input, gradients = run_back(dy[i])
+                expected = ("∂loss/∂x", "the gradients by name")
+                d_input, gradients = returned(self.name, "backward", run_back(dy[i]), expected)
                 for name, gradient in g.items():
-                    gradient[*i, ...] = gradients[name]
+                    own_gradient = gradient[*i, ...]
+                    if np.shape(gradients.get(name)) != own_gradient.shape:
+                        raise UsageError(
+                            f"backward of {self.name!r} must return a gradient of shape {own_gradient.shape} "
+                            f"for {name!r}; it returns {', '.join(gradients) or 'no gradients'}"
+                        )
+                    own_gradient[...] = gradients[name]
                 if dx is not None:
                     dx[i] = d_input
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..registry import UsageError
-from .component import Array, Task, TwoForms
+from .component import Array, Task, TwoForms, returned
 from .graph import Graph
 from .layer import Context
 
@@ -85,7 +85,9 @@ class Loss(TwoForms):
         def run() -> None:
             form_target = self.textbook_target(output, target)
             for i in np.ndindex(output.shape[:-2]):
-                losses[i], d_output[i] = self.textbook(output[i], form_target[i])
+                result = self.textbook(output[i], form_target[i])
+                expected = ("the losses of the rows", "∂loss/∂output")
+                losses[i], d_output[i] = returned(self.name, "textbook", result, expected)
 
         return run
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ..registry import UsageError
-from .component import Array, TwoForms, check_range
+from .component import Array, TwoForms, check_range, returned
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,13 @@ class Optimizer(TwoForms):
                 f"optimizer={self.name} evaluates the loss itself, which only engine=numpy supports"
             )
         arrays = (w, *(slots[name] for name in self.slots))
-        new = self.textbook(w, g, lr, step, *arrays[1:])
+        result = self.textbook(w, g, lr, step, *arrays[1:])
+        expected = [f"the new {name}" for name in ("w", *self.slots)]
+        new = returned(self.name, "textbook", result, expected)
         # a result may share memory with one of the arrays, and an earlier copy must not change the result
         values = [
             value.copy() if any(np.may_share_memory(value, array) for array in arrays) else value
-            for value in (new if isinstance(new, tuple) else (new,))
+            for value in new
         ]
         for array, value in zip(arrays, values, strict=True):
             np.copyto(array, value)
