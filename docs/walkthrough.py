@@ -27,7 +27,7 @@ network = Network(layers, loss, 2, y, "float64", Streams(seed=0))
 for name, parameter in network.views(network.w).items():
     print(f"3. parameter {name:<12} of shape {parameter.shape}")
 
-# 4. A plan. The network is bound to its arrays once, for one batch size; then a step only fills arrays.
+# 4. A plan. It calls `bind` of every layer and of the loss once, for one batch size; then a step only fills arrays.
 plan = network.plan(32, training=True)
 plan.fill(table, np.arange(32))  # the first 32 points
 before = plan.step()  # forward pass, loss, backward pass
@@ -43,9 +43,9 @@ below = plan.step()
 network.w[position] += step
 print(f"5. derivative: {derivative:.6f}, by finite differences: {(above - below) / (2 * step):.6f}")
 
-# 6. An update. The updater drives an optimizer over the whole vector w.
+# 6. An update. The optimizer is the rule; the updater calls it on the whole vector w, and adds weight decay and clipping.
 updater = Updater(registries["optimizer"].create("adam"), network)
-plan.step()  # the gradient at the present weights
+plan.step()  # computes the gradient anew, because section 5 has moved a weight
 updater.update(0.01)  # the learning rate
 print(f"6. loss of the same batch after one update: {plan.step():.4f}")
 
@@ -55,7 +55,8 @@ engine.bind(network, updater)
 for epoch in range(1, 31):
     order = rng.permutation(len(table))
     batches = -(-len(table) // 32)
-    (losses,) = engine.advance([Block(table, order, 32, [0.01] * batches)])
+    block = Block(table, order, 32, [0.01] * batches)  # one learning rate for each batch
+    (losses,) = engine.advance([block])  # one result for each block
     if epoch in (1, 10, 30):
         mean = sum(losses.values) / batches
         print(f"7. epoch {epoch:>2}: mean loss {mean:.4f}, {losses.correct / len(table):.1%} right")

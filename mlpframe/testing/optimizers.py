@@ -198,7 +198,11 @@ def slices_equal_the_whole_vector(subject: Subject) -> None:
             slice_driven.update(g[part])
     for name, array in undivided.arrays().items():
         joined = np.concatenate([slice_driven.arrays()[name] for slice_driven in driven])
-        require_close(f"{name}, updated in slices,", joined, array)
+        require_close(
+            f"{name}, updated in slices (if the rule mixes elements, as a norm does, set scope = 'tensor'),",
+            joined,
+            array,
+        )
 
 
 @check("optimizer")
