@@ -11,7 +11,9 @@ from mlpframe.api import Schedule, check_range, register
 class CosLog(Schedule):
     """The rate rises from 0 and falls to 0 in waves, each twice as long as the one before.
 
-    factor = (1 − cos(2π log₂(1 + (2^cycles − 1) step / total_steps))) / 2
+    factor = (1 − cos(2π log₂(1 + (2^cycles − 1) (step + ½) / total_steps))) / 2
+
+    The ½, the middle of the step, keeps the first update from having the rate 0.
 
     The network is good at the end of every wave, so keeping the best of these moments (callback
     ``keep_best``) stops early where a short training is enough.
@@ -28,5 +30,5 @@ class CosLog(Schedule):
         self.cycles = cycles
 
     def factor(self, step: int, total_steps: int) -> float:
-        wave = log2(1 + (2**self.cycles - 1) * step / max(total_steps, 1))
+        wave = log2(1 + (2**self.cycles - 1) * (step + 0.5) / max(total_steps, 1))
         return (1 - cos(2 * pi * wave)) / 2
