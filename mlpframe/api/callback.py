@@ -31,6 +31,10 @@ class Run(Protocol):
         """The training rows, prepared, but before transforms."""
 
     @property
+    def validation(self) -> Table | None:
+        """The validation rows, prepared; ``None`` in a run without a validation part."""
+
+    @property
     def epoch(self) -> int:
         """Number of finished epochs."""
 

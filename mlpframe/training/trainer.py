@@ -183,6 +183,10 @@ class Trainer:
     def train(self) -> Table:
         return self.data.train
 
+    @property
+    def validation(self) -> Table | None:
+        return self.data.validation
+
     def parameters(self) -> dict[str, Array]:
         return _read_only(self.network.views(self.network.w))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlpframe.api import Callback, Run, register
+from mlpframe.api import Callback, Run, check_range, register
 
 NAME = "kept"
 
@@ -20,18 +20,23 @@ class KeepBest(Callback):
     Options:
         monitor: the metric that decides which epoch is best.
         mode: "min" if less is better, "max" if more is.
+        min_rows: with fewer validation rows, at least 1, the last weights are kept, because the metric on few
+            rows is mostly chance.
 
     Source: Prechelt 1998, "Early stopping - but when?".
     """
 
-    def __init__(self, *, monitor: str = "val/loss", mode: str = "min") -> None:
+    def __init__(self, *, monitor: str = "val/loss", mode: str = "min", min_rows: int = 1) -> None:
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be min or max, not {mode!r}")
-        self.monitor = monitor
+        check_range("min_rows", min_rows, minimum=1)
+        self.monitor, self.min_rows = monitor, min_rows
         self._sign = 1 if mode == "min" else -1
         self._best: float | None = None
 
     def on_epoch(self, run: Run) -> None:
+        if run.validation is not None and len(run.validation) < self.min_rows:
+            return
         value = run.latest.get(self.monitor)
         if value is not None and (self._best is None or self._sign * value < self._sign * self._best):
             self._best = value

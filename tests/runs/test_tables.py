@@ -64,11 +64,18 @@ def test_classes_are_learned_and_a_color_never_seen_is_predicted(tmp_path: Path,
 
 def test_the_model_has_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     frame = draw_flowers(60).assign(height=np.random.default_rng(2).normal(size=60))  # nothing to learn
-    outcome = run(tmp_path, frame, "dataset=csv", "epochs=60")
+    outcome = run(tmp_path, frame, "dataset=csv", "epochs=60", "callbacks.keep_best.min_rows=1")
     _, losses = History.read_csv(tmp_path / "run" / "history" / "history.csv").series("val/loss")
     *by_epoch, kept = losses
     assert len(by_epoch) == 60
     assert kept == outcome.metrics["val/loss"] == min(by_epoch) < by_epoch[-1]
+
+
+def test_few_validation_rows_do_not_choose_the_weights(tmp_path: Path) -> None:
+    frame = draw_flowers(60).assign(height=np.random.default_rng(2).normal(size=60))
+    run(tmp_path, frame, "dataset=csv", "epochs=60", "callbacks.keep_best.min_rows=7")
+    _, losses = History.read_csv(tmp_path / "run" / "history" / "history.csv").series("val/loss")
+    assert len(losses) == 60
 
 
 def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:
