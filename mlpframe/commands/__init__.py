@@ -19,11 +19,12 @@ COMMANDS = {
     "predict": "predict",
     "report": "report.command",
     "runs": "runs",
+    "serve": "serve",
     "trace": "trace.command",
     "ui": "ui",
 }
 """The module of each command. Only the module of the requested command is imported."""
-WITHOUT_PLUGINS = ("runs",)
+WITHOUT_PLUGINS = ("runs", "serve")
 """The commands that need no component. Loading all plugins takes longer than these commands."""
 
 

@@ -186,6 +186,36 @@ def find_runs(name: str, *, needs: str) -> list[RunFolder]:
     return useful
 
 
+def recorded_model(name: str) -> tuple[str, str]:
+    """The address in MLflow of the model of the run that ``name`` names, and the address of the store.
+
+    Raises:
+        UsageError: there is no such run, or MLflow has not recorded the run.
+    """
+    from ..tracking.reading import RunStore  # imports MLflow
+
+    store = store_uri(None)
+    if name.startswith("models:"):
+        if not REGISTERED.fullmatch(name):
+            raise UsageError(f"{name}: expected models:/<name>/<version> or models:/<name>@<alias>")
+        RunStore(store).run_of_model(name)  # refuses an unknown name
+        return name, store
+    runs = known_runs()
+    folder = _latest(runs, MODEL) if name == "latest" else _local(name, runs)
+    if folder is None:
+        if not (ID.fullmatch(name) and store_exists(store)):
+            raise _unknown(name, runs)
+        return f"runs:/{RunStore(store).starting_with(name).id}/model", store
+    if not folder.model.is_file():
+        raise UsageError(f"{name}: {folder.path} {_lacks(MODEL)}")
+    entry = folder.mlflow()
+    if not entry:
+        raise UsageError(
+            f"{name}: MLflow has not recorded this run (tracking=none), so it has no model of it"
+        )
+    return f"runs:/{entry['run_id']}/model", entry["uri"]
+
+
 def find_folder(name: str) -> RunFolder:
     """The folder on this machine that ``name`` names, even if its record is damaged.
 
