@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpframe.api import ColumnRules, DataContext, Preparation, Splits, UsageError, nearest, register
+from mlpframe.api import DataContext, Preparation, Splits, UsageError, nearest, register
 
 from ._arrays import as_splits
 from ._frame import TableDataset
@@ -78,7 +78,7 @@ class Arrays(TableDataset):
             raise UsageError(
                 f"{_names(y)[0] if _names(y) else weights!r} names a column, and x is not a data frame"
             )
-        if self.rules != ColumnRules() or self.ignore or self.split_by:
+        if any((self.rules.categorical, self.rules.dates, self.rules.keep, self.ignore, self.split_by)):
             raise UsageError("options of dataset=arrays that name columns need a data frame x")
         classes = tuple(map(str, getattr(y, "columns", ())))  # names of the classes of a multilabel target
         return as_splits((x, y), _pair(test), weights, (), classes, self.task)
