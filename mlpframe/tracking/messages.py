@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..training.data.prepare import Data
 
 DIGEST_ROWS = 10_000
-TYPES = {"U": "string", "i": "long", "f": "double"}
+TYPES = {"b": "boolean", "U": "string", "i": "long", "f": "double"}
 """MLflow's type of a column, by the kind of its NumPy type."""
 
 

@@ -322,7 +322,7 @@ def test_an_ambiguous_run_id_is_refused(log: Log, compare_here: Compare) -> None
 def test_a_run_folder_of_another_store_names_that_store(
     swept: Swept, compare: Compare, store: tuple[Any, str]
 ) -> None:
-    with pytest.raises(UsageError, match="was recorded in another store: --uri sqlite:///"):
+    with pytest.raises(UsageError, match="was recorded in another store; give --uri sqlite:///"):
         compare(str(swept.sweep), "--uri", store[1])
 
 

@@ -13,6 +13,7 @@ from mlpframe import registries
 from mlpframe.api import Array, Callback, Layer, Splits, Table, UsageError
 from mlpframe.training.data.pipeline import Pipeline
 from mlpframe.training.data.prepare import Data
+from mlpframe.training.data.table import Encoder
 from mlpframe.training.network import Network
 from mlpframe.training.optim import Updater
 from mlpframe.training.rng import Streams
@@ -44,13 +45,13 @@ def draw_data(
 
     train, held = table(ROWS), table(40)
     splits = Splits(train, held, class_names=("a", "b", "c"), image_shape=image_shape)
-    return Data("drawn", splits, train, held, None, None, None)
+    return Data("drawn", splits, train, held, None, Encoder())
 
 
 def regression() -> Data:
     data = draw_data()
     train = Table(data.train.x, data.train.x[:, :2].copy())
-    return Data("values", Splits(train, train), train, train, None, None, None)
+    return Data("values", Splits(train, train), train, train, None, Encoder())
 
 
 def make(

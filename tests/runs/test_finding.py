@@ -347,7 +347,7 @@ def test_the_copy_is_deleted_when_the_process_ends(in_store: tuple[Path, str, An
         ("models:/iris/9", "the model has no such version; nearest: .*iris/1"),
         ("models:/iris@chamipon", "the model has no such version; nearest: iris@champion"),
         ("models:/iris", "expected models:/<name>/<version> or models:/<name>@<alias>"),
-        ("0123456789abcdef", "no run in .* has an id that begins so; .*python -m mlpframe runs"),
+        ("0123456789abcdef", "no run in .* has an id that begins with this; .*python -m mlpframe runs"),
     ],
 )
 def test_what_the_store_has_not_is_said_in_words(name: str, says: str) -> None:

@@ -289,7 +289,7 @@ def test_what_evaluate_and_predict_cannot_use_is_refused_in_words() -> None:
         (lambda: run.predict_proba(frame), "a regression predicts values and no probabilities"),
         (lambda: labels.predict(X[:, :2]), r"expects inputs of shape \(rows, 3\), not \(200, 2\)"),
         (lambda: labels.evaluate(X), "the targets are missing"),
-        (lambda: labels.evaluate(X, ["yess"] * 200), "the model knows no class 'yess'; nearest: yes"),
+        (lambda: labels.evaluate(X, ["yess"] * 200), "'yess' is not a class of the model; nearest: yes"),
         (lambda: labels.evaluate(X, ["yes"]), "expected one target for each row, not 1 for 200 rows"),
         (lambda: labels.save("model.txt"), "a model file has the ending .npz"),
     ):

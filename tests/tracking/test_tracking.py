@@ -134,7 +134,7 @@ def test_parameters_are_the_flattened_configuration(finished: Recorded, tmp_path
         "batch_size": "32",
         "dtype": "float32",
         "dataset.name": "iris",
-        "dataset.standardize": "True",
+        "dataset.scaling": "standard",
         "model.name": "mlp",
         "model.hidden": "[100]",
         "loss.name": "cross_entropy",
@@ -304,13 +304,15 @@ def test_the_predictor_computes_softmax_of_the_layers_of_standardized_inputs(
     x = load_iris().data
     arrays, _ = checkpoint.load(finished.run / "model" / "model.npz")
     W1, b1, W2, b2 = np.split(arrays["w"].astype(float), [400, 500, 800])
-    hidden = np.maximum((x - arrays["shift"]) / arrays["scale"] @ W1.reshape(4, 100) + b1, 0)
+    hidden = np.maximum(
+        (x - arrays["encoder/input/shift"]) / arrays["encoder/input/scale"] @ W1.reshape(4, 100) + b1, 0
+    )
     logits = hidden @ W2.reshape(100, 3) + b2
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(predictor.predict(x), expected, rtol=1e-4, atol=1e-6)
     # the 90 training rows, before standardization
-    np.testing.assert_allclose(arrays["shift"], x.mean(0), rtol=0.1)
-    np.testing.assert_allclose(arrays["scale"], x.std(0), rtol=0.2)
+    np.testing.assert_allclose(arrays["encoder/input/shift"], x.mean(0), rtol=0.1)
+    np.testing.assert_allclose(arrays["encoder/input/scale"], x.std(0), rtol=0.2)
 
 
 def test_a_script_uses_a_model_with_one_import(finished: Recorded) -> None:

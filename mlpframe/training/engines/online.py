@@ -192,8 +192,7 @@ def _then_copy(step: Callable[[], Means], source: Array, to: Array) -> Callable[
 
 @register("online")
 class OnlineEngine(Engine):
-    """Exact SGD for very small batches, for blocks of batches whose inputs are all known in advance; the
-    first layer must be linear."""
+    """Exact SGD for very small batches whose inputs are known in advance; the first layer must be linear."""
 
     priority = 30
 
