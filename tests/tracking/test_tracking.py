@@ -124,7 +124,7 @@ def test_the_recorded_run_is_finished_and_has_its_name(finished: Recorded) -> No
 def test_parameters_are_the_flattened_configuration(finished: Recorded, tmp_path: Path) -> None:
     file = finished.download("config/config.yaml", tmp_path)
     configuration = yaml.safe_load(file.read_text())
-    for how_it_is_recorded in ("tracking", "tags", "resume", "run_name"):
+    for how_it_is_recorded in ("tracking", "tags", "resume", "run_name", "register"):
         del configuration[how_it_is_recorded]
     params = finished.mlflow.data.params
     assert params == {key: str(value) for key, value in flatten(configuration).items()}
