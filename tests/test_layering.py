@@ -54,6 +54,8 @@ INSIDE = {
         "trainer",
         "lockstep",
         "predictor",
+        "portable_model",
+        "portable",
         "__init__",
     ),
     "runs": (
@@ -82,6 +84,7 @@ INSIDE = {
         "check",
         "compare",
         "evaluate",
+        "export",
         "help",
         "listing",
         "lr_range",

@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "check",
     "compare": "compare.command",
     "evaluate": "evaluate",
+    "export": "export",
     "list": "listing",
     "lr-range": "lr_range",
     "new": "new",

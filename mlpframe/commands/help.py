@@ -24,6 +24,7 @@ mlpframe: train a multilayer perceptron in plain NumPy, one MLflow run for each 
   python -m mlpframe compare RUNS ...                 compare recorded runs: means, intervals and tests
   python -m mlpframe predict RUN FILE -o OUT          predict every row of a file
   python -m mlpframe evaluate RUN [FILE]              how good a run is on rows it has not seen
+  python -m mlpframe export RUN --python FOLDER       a Python file that needs NumPy alone
   python -m mlpframe serve RUN                        serve the model over HTTP, on this machine
   python -m mlpframe runs, runs diff, runs rm         list the latest runs; compare two; remove some
   python -m mlpframe trace                            follow one example by hand, every derivative

@@ -54,9 +54,9 @@ class Predictor:
         target = np.empty(0, np.intp) if classifies else np.empty((0, shapes.outputs))
         layers = create_layers(about["model"], shapes)
         loss = registries["loss"].create(about["loss"])
-        self._network = Network(layers, loss, shapes.inputs, target, about["dtype"], Streams(0))
-        self._network.w[...] = arrays["w"]
-        for name, array in self._network.state.items():
+        self.network = Network(layers, loss, shapes.inputs, target, about["dtype"], Streams(0))
+        self.network.w[...] = arrays["w"]
+        for name, array in self.network.state.items():
             array[...] = arrays[f"state/{name}"]
         self.encoder = _read_encoder(arrays, about)
 
@@ -74,13 +74,13 @@ class Predictor:
             UsageError: the inputs do not fit the model.
         """
         self._check_inputs(x)
-        outputs = self._network.outputs(self.encoder.inputs(x))
-        return self.encoder.target.unscaled(self._network.loss.predict(outputs))
+        outputs = self.network.outputs(self.encoder.inputs(x))
+        return self.encoder.target.unscaled(self.network.loss.predict(outputs))
 
     @property
     def predicts_scores(self) -> bool:
         """Whether the predictions of a classification are scores that are not probabilities."""
-        return self._network.loss.predicts_scores
+        return self.network.loss.predicts_scores
 
     def predict_classes(self, x: Any) -> Array:
         """The predicted classes for raw inputs ``x``, as ``predict`` takes them.
@@ -129,7 +129,7 @@ class Predictor:
             raise UsageError(f"expected one target for each row, not {len(truth)} for {len(x)} rows")
         if truth.ndim == 2 and truth.shape[1] != self.shapes.outputs:
             raise UsageError(f"the model predicts {self.shapes.outputs} values, and y has {truth.shape[1]}")
-        network = self._network
+        network = self.network
         inputs = np.ascontiguousarray(self.encoder.inputs(x), network.dtype)
         scaled = target.scaled(truth)
         table = Table(inputs, scaled if scaled.ndim == 1 else scaled.astype(network.dtype))
@@ -144,11 +144,11 @@ class Predictor:
 
     def arrays(self) -> dict[str, Array]:
         """By name: the weights, and what the layers keep but do not train, such as running means."""
-        return {**self._network.views(self._network.w), **self._network.state}
+        return {**self.network.views(self.network.w), **self.network.state}
 
     def _check_inputs(self, x: Any) -> None:
         if self.encoder.columns is None:
-            raw_inputs = self._network.n_in - len(self.encoder.indicators)
+            raw_inputs = self.network.n_in - len(self.encoder.indicators)
             if np.ndim(x) != 2 or np.shape(x)[1] != raw_inputs:
                 raise UsageError(f"the model expects inputs of shape (rows, {raw_inputs}), not {np.shape(x)}")
 

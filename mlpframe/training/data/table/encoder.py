@@ -342,6 +342,14 @@ class Encoder:
         return (*names, *(f"{self.features[i].name} is missing" for i in self.indicators))
 
     @property
+    def widths(self) -> list[int]:
+        """For each feature, the number of its inputs of 0 and 1; 0: the feature's number is the input."""
+        return [
+            0 if feature.categories is None or self.encoding == "codes" else self._width(feature)
+            for feature in self.features
+        ]
+
+    @property
     def categorical(self) -> tuple[int, ...]:
         """The positions of the inputs that stand for categories."""
         positions: list[int] = []
