@@ -43,7 +43,7 @@ def save(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> No
 
 
 def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read the file that ``save`` wrote. Files of mlpframe 0.1.0 have no format number: ``meta["format"]`` is 0.
+    """Read the file that ``save`` wrote. Files of 0.1.0 have no format number: ``meta["format"]`` is 0.
 
     Raises:
         UsageError: the file does not exist, is damaged, or has a newer format.
