@@ -131,7 +131,7 @@ def test_tables_of_the_uci_repository(name: str, counts: list[int], first: dict[
     assert np.bincount(splits.train.y).tolist() == counts
     row = dict(zip(splits.feature_names, splits.train.x[0], strict=True))
     assert {feature: row[feature] for feature in first} == first
-    assert DATASETS[name].shared.standardize
+    assert DATASETS[name].shared.scaling == "standard"
 
 
 # --- drawn ---------------------------------------------------------------------------------------
@@ -291,78 +291,34 @@ def people(rows: int = 6) -> dict[str, object]:
 
 
 @formats
-def test_a_table_becomes_numbers_with_names(tmp_path: Path, form: str) -> None:
+def test_the_columns_of_a_table_are_its_inputs_and_the_last_one_the_target(tmp_path: Path, form: str) -> None:
     splits = load(form, tmp_path, file=write(tmp_path, form, people()))
     assert splits.task == "classification"
     assert splits.class_names == ("no", "yes")
     assert splits.train.y.tolist() == [1, 0, 0, 1, 0, 0]
-    assert splits.feature_names == (
-        "age",
-        "color=blue",
-        "color=green",
-        "color=red",
-        "height",
-        "member",
-    )
-    assert splits.categorical == (1, 2, 3)
-    np.testing.assert_array_equal(
-        splits.train.x,
-        [
-            [30, 0, 0, 1, 1.5, 1],
-            [41, 1, 0, 0, 1.75, 0],
-            [52, 0, 0, 1, 1.62, 1],
-            [30, 0, 1, 0, 1.81, 0],
-            [41, 0, 0, 1, 1.9, 1],
-            [52, 1, 0, 0, 1.5, 0],
-        ],
-    )
+    expected = pd.DataFrame(people()).drop(columns="label")
+    pd.testing.assert_frame_equal(splits.train.x, expected, check_dtype=False)
     assert splits.train.weights is None
     assert (splits.validation, splits.test) == (None, None)
-
-
-def test_codes_are_the_numbers_of_the_categories(tmp_path: Path) -> None:
-    file = write(tmp_path, "csv", people())
-    splits = load("csv", tmp_path, file=file, encoding="codes", categorical=["age"])
-    assert splits.feature_names == ("age", "color", "height", "member")
-    assert splits.categorical == (0, 1)
-    assert splits.code_names == {"age": ("30", "41", "52"), "color": ("blue", "green", "red")}
-    assert splits.train.x[:, :2].T.tolist() == [[0, 1, 2, 0, 1, 2], [2, 0, 2, 1, 2, 0]]
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
-def test_the_separator_is_found_and_quoted_fields_may_contain_anything(
-    tmp_path: Path, separator: str
-) -> None:
-    rows = [["a", '"b;,c"', "t", "y"], ["1", "2.5", '"x, ""y""\nz"', "yes"], ["3", "4", "plain", "no"]]
-    content = "".join(separator.join(row) + "\n" for row in rows)
-    splits = load("csv", tmp_path, file=text(tmp_path, content))
-    assert splits.feature_names == ("a", "b;,c", "t=plain", 't=x, "y"\nz')
-    assert splits.train.x.tolist() == [[1, 2.5, 0, 1], [3, 4, 1, 0]]
-    assert splits.class_names == ("no", "yes")
-
-
-def test_a_compressed_file_and_one_that_begins_with_a_mark_are_read(tmp_path: Path) -> None:
-    for name, encoding in (("t.csv.gz", "utf-8"), ("t.csv", "utf-8-sig")):
-        pd.DataFrame(people()).to_csv(tmp_path / name, index=False, encoding=encoding)
-        assert load("csv", tmp_path, file=name).feature_names[0] == "age"
 
 
 @pytest.mark.parametrize(
     ("target", "names", "y"),
     [
-        ([True, False, True], ("False", "True"), [1, 0, 1]),
-        ([10, 9, 10], ("9", "10"), [1, 0, 1]),  # in the order of the numbers, not of their texts
-        ([1.0, -1.0, 1.0], ("-1", "1"), [1, 0, 1]),
-        (["b", "a", "B"], ("B", "a", "b"), [2, 1, 0]),
-        (pd.Categorical(["b", "a", "b"], ["b", "a", "unused"]), ("a", "b"), [1, 0, 1]),
-        ([0.5, 1.0, 2.0], (), [[0.5], [1.0], [2.0]]),
+        ([True, False, True, True], ("False", "True"), [1, 0, 1, 1]),
+        ([10, 9, 10, 9], ("9", "10"), [1, 0, 1, 0]),  # in the order of the numbers, not of their texts
+        ([1.0, -1.0, 1.0, -1.0], ("-1", "1"), [1, 0, 1, 0]),
+        (["b", "a", "B", "a"], ("B", "a", "b"), [2, 1, 0, 1]),
+        (pd.Categorical(["b", "a", "b", "a"], ["b", "a", "unused"]), ("a", "b"), [1, 0, 1, 0]),
+        ([0.5, 1.0, 2.0, 2.0], (), [[0.5], [1.0], [2.0], [2.0]]),
+        ([1, 2, 3, 4], (), [[1], [2], [3], [4]]),  # whole numbers that hardly repeat are values
     ],
 )
 @formats
-def test_what_the_target_is_follows_from_its_values(
+def test_the_values_of_the_target_say_what_it_is(
     tmp_path: Path, form: str, target: object, names: tuple[str, ...], y: list[object]
 ) -> None:
-    splits = load(form, tmp_path, file=write(tmp_path, form, {"x": [1, 2, 3], "y": target}))
+    splits = load(form, tmp_path, file=write(tmp_path, form, {"x": [1, 2, 3, 5], "y": target}))
     assert splits.class_names == names
     assert splits.train.y.tolist() == y
 
@@ -377,24 +333,34 @@ def test_up_to_twenty_whole_numbers_are_classes_unless_said_otherwise(tmp_path: 
     assert load("csv", tmp_path, file=file, task="regression").train.y.tolist() == [[1], [0]]
 
 
-def test_columns_by_what_the_options_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("a", "b", "task", "y"),
+    [
+        ([0, 1, 1], [1, 1, 0], "multilabel", [[0, 1], [1, 1], [1, 0]]),
+        ([0.5, 1, 2], [1, 2, 3], "regression", [[0.5, 1], [1, 2], [2, 3]]),
+    ],
+)
+def test_several_targets_are_classes_a_row_or_values(
+    tmp_path: Path, a: list[float], b: list[float], task: str, y: list[list[float]]
+) -> None:
+    file = write(tmp_path, "csv", {"a": a, "x": [3, 4, 5], "b": b})
+    splits = load("csv", tmp_path, file=file, target=["a", "b"])
+    assert (splits.task, splits.target_names) == (task, ("a", "b"))
+    assert splits.train.y.tolist() == y
+    assert list(splits.train.x.columns) == ["x"]
+
+
+def test_the_options_name_target_weights_parts_and_what_is_left_out(tmp_path: Path) -> None:
     columns = {
         **people(),
         "w": [1, 2, 3, 4, 5, 0.5],
         "part": ["train", "test", "train", "validation"] + 2 * ["train"],
     }
     file = write(tmp_path, "csv", columns)
-    splits = load(
-        "csv",
-        tmp_path,
-        file=file,
-        target="height",
-        weight="w",
-        split_column="part",
-        ignore=["color", "label"],
-    )
+    options = {"target": "height", "weight": "w", "split_column": "part", "ignore": ["color", "label"]}
+    splits = load("csv", tmp_path, file=file, **options)
     assert splits.task == "regression"
-    assert splits.feature_names == ("age", "member")
+    assert splits.ignored == ("color", "label")
     for table, rows in (
         (splits.train, [0, 2, 4, 5]),
         (splits.validation, [3]),
@@ -403,77 +369,52 @@ def test_columns_by_what_the_options_name(tmp_path: Path) -> None:
         assert table is not None
         assert table.weights is not None
         assert table.weights.tolist() == [columns["w"][row] for row in rows]
-        assert table.x[:, 0].tolist() == [columns["age"][row] for row in rows]
+        assert list(table.x.columns) == ["age", "member"]
+        assert table.x["age"].tolist() == [columns["age"][row] for row in rows]
         assert table.y[:, 0].tolist() == [columns["height"][row] for row in rows]
     # the last column that nothing else names is the target
     assert load("csv", tmp_path, file=file, weight="w", split_column="part").class_names == ("no", "yes")
 
 
-def test_parts_in_files_of_their_own_share_their_categories(tmp_path: Path) -> None:
+def test_parts_may_be_files_of_their_own_with_their_columns_in_any_order(tmp_path: Path) -> None:
     file = write(tmp_path, "csv", {"c": ["b", "a"], "y": ["p", "q"]})
     other = write(tmp_path, "csv", {"y": ["r", "p"], "c": ["c", "a"], "more": [1, 2]}, "other")
     splits = load("csv", tmp_path, file=file, test_file=other)
-    assert splits.feature_names == ("c=a", "c=b", "c=c")
     assert splits.class_names == ("p", "q", "r")
-    assert splits.train.x.tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert splits.train.x["c"].tolist() == ["b", "a"]
     assert splits.test is not None
-    assert splits.test.x.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert splits.test.x["c"].tolist() == ["c", "a"]
     assert splits.test.y.tolist() == [2, 0]
     assert splits.validation is None
     both = load("csv", tmp_path, file=file, test_file=other, validation_file=other)
     assert both.validation is not None
-    np.testing.assert_array_equal(both.validation.x, splits.test.x)
-
-
-def gaps() -> dict[str, object]:
-    return {
-        "age": [30, None, 52, None],
-        "color": ["red", "blue", None, "red"],
-        "member": pd.Series([True, None, False, True], dtype=object),
-        "full": [1, 2, 3, 4],
-        "y": ["p", "q", "p", "q"],
-    }
-
-
-def test_missing_values_are_named_with_their_counts(tmp_path: Path) -> None:
-    file = write(tmp_path, "csv", gaps())
-    with pytest.raises(UsageError, match=r"age \(2\), color \(1\), member \(1\)\n.*missing=drop.*=impute"):
-        load("csv", tmp_path, file=file)
-    assert load("csv", tmp_path, file=file, ignore=["age", "color", "member"]).feature_names == ("full",)
+    assert both.validation.x["c"].tolist() == ["c", "a"]
 
 
 @formats
-def test_rows_with_missing_values_are_dropped_or_imputed_as_far_as_the_parts_need_not_be_known(
-    tmp_path: Path, form: str
-) -> None:
-    file, nan = write(tmp_path, form, gaps()), np.nan
-    dropped = load(form, tmp_path, file=file, missing="drop")
-    assert dropped.train.x.tolist() == [[30, 1, 1, 1]]
-    assert dropped.feature_names == ("age", "color=red", "member", "full")
-    imputed = load(form, tmp_path, file=file, missing="impute")
-    assert imputed.feature_names == ("age", "color=blue", "color=red", "color=missing", "member", "full")
-    np.testing.assert_array_equal(
-        imputed.train.x,
-        [[30, 0, 1, 0, 1, 1], [nan, 1, 0, 0, nan, 2], [52, 0, 0, 1, 0, 3], [nan, 0, 1, 0, 1, 4]],
-    )
+def test_rows_without_a_target_are_left_out_with_a_note(tmp_path: Path, form: str) -> None:
+    columns = {"x": [1.5, 2.5, 3.5], "w": [1.0, 2.0, 3.0], "y": [1.5, np.nan, 3.5]}
+    splits = load(form, tmp_path, file=write(tmp_path, form, columns), weight="w")
+    assert splits.train.x["x"].tolist() == [1.5, 3.5]
+    assert splits.train.weights is not None
+    assert splits.train.weights.tolist() == [1, 3]
+    assert splits.notes == ("1 rows without y are left out",)
 
 
-def test_a_category_called_missing_is_that_of_missing_texts(tmp_path: Path) -> None:
-    file = text(tmp_path, "c,y\nmissing,1.5\n,2.5\nz,3.5\n")
-    splits = load("csv", tmp_path, file=file, missing="impute")
-    assert splits.feature_names == ("c=missing", "c=z")
-    assert splits.train.x.tolist() == [[1, 0], [1, 0], [0, 1]]
+def test_a_missing_weight_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, "csv", {"x": [1.5, 2.5], "w": [1.0, np.nan], "y": [1.5, 3.5]})
+    with pytest.raises(UsageError, match="1 rows have no weight w"):
+        load("csv", tmp_path, file=file, weight="w")
 
 
-@pytest.mark.parametrize("missing", ["error", "impute"])
-@pytest.mark.parametrize("column", ["y", "w"])
-def test_targets_and_weights_are_never_imputed(tmp_path: Path, column: str, missing: str) -> None:
-    columns = {"x": [1.5, 2.5, 3.5], "w": [1.0, 2.0, 3.0], "y": [1.5, 2.5, 3.5]}
-    columns[column][1] = np.nan
-    file = write(tmp_path, "csv", columns)
-    with pytest.raises(UsageError, match=rf"\b{column}\b.*1\b(.|\n)*missing=drop"):
-        load("csv", tmp_path, file=file, weight="w", missing=missing)
-    assert len(load("csv", tmp_path, file=file, weight="w", missing="drop").train) == 2
+@pytest.mark.parametrize(("split", "column"), [("group", "color"), ("time", "height")])
+def test_groups_and_times_hold_out_rows_by_their_column(tmp_path: Path, split: str, column: str) -> None:
+    file = write(tmp_path, "csv", people())
+    splits = load("csv", tmp_path, file=file, split=split, split_by=column)
+    assert splits.train.keys is not None
+    values = np.unique(people()[column])
+    np.testing.assert_array_equal(values[splits.train.keys], people()[column])
+    assert (column in splits.train.x.columns) == (split == "time")  # a group is not an input
 
 
 def test_files_are_found_by_path_in_the_working_directory_and_in_the_data_folder(
@@ -492,7 +433,7 @@ def test_files_are_found_by_path_in_the_working_directory_and_in_the_data_folder
         (str(data / "both.csv"), 1),
         ("../data/both.csv", 1),
     ):
-        assert load("csv", data, file=file).train.x[0, 0] == folder
+        assert load("csv", data, file=file).train.x["x"].tolist() == [folder] * 2
     with pytest.raises(UsageError) as caught:
         load("csv", data, file="onyl1.csv")
     message, _, names = str(caught.value).partition("; nearest: ")
@@ -509,6 +450,8 @@ WRONG_TABLES: list[tuple[str, dict[str, object], str]] = [
     ("age,size,y\n1,2,0\n", {"weight": "w"}, "dataset.weight: .* no column 'w'; known: age, size, y"),
     ("age,size,y\n1,2,0\n", {"ignore": ["agee"]}, "dataset.ignore: .* 'agee'; nearest: age"),
     ("age,size,y\n1,2,0\n", {"categorical": ["agee"]}, "dataset.categorical: .* 'agee'; nearest: age"),
+    ("age,size,y\n1,2,0\n", {"dates": ["agee"]}, "dataset.dates: .* 'agee'; nearest: age"),
+    ("age,size,y\n1,2,0\n", {"keep": ["agee"]}, "dataset.keep: .* 'agee'; nearest: age"),
     ("age,size,y\n1,2,0\n", {"split_column": "parts"}, "dataset.split_column: .* no column 'parts'"),
     ("age,size,y\n1,2,0\n", {"target": "y", "ignore": ["y"]}, "dataset.target=y cannot also be in ignore"),
     ("y\n1\n", {}, "no columns left for inputs"),
@@ -517,18 +460,17 @@ WRONG_TABLES: list[tuple[str, dict[str, object], str]] = [
         {"split_column": "p"},
         "=p has 'valid'; expected train, validation, test",
     ),
-    ("x,y,p\n1,2,train\n1,2,\n", {"split_column": "p"}, "=p has 'missing'; expected train"),
     ("x,y,p\n1,2,test\n", {"split_column": "p"}, "=p has the value train in no row"),
-    ("x,y\n1,a\n", {"task": "regression"}, "dataset.task=regression, but the target y is text"),
-    ("x,w,y\n1,a,0\n", {"weight": "w"}, "the column w must be numbers, but is text"),
-    ("x,y\ninf,0\n1,1\n", {}, "the column x has infinite values"),
+    ("x,y\n1,a\n", {"task": "regression"}, "dataset.task=regression: the target y is text; expected numbers"),
+    ("x,y\n1,a\n2,a\n", {}, "the target y has 1 class; expected at least 2"),
+    ('x,y\n1,"1,5"\n2,"2,25"\n', {}, "looks like numbers, such as '1,5'.\n.*a decimal comma"),
+    ("x,w,y\n1,a,0\n", {"weight": "w"}, "the column w must be numbers, and is text"),
     ("1.5,2.5\n1,2\n", {}, "the first line has numbers only; expected the names of the columns"),
-    ("x,y\n1,2,3\n", {}, "rows have more fields than the first line has column names"),
+    ("x,y\n1,2,3\n", {}, "rows have more fields than the first line has names"),
     ("x,y\n1,2\n1,2,3\n", {}, "cannot be read as CSV: .*line 3"),
-    ("", {}, "cannot be read as CSV: No columns"),
+    ("", {}, "is empty; expected a line with the names of the columns"),
     ("x,y\n", {}, "has no rows"),
-    ("x,p,y\n1,train,0\n,test,1\n", {"split_column": "p", "missing": "drop"}, "every row of the test part"),
-    ("x,y\n" + "".join(f"n{i},0\n" for i in range(30)), {}, "column x has 30 different texts in 30 rows"),
+    ("x,y,p\n1,,train\n1,2,test\n", {"split_column": "p"}, "no row of the training part has a target"),
 ]
 
 
@@ -541,23 +483,12 @@ def test_tables_that_cannot_be_used(
     assert len(str(caught.value).splitlines()) <= 3
 
 
-def test_columns_of_other_types_are_refused_until_they_are_named(tmp_path: Path) -> None:
-    columns = {"when": pd.to_datetime(["2020-01-01", "2021-01-01"]), "x": [1, 2], "y": [0, 1]}
-    file = write(tmp_path, "parquet", columns)
-    with pytest.raises(UsageError, match=r"the column when is of the type datetime64.*dataset\.ignore"):
-        load("parquet", tmp_path, file=file)
-    assert load("parquet", tmp_path, file=file, ignore=["when"]).feature_names == ("x",)
-    names = tuple(f"n{i}" for i in range(30))
-    file = write(tmp_path, "parquet", {"name": names, "y": np.arange(30) % 2})
-    assert load("parquet", tmp_path, file=file, categorical=["name"]).train.x.sum() == 30
-
-
 def test_other_files_than_those_of_the_format_are_refused(tmp_path: Path) -> None:
     file = text(tmp_path, "x,y\n1,0\n")
     with pytest.raises(UsageError, match=r"table\.csv cannot be read as Parquet: "):
         load("parquet", tmp_path, file=file)
     binary = write(tmp_path, "parquet", people())
-    with pytest.raises(UsageError, match=r"table\.parquet cannot be read as CSV: "):
+    with pytest.raises(UsageError, match=r"table\.parquet is not a CSV file"):
         load("csv", tmp_path, file=binary)
     other = text(tmp_path, "z,y\n1,0\n", "other.csv")
     with pytest.raises(UsageError, match=r"other\.csv lacks the column 'x'; known: y, z"):
@@ -567,8 +498,11 @@ def test_other_files_than_those_of_the_format_are_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "ranking"}, "task must be auto, classification or regression, not 'ranking'"),
+        ({"task": "ranking"}, "task must be auto, classification, regression or multilabel, not 'ranking'"),
         ({"encoding": "binary"}, "encoding must be one_hot or codes, not 'binary'"),
+        ({"max_categories": 0}, "max_categories must be at least 1, not 0"),
+        ({"split": "group"}, "need split_by=<column>"),
+        ({"split_by": "x"}, "need split_by=<column>, and other splits do without"),
         ({"split_column": "p", "test_file": "t"}, "split_column cannot be combined with"),
         ({}, "needs its option 'file'"),
     ],
@@ -593,42 +527,23 @@ def test_a_table_is_trained_on_and_its_model_predicts_what_the_run_did(tmp_path:
     held.loc[held.index[0], "noise"] = 0.05  # 50 deviations: would spoil every mean that it got into
     frame[:400].to_csv(tmp_path / "train.csv", index=False)
     held.to_csv(tmp_path / "held.csv", index=False)
-    options = {"file": "train.csv", "validation_file": "held.csv", "missing": "impute"}
-    arguments = [
-        "dataset=csv",
-        *(f"dataset.{key}={value}" for key, value in options.items()),
-        "dataset.test=0",
-    ]
-    ended = mlpframe(
-        tmp_path,
-        *arguments,
-        "optimizer=adam",
-        "lr=0.01",
-        "epochs=30",
-        "tracking=none",
-        "callbacks.progress=null",
-    )
-    assert ended.returncode == 0, ended.stderr
+    settings = ("file=train.csv", "validation_file=held.csv", "test=0")
+    quiet = ("epochs=30", "tracking=none", "callbacks.progress=null")
+    done = mlpframe(tmp_path, "dataset=csv", *(f"dataset.{setting}" for setting in settings), *quiet)
+    assert done.returncode == 0, done.stderr
     run = the_run(tmp_path)
     metrics = record(run)["metrics"]
     assert metrics["val/accuracy"] > 0.85  # at most 5 in 100 cannot be known: half of those without color
 
     predictor = Predictor(run / "model" / "model.npz")
-    splits = load("csv", tmp_path, **options)
-    assert splits.validation is not None
-    assert np.isnan(splits.validation.x).any()
-    assert predictor.about["feature_names"] == list(splits.feature_names)
-    assert predictor.about["class_names"] == ["in", "out"]
-    probabilities = predictor.predict(splits.validation.x)
-    y = splits.validation.y
+    assert predictor.encoder.target.class_names == ("in", "out")
+    probabilities, y = predictor.predict(held), (held["label"] == "out").to_numpy(int)
     assert np.isfinite(probabilities).all()
     assert np.mean(probabilities.argmax(1) == y) == metrics["val/accuracy"]
     assert -np.log(probabilities[np.arange(len(y)), y]).mean() == pytest.approx(metrics["val/loss"], rel=1e-5)
     # What takes the place of a gap is the training rows' mean: that row gets the same prediction.
-    gap = np.flatnonzero(np.isnan(splits.validation.x[:, splits.feature_names.index("noise")]))
-    by_hand = splits.validation.x[gap].copy()
-    by_hand[np.isnan(by_hand)] = frame["noise"][:400].mean()
-    np.testing.assert_allclose(predictor.predict(by_hand), probabilities[gap], rtol=1e-6)
+    by_hand = held.fillna({"noise": frame["noise"][:400].mean()})
+    np.testing.assert_allclose(predictor.predict(by_hand), probabilities, rtol=1e-6)
 
 
 # --- npy, npz and arrays -------------------------------------------------------------------------
@@ -777,11 +692,11 @@ def test_fit_trains_on_arrays_as_the_command_line_does_on_files(tmp_path: Path, 
     assert fitted.metrics["val/accuracy"] > 0.95
     assert fitted.folder.is_relative_to(tmp_path)
     assert record(fitted.folder)["status"] == "finished"
-    assert fitted.predictor.about["class_names"] == ["down", "up"]
+    assert fitted.predictor.encoder.target.class_names == ("down", "up")
     predicted = np.array(["down", "up"])[fitted.predictor.predict(points.x).argmax(1)]
     assert np.mean(predicted == labels) > 0.95
     file = save(tmp_path, x=points.x, y=labels)
-    ended = mlpframe(tmp_path, "dataset=npz", f"dataset.file={file}", "dataset.standardize=true", *options)
+    ended = mlpframe(tmp_path, "dataset=npz", f"dataset.file={file}", "dataset.scaling=standard", *options)
     assert ended.returncode == 0, ended.stderr
     losses = [
         [value for _, name, value in history(run) if name == "val/loss"] for run in run_folders(tmp_path)
@@ -806,7 +721,7 @@ def test_fit_where_a_row_may_have_several_classes(quiet: list[str]) -> None:
     assert fitted.metrics["val/subset_accuracy"] > 0.9
     assert fitted.metrics["val/f1"] > 0.95
     assert not {"val/accuracy", "train/accuracy", "val/r2"} & fitted.metrics.keys()
-    assert fitted.predictor.about["class_names"] == ["red", "round", "ripe"]
+    assert fitted.predictor.encoder.target.class_names == ("red", "round", "ripe")
     assert fitted.predictor.about["shapes"]["task"] == "multilabel"
     probabilities, chosen = fitted.predictor.predict(x), fitted.predictor.predict_classes(x)
     assert probabilities.shape == (400, 3)
@@ -820,8 +735,8 @@ def test_fit_where_a_row_may_have_several_classes(quiet: list[str]) -> None:
 
 def test_the_probabilities_are_the_sigmoid_of_the_outputs(quiet: list[str]) -> None:
     x, y = several(100)
-    fitted = fit(x, y, *quiet, *MULTILABEL, "model.hidden=[]", "dataset.standardize=false", "dtype=float64")
-    layer = fitted.predictor._network.views(fitted.predictor._network.w)
+    fitted = fit(x, y, *quiet, *MULTILABEL, "model.hidden=[]", "dataset.scaling=none", "dtype=float64")
+    layer = fitted.predictor.network.views(fitted.predictor.network.w)
     outputs = x @ layer["0.linear.W"] + layer["0.linear.b"]
     np.testing.assert_allclose(fitted.predictor.predict(x), 1 / (1 + np.exp(-outputs)), rtol=1e-10)
 
@@ -875,7 +790,7 @@ def test_fit_with_a_test_part_weights_and_names(quiet: list[str]) -> None:
         test=(held, 2 * held[:, 1] - 1),
         weights=weights,
     )
-    assert fitted.predictor.about["feature_names"] == ["width", "height"]
+    assert fitted.predictor.encoder.feature_names == ("width", "height")
     assert fitted.metrics["test/r2"] > 0.99
     np.testing.assert_allclose(fitted.predictor.predict(held)[:, 0], 2 * held[:, 1] - 1, atol=0.3)
 
@@ -887,12 +802,12 @@ def test_fit_refuses_what_is_wrong_and_leaves_nothing(tmp_path: Path, quiet: lis
         ((x, y[:9]), [], "expected x .rows, features. and y .rows,."),
         (
             (x, y.astype(float)),
-            [],
+            ["loss=cross_entropy"],
             "loss=cross_entropy is for classification, but dataset=arrays is a regression",
         ),
         (
             (x, np.eye(2, dtype=int)[y]),
-            [],
+            ["loss=cross_entropy"],
             "loss=cross_entropy is for classification, but dataset=arrays is a multilabel task; "
             "losses for multilabel: binary_cross_entropy, mse",
         ),
@@ -902,7 +817,7 @@ def test_fit_refuses_what_is_wrong_and_leaves_nothing(tmp_path: Path, quiet: lis
             "0 or 1, not 3; the values of a regression are floating-point numbers",
         ),
         ((x, y[:, None]), [], r"targets must be classes \(rows,\)"),
-        ((x * np.nan, y), [], "missing values"),
+        ((x * np.nan, y), ["dataset.missing=error"], "missing values"),
         ((x, y), ["epochs=0"], "epochs must be at least 1"),
     ):
         with pytest.raises(UsageError, match=message):
