@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import against, command, engines, inference, memory, peers, scaling
+from . import against, command, engines, estimators, inference, memory, peers, scaling
 from .tables.command import tables
 
 COMMANDS = [
@@ -14,6 +14,7 @@ COMMANDS = [
     command.command,
     memory.memory,
     engines.engines,
+    estimators.estimators,
     against.against,
     tables,
 ]

@@ -92,8 +92,8 @@ def comparison(title: str, unit: str, times: Times) -> Table:
     return Table(title, ("", f"µs a {unit}", f"{OWN} ÷"), rows)
 
 
-def write_comparisons(name: str, title: str, unit: str, results: Mapping[str, Times]) -> None:
-    """Write a page with the results of all cases, a row for each case."""
+def write_comparisons(name: str, title: str, unit: str, results: Mapping[str, Times], note: str = "") -> None:
+    """Write a page with the results of all cases, a row for each case. ``note`` ends the page's text."""
     text = (
         f"Time of {OWN} divided by the time of the other contender: medians of paired ratios of interleaved\n"
         f"rounds. Below 1, {OWN} is faster."
@@ -108,7 +108,7 @@ def write_comparisons(name: str, title: str, unit: str, results: Mapping[str, Ti
         for case, times in results.items()
     ]
     table = Table(title, ("case", f"µs a {unit}", *(f"÷ {other}" for other in others)), rows)
-    write(name, title, text, [table], _ratio_figure(results, others))
+    write(name, title, f"{text}\n{note}".strip(), [table], _ratio_figure(results, others))
 
 
 def _ratio_figure(results: Mapping[str, Times], others: Sequence[str]) -> Figure:

@@ -17,7 +17,7 @@ PICTURE = Path(__file__).with_name("structure.svg")
 ROOMS = (
     ("cli",),
     ("commands",),
-    ("runs",),
+    ("runs", "estimators"),
     ("tracking", "figures"),
     ("analysis", "testing"),
     ("training",),

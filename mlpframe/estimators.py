@@ -49,7 +49,7 @@ registries = load_plugins()  # here, because a new process that unpickles an est
 METRICS = ("accuracy", "subset_accuracy", "r2")
 """The metrics of the validation part. A metric that does not fit the task is not computed."""
 SMALL = 100_000
-"""The largest number of numbers in ``X`` for which float64 is the default."""
+"""If ``X`` has more numbers, float32 is the default."""
 FITTED = "network_"
 """The attribute that an estimator has as soon as it is fitted."""
 
@@ -97,7 +97,7 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         hidden: Iterable[int] = (100,),
         activation: Any = "relu",
         *,
-        init: Any = "he",
+        init: Any = "glorot",
         model: Any = None,
         loss: Any = None,
         optimizer: Any = "adam",
@@ -139,8 +139,8 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
             epochs: the number of passes over the rows.
             batch_size: the number of rows of a step.
             shuffle: whether the rows are in a new order in every pass.
-            dtype: the type of weights and arithmetic: "float32" or "float64". ``None``: "float64" if ``X`` is
-                small (at most 100,000 numbers), where "float32" is hardly faster, and else "float32".
+            dtype: the type of weights and arithmetic: "float32" or "float64". ``None``: "float32" if ``X`` is
+                float32 or has more than 100,000 numbers, else "float64", which is hardly slower then.
             scaling: how inputs are scaled: "none", "standard" (mean 0 and standard deviation 1) or "robust"
                 (median 0 and distance of the quartiles 1, smoothly limited to −3 and 3).
             scale_target: whether a regression trains on targets of mean 0 and standard deviation 1.
@@ -192,7 +192,7 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         rows_or_share = self.validation
         if isinstance(self.validation, tuple):
             X, y = self.validation
-            held_out = self._splits(X, y, None, reset=False)
+            held_out = self._splits(X, y, reset=False)
             splits, rows_or_share = replace(splits, validation=held_out.train), 0
         data = self._begin(splits, rows_or_share)
         self._train(
@@ -228,8 +228,7 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         self._streams = Streams(int(seed))
         loss: Loss = _created("loss", self.loss or DEFAULT_LOSS[splits.task])
         optimizer: Optimizer = _created("optimizer", self.optimizer)
-        small = splits.train.x.size <= SMALL
-        dtype = self.dtype or ("float64" if small else "float32")
+        dtype = self.dtype or _default_dtype(splits.train.x)
         data = self._prepared(splits, validation, dtype, scale_target=loss.measures_distance)
         perceptron = {"hidden": list(self.hidden), "activation": self.activation, "init": self.init}
         network = build_network(self.model or {"name": "mlp", **perceptron}, data, loss, dtype, self._streams)
@@ -274,6 +273,7 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
                 self._streams,
                 final=False,
                 scale_target=scale_target,
+                weighted_encoder=True,
                 encoder=encoder,
             )
         except (UsageError, ValueError) as error:
@@ -320,15 +320,23 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
     # rows -------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _labels(self, y: Array, *, reset: bool) -> Labels:
-        """The targets for the network. With ``reset``, learn from ``y`` what is predicted."""
+    def _labels(self, y: Array, classes: Any, *, reset: bool) -> Labels:
+        """The targets for the network.
 
-    def _splits(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Splits:
-        """Rows as a data set that has a training part only."""
+        Args:
+            y: targets ``(rows,)`` or ``(rows, outputs)``.
+            classes: all classes; ``None``: those of ``y``.
+            reset: whether to learn the classes.
+        """
+
+    def _splits(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, *, reset: bool
+    ) -> Splits:
+        """Rows as a data set that has a training part only. With ``reset``, learn names and classes."""
         numeric = isinstance(self, RegressorMixin)
         if _is_frame(X):
-            validate_data(self, X, y, reset=reset, skip_check_array=True)
             x = _with_text_names(X)
+            validate_data(self, X, y, reset=reset, skip_check_array=True)
             y = check_array(y, ensure_2d=False, dtype="numeric" if numeric else None, input_name="y")
             check_consistent_length(x, y)
         else:
@@ -344,7 +352,7 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
             )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        labels = self._labels(y, reset=reset)
+        labels = self._labels(y, classes, reset=reset)
         if Table(x, y).mapping is not None:  # joblib maps large arrays for its workers
             x = x.copy()
         return Splits(
@@ -401,9 +409,6 @@ class MLPClassifier(ClassifierMixin, MLPEstimator):  # type: ignore[misc]
         network_: the trained network.
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        return super().fit(X, y, sample_weight)
-
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one pass over the rows, on the network of the calls before, or else on a new network.
 
@@ -415,14 +420,13 @@ class MLPClassifier(ClassifierMixin, MLPEstimator):  # type: ignore[misc]
             classes: all classes, needed in the first call unless ``fit`` was called; for multilabel not
                 needed.
         """
-        if not hasattr(self, FITTED):
-            several = np.ndim(y) == 2 and np.shape(y)[1] > 1
-            if classes is None and not several:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            self.classes_ = np.arange(np.shape(y)[1]) if classes is None else np.unique(classes)
-        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+        first = not hasattr(self, FITTED)
+        several = np.ndim(y) == 2 and np.shape(y)[1] > 1
+        if first and classes is None and not several:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if not first and classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
             raise ValueError(f"classes={classes} are not the classes of the calls before: {self.classes_}")
-        return self._continue(self._splits(X, y, sample_weight, reset=not hasattr(self, FITTED)))
+        return self._continue(self._splits(X, y, sample_weight, classes, reset=first))
 
     def predict(self, X: Any) -> Array:
         """The predicted class of every row ``(rows,)``; for multilabel 0 or 1 for each class."""
@@ -433,7 +437,10 @@ class MLPClassifier(ClassifierMixin, MLPEstimator):  # type: ignore[misc]
         return classes
 
     def predict_proba(self, X: Any) -> Array:
-        """The probabilities of the classes ``(rows, classes)``, in the order of ``classes_``."""
+        """The probabilities of the classes ``(rows, classes)``, in the order of ``classes_``.
+
+        With a loss that has no probabilities, such as ``hinge``, these are the scores of the classes.
+        """
         return self._predictions(X)
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -442,17 +449,21 @@ class MLPClassifier(ClassifierMixin, MLPEstimator):  # type: ignore[misc]
             logarithms: Array = np.log(self.predict_proba(X))
         return logarithms
 
-    def _labels(self, y: Array, *, reset: bool) -> Labels:
+    def _labels(self, y: Array, classes: Any, *, reset: bool) -> Labels:
         check_classification_targets(y)
         if reset:
-            self.classes_ = np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
+            self.classes_ = (
+                np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y if classes is None else classes)
+            )
         names, integer = tuple(map(str, self.classes_.tolist())), self.classes_.dtype.kind in "iu"
         if y.ndim == 2:
             return Labels(y, names, integer)
         numbers = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
         unknown = y[self.classes_[numbers] != y]
         if len(unknown):
-            raise ValueError(f"y has the class {unknown[0]!r}; expected the classes {', '.join(names)}")
+            raise ValueError(
+                f"y has the class {unknown.tolist()[0]!r}; expected the classes {', '.join(names)}"
+            )
         return Labels(numbers, names, integer)
 
     def __sklearn_tags__(self) -> Any:
@@ -493,7 +504,7 @@ class MLPRegressor(RegressorMixin, MLPEstimator):  # type: ignore[misc]
         values = self._predictions(X)
         return values.ravel() if values.shape[1] == 1 else values
 
-    def _labels(self, y: Array, *, reset: bool) -> Labels:
+    def _labels(self, y: Array, classes: Any, *, reset: bool) -> Labels:
         return Labels(y.reshape(len(y), -1).astype(np.float64))
 
     def __sklearn_tags__(self) -> Any:
@@ -534,6 +545,11 @@ def _column_rules(columns: Mapping[str, Any] | None) -> ColumnRules:
             raise UsageError(f"columns has no entry {name!r}; {nearest(name, known)}")
         rules[name] = tuple(value) if isinstance(value, list) else value
     return ColumnRules(**rules)
+
+
+def _default_dtype(x: Any) -> str:
+    is_single = not _is_frame(x) and x.dtype == np.float32
+    return "float32" if is_single or x.size > SMALL else "float64"
 
 
 def _is_frame(X: Any) -> bool:

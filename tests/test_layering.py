@@ -31,9 +31,9 @@ ORDER = (
     "templates",
     "analysis",
     "figures",
-    "estimators",
     "tracking",
     "runs",
+    "estimators",
     "commands",
     "cli",
     "__main__",
@@ -111,6 +111,7 @@ KNOW = {
     "statsmodels": {"analysis"},
     "onnx": {"training", "testing"},
     "pytest": {"testing", "templates"},
+    "sklearn": {"estimators"},
 }
 """The folders that may import a library. The trainer and everything below import none of these."""
 
@@ -332,6 +333,18 @@ def third_party(statement: str) -> set[str]:
 )
 def test_importing_the_api_loads_at_most_numpy(statement: str, allowed: set[str]) -> None:
     assert third_party(statement) == allowed
+
+
+def test_the_estimators_import_only_training_and_what_is_below() -> None:
+    names = imports_of(ROOT / "mlpframe" / "estimators.py")
+    units = {unit(name) for name in names if name.partition(".")[0] == "mlpframe"}
+    assert units <= set(ORDER[: ORDER.index("training") + 1])
+
+
+def test_importing_the_estimators_loads_neither_hydra_nor_mlflow() -> None:
+    brought = third_party("import mlpframe; mlpframe.MLPClassifier")
+    assert "sklearn" in brought
+    assert brought & {"hydra", "omegaconf", "mlflow", "matplotlib", "click"} == set()
 
 
 def test_importing_training_loads_neither_hydra_nor_mlflow() -> None:

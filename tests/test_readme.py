@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -24,7 +25,7 @@ def python_blocks(text: str) -> list[str]:
 
 def test_the_plugin_in_the_readme_trains(tmp_path: Path) -> None:
     text = README.read_text()
-    (code,) = python_blocks(text)
+    (code,) = [block for block in python_blocks(text) if "@register" in block]
     (file,) = re.findall(r"Put this in `([^`]+)`", text)
     ((folder, command),) = re.findall(r"`MLPFRAME_PLUGINS=(\S+) python -m mlpframe ([^`]+)`", text)
     (tmp_path / file).parent.mkdir()
@@ -40,6 +41,14 @@ def test_the_plugin_in_the_readme_trains(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "sign_descent" in done.stdout
     assert "reached val/loss" in done.stdout
+
+
+def test_the_estimator_in_the_readme_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = [block for block in python_blocks(README.read_text()) if "MLPClassifier" in block]
+    exec(code, {})
+    steps, values = ast.literal_eval(capsys.readouterr().out)
+    assert steps[0] == 4  # 120 rows in batches of 32
+    assert values[-1] < values[0]
 
 
 @pytest.mark.parametrize("kind", ["layer", "loss", "optimizer"])

@@ -215,9 +215,9 @@ class Splits:
 class Preparation:
     """How every data set is prepared.
 
-    If a data set comes without a validation or test part, that part is held out of the training part. A row
-    of weight 2 counts like two rows: in the loss, in scaling and in imputing. Rows without a target are left
-    out.
+    If a data set comes without a validation or test part, that part is held out of the training part. Row
+    weights affect the loss only: scaling and imputing count every row of the training part once, whatever its
+    weight. Rows without a target are left out.
 
     Options:
         validation: rows held out for validation: a number, or a fraction (below 1) of the training rows,

@@ -61,6 +61,7 @@ def load_data(
     final: bool,
     scale_target: bool = False,
     scratch: Path | None = None,
+    weighted_encoder: bool = False,
     encoder: Encoder | None = None,
 ) -> Data:
     """Load a data set and prepare it as its options say.
@@ -73,6 +74,8 @@ def load_data(
         final: train on training and validation data together and keep the test part.
         scale_target: whether the target of a regression is scaled, unless the data set's options say it.
         scratch: a folder for encoded inputs that do not fit into memory; ``None``: there is none.
+        weighted_encoder: whether a row of weight 2 counts like two rows in scaling and imputing, as
+            scikit-learn expects; else the weights affect the loss only.
         encoder: the encoder of earlier training rows, which is used as it is; ``None``: fit a new encoder to
             the training rows.
     """
@@ -80,7 +83,8 @@ def load_data(
     splits = _load(dataset, folder, streams)
     train, validation, test, held = _parts(splits, rules, streams["split"], dataset.name, final=final)
     if encoder is None:
-        encoder = _fit_encoder(splits, train, rules, dataset.name, scale_target=scale_target)
+        weighted = train if weighted_encoder else replace(train, weights=None)
+        encoder = _fit_encoder(splits, weighted, rules, dataset.name, scale_target=scale_target)
     summary = None
     if dataset.own:
         parts = {"for training": train, "for validation": validation, "for the test": test}
@@ -197,7 +201,7 @@ def _parts(
 def _fit_encoder(
     splits: Splits, train: Table, rules: Preparation, name: str, *, scale_target: bool
 ) -> Encoder:
-    """The encoder of the run, fitted on its training rows."""
+    """The encoder of the run, fitted on its training rows, each of which counts with its weight."""
     shift = scale = None
     wanted = scale_target if rules.scale_target is None else rules.scale_target
     if wanted and splits.task == "regression":

@@ -39,8 +39,9 @@ class Scaling:
 
     def __call__(self, raw: Array) -> Array:
         x = _filled(raw, self.fill)
-        if self.shift is not None:
-            x = (x - self.shift) / self.scale
+        if self.shift is not None and self.scale is not None:
+            x = x - self.shift
+            np.divide(x, self.scale, x)  # in place: a table may fill half of the memory
         if self.clip is not None:
             x = np.where(self.clip, x / np.sqrt(1 + (x / CLIP) ** 2), x)
         return x
@@ -54,7 +55,8 @@ def center_and_spread(x: Array, weights: Array | None) -> tuple[Array, Array]:
         weights: a row of weight 2 counts like two rows; ``None``: all rows count the same.
     """
     if weights is None:
-        center, spread = x.mean(0, np.float64), x.std(0, np.float64)
+        means = x.mean(0, np.float64, keepdims=True)
+        center, spread = means[0], x.std(0, np.float64, mean=means)
     else:
         center = np.average(x, 0, weights)
         spread = np.sqrt(np.average((x - center) ** 2, 0, weights))
