@@ -27,7 +27,7 @@ def test_an_error_while_drawing_is_printed_in_one_line(
     with picture(tmp_path / "broken.png"):
         raise ValueError("first line\nsecond line")
     assert list(tmp_path.iterdir()) == []
-    assert capsys.readouterr().err == "the picture broken.png could not be drawn: ValueError: first line\n"
+    assert capsys.readouterr().err == "the figure broken.png could not be drawn: ValueError: first line\n"
 
 
 def test_a_folder_that_cannot_be_written_is_reported(
