@@ -109,7 +109,7 @@ def test_the_list_shows_its_options(installed: Installed) -> None:
     assert done.returncode == 0
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("pace")]
     assert line.split(maxsplit=3)[:3] == ["pace", "float", "1.0"]
-    assert "what the rate is multiplied by" in line
+    assert "a factor of the learning rate" in line
     assert "provided by mlpframe-example" in done.stdout
     assert "sign_descent.py:" in done.stdout
 

@@ -401,10 +401,14 @@ class FrameDataset(TableDataset):
 
     def _parts_of_rows(self, frame: pd.DataFrame, column: str) -> NDArray[np.str_]:
         self._check_column(frame.columns, "split_column", column)
+        known, missing = ", ".join(PARTS), int(frame[column].isna().sum())
+        if missing:
+            raise UsageError(
+                f"dataset.split_column={column} has no value in {missing:,} rows; expected {known}"
+            )
         parts: NDArray[np.str_] = frame[column].astype(str).to_numpy(str)
         unknown = sorted(set(parts.tolist()) - set(PARTS))
         if unknown:
-            known = ", ".join(PARTS)
             raise UsageError(f"dataset.split_column={column} has {unknown[0]!r}; expected {known}")
         if "train" not in parts:
             raise UsageError(f"dataset.split_column={column} has the value train in no row")

@@ -7,7 +7,7 @@ from math import sqrt
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, Spec, check_range, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, Spec, check_range, register
 
 
 @register("ntk_linear")
@@ -76,3 +76,8 @@ class NTKLinear(Layer):
                 np.matmul(scaled, WT, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Gemm", x, p["W"] / sqrt(n_in), p["b"])

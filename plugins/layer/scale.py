@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlpframe.api import Array, Backward, Bound, Context, Layer, Parameter, register
+from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, register
 
 
 @register("scale")
@@ -47,3 +47,8 @@ class Scale(Layer):
                 np.multiply(dy, s, dx)
 
         return Bound(y, dy, forward, backward)
+
+    def onnx(
+        self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> str:
+        return graph.node("Mul", x, p["s"])

@@ -83,7 +83,7 @@ def test_a_run_that_kept_its_test_part_is_evaluated_on_the_same_rows(place: Path
 
 def test_without_a_test_part_the_validation_part_is_named_as_such(place: Path, evaluate: Evaluate) -> None:
     out, err = evaluate("price", "--repeats", "0")
-    assert "on the 60 rows of the validation part" in out
+    assert "on the 30 rows of the validation part" in out
     assert "expect worse" in err
     found, recorded = metrics(place / "price" / "evaluation"), record(place / "price")["metrics"]
     assert found["rmse"]["value"] == pytest.approx(recorded["val/rmse"], rel=1e-5)
@@ -123,7 +123,7 @@ def test_data_that_have_changed_since_are_pointed_out(place: Path, evaluate: Eva
 
 def test_a_threshold_is_chosen_on_the_validation_part(evaluate: Evaluate) -> None:
     out, _ = evaluate("late", "--threshold", "f1", "--repeats", "0")
-    assert "chosen for f1 on the 60 rows of the validation part" in out
+    assert "chosen for f1 on the 30 rows of the validation part" in out
     assert "f1 of yes" in out
     out, _ = evaluate("final", "--threshold", "accuracy", "--repeats", "0")
     assert "on these very rows" in out

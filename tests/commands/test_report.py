@@ -67,7 +67,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert 0 < len(before) < len(jobs(quick=True))
     done = mlpframe(folder, "report", "--quick", "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(rf"^{len(before)} of \d+ runs are there already$", done.stdout, re.MULTILINE)
+    assert re.search(rf"^{len(before)} of \d+ runs have finished already$", done.stdout, re.MULTILINE)
     assert {name: (runs / name / "run.json").stat().st_mtime_ns for name in before} == before
     return folder
 

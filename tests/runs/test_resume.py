@@ -264,7 +264,7 @@ def test_a_changed_configuration_is_refused_and_changes_no_file(
 def test_an_unknown_run_cannot_be_continued(killed: Place, resume: str) -> None:
     ended = killed.command(f"resume={resume}")
     assert ended.returncode == 2
-    assert ended.stderr.startswith(f"resume={resume}: no run has this id or folder")
+    assert ended.stderr.startswith(f"resume={resume}: no run of that id or folder")
     assert len(ended.stderr.splitlines()) == 1
     assert run_folders(killed.folder) == [killed.run]
 
