@@ -193,6 +193,12 @@ def _read_options(cls: type) -> tuple[Option, ...]:
     )
 
 
+def shared_options(cls: type) -> frozenset[str]:
+    """The names of the options that all components of the class's kind share."""
+    shared = getattr(cls, "shared", None)
+    return frozenset() if shared is None else frozenset(field.name for field in fields(shared))
+
+
 def textbook_source(cls: Any) -> str:
     """The source code of a component's textbook form, not indented; empty if there is no textbook form."""
     if not hasattr(cls, "has_textbook_form") or not cls.has_textbook_form():
@@ -267,7 +273,7 @@ class Registry:
                     f"{self.kind} {spec!r}: {name} must be {type_name(option.type)}, not {options[name]!r}"
                 )
         shared = getattr(cls, "shared", None)
-        common = {field.name for field in fields(shared)} if shared is not None else set()
+        common = shared_options(cls)
         own = {name: value for name, value in options.items() if name not in common}
         try:
             component: Any = object.__new__(cls)

@@ -54,6 +54,7 @@ INSIDE = {
         "trainer",
         "lockstep",
         "predictor",
+        "onnx_model",
         "portable_model",
         "portable",
         "__init__",

@@ -10,6 +10,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from ..discovery import load_plugins
+from ..registry import registries
 from ..runs.terminal import new_console
 
 if TYPE_CHECKING:
@@ -24,15 +26,15 @@ STYLES = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 def check(requests: Sequence[str], only_failed: bool) -> int:
     """Check components with the conformance kit: the facts that hold for every component of a kind.
 
-    A PLUGIN is a plugin's file or folder, anywhere on the disk; the name of a component; kind/name; a kind;
-    or all. If several checks of a component fail for the same reason, only the first is shown. If no check of
-    a component fails, the line below the checks says by what factor its textbook form is slower than its
-    fast form. The exit status is 0 if no check fails, otherwise 1.
+    A PLUGIN is a plugin's file or folder, anywhere on the disk; the name of a component; kind/name, or kind
+    and name; a kind; or all. If several checks of a component fail for the same reason, only the first is
+    shown. If no check of a component fails, the line below the checks says by what factor its textbook form
+    is slower than its fast form. The exit status is 0 if no check fails, otherwise 1.
     """
     from ..testing import cases, find_components
     from ..testing.textbook import slowdown
 
-    components = dict.fromkeys(component for request in requests for component in find_components(request))
+    components = dict.fromkeys(name for request in _joined(requests) for name in find_components(request))
     console = new_console()
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("component", "check", "", "reason"):
@@ -64,6 +66,18 @@ def check(requests: Sequence[str], only_failed: bool) -> int:
     number = "1 component" if len(components) == 1 else f"{len(components)} components"
     console.print(Text(f"{number}: {total}"))
     return 1 if counts["failed"] else 0
+
+
+def _joined(requests: Sequence[str]) -> list[str]:
+    """The requests, with a kind and the name of a component of this kind joined to kind/name."""
+    load_plugins()
+    joined: list[str] = []
+    for request in requests:
+        if joined and joined[-1] in registries and request in registries[joined[-1]]:
+            joined[-1] += f"/{request}"
+        else:
+            joined.append(request)
+    return joined
 
 
 def _failure(outcome: Outcome) -> tuple[str, str]:

@@ -113,11 +113,19 @@ def _words(error: Exception) -> str:
             override = text.removeprefix("Error merging override ").removeprefix("++")
             return f"{override}: {str(cause).splitlines()[0]}"
         if text.startswith("Could not override"):
-            return f"there is no key {text.split(chr(39))[1]!r}"
+            return _no_key(text.split(chr(39))[1])
     if isinstance(error, OverrideParseException):
         reason = next(line for line in str(error).splitlines() if "Error parsing" not in line)
         return f"{error.override.removeprefix('++')!r} cannot be read as key=value: {reason}"
     return "\n".join(str(error).splitlines()[:3])
+
+
+def _no_key(key: str) -> str:
+    parent, _, option = key.rpartition(".")
+    if parent.count(".") == 0:
+        return f"there is no key {key!r}"
+    mapping = f"'{parent}={{name: …, {option}: …}}'"
+    return f"there is no key {key!r}; a component's options are set together with its name: {mapping}"
 
 
 def _message(call: Callable[[], object]) -> str:

@@ -34,10 +34,16 @@ def choices(group: str) -> list[str]:
     names = set(registries[group].names()) if group in GROUPS else set()
     if group == "tracking":
         names |= set(TRACKING)
-    for folder in conf_folders():
-        files = (folder / group).rglob("*.yaml")
-        names |= {file.relative_to(folder / group).with_suffix("").as_posix() for file in files}
-    return sorted(names)
+    return sorted(names | set(presets(group)))
+
+
+def presets(group: str) -> dict[str, Path]:
+    """The presets of a group: the YAML file of each, by name."""
+    return {
+        file.relative_to(folder / group).with_suffix("").as_posix(): file
+        for folder in reversed(conf_folders())  # the first folder's presets win
+        for file in sorted((folder / group).rglob("*.yaml"))
+    }
 
 
 def components(overrides: Sequence[Override]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import pi, sqrt
 from typing import Any
 
@@ -61,11 +61,14 @@ class OnnxGraph:
 
     Args:
         dtype: the type of numbers and arrays of floats that become constants: float32 or float64. Operators
-            that onnxruntime has in float32 only become several nodes in float64.
+            that onnxruntime has in float32 only become several nodes in float64. Whoever builds a graph may
+            change ``dtype`` between two nodes.
+        names: the names of inputs and outputs, which the values between them do not get.
     """
 
-    def __init__(self, dtype: DTypeLike) -> None:
+    def __init__(self, dtype: DTypeLike, names: Collection[str] = ()) -> None:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self._names = frozenset(names)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -90,13 +93,17 @@ class OnnxGraph:
         if self.dtype == np.float64 and operator in FLOAT32_ONLY:
             return FLOAT32_ONLY[operator](self, *inputs, **attributes)
         names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
-        output = f"{operator}_{len(self._nodes)}"
+        output = other_than(self._names, f"{operator}_{len(self._nodes)}")
         values = {key: _attribute(value) for key, value in attributes.items()}
         self._nodes.append(onnx.helper.make_node(operator, names, [output], output, domain=domain, **values))
         return output
 
-    def model(self) -> onnx.ModelProto:
-        """The finished model, checked: every operator gets inputs and attributes that it takes."""
+    def model(self, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
+        """The finished model, checked: every operator gets inputs and attributes that it takes.
+
+        Args:
+            metadata: texts by name that the file keeps for those who read it.
+        """
         constants = list(self._constants.values())
         graph = onnx.helper.make_graph(self._nodes, "mlpframe", self._inputs, self._outputs, constants)
         domains = {node.domain for node in self._nodes}
@@ -108,6 +115,7 @@ class OnnxGraph:
             producer_name="mlpframe",
             producer_version=__version__,
         )
+        onnx.helper.set_model_props(model, metadata or {})
         onnx.checker.check_model(model, full_check=True)
         return model
 
@@ -117,12 +125,19 @@ class OnnxGraph:
 
     def _constant(self, value: Array | float) -> str:
         names = (name for name, array in self._named if array is value)
-        name = next(names, f"constant_{len(self._constants)}")
+        name = other_than(self._names, next(names, f"constant_{len(self._constants)}"))
         array = np.asarray(value, order="C")
         if isinstance(value, int | float) or array.dtype.kind == "f":
             array = array.astype(self.dtype)
         self._constants[name] = onnx.numpy_helper.from_array(array, name)
         return name
+
+
+def other_than(taken: Collection[str], name: str) -> str:
+    """The name, with ``_`` at its end while it is one of the names ``taken``."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _type_number(dtype: DTypeLike) -> int:

@@ -126,5 +126,5 @@ def test_a_layer_without_nodes_is_refused_by_its_name(
     with pytest.raises(UsageError, match="the layer tanh: the operator Tanh cannot be written in NumPy"):
         dispatch(["export", str(run), "--python", str(tmp_path / "refused")])
     assert not (tmp_path / "refused").exists()
-    with pytest.raises(UsageError, match="expected --python FOLDER"):
+    with pytest.raises(UsageError, match="expected --onnx FILE or --python FOLDER"):
         dispatch(["export", str(run)])
