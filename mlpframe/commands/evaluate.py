@@ -28,7 +28,7 @@ from ..outputs import OUTPUTS
 from ..runs.evaluating import Committee, Part, held_out, metrics_for, read_part
 from ..runs.finding import find_runs
 from ..runs.folder import MODEL, RunFolder
-from ..runs.predicting import FORMATS, Words
+from ..runs.predicting import FORMATS
 from ..runs.terminal import new_console
 
 MAIN = {"classification": "accuracy", "multilabel": "f1", "regression": "rmse"}
@@ -186,7 +186,7 @@ def _number(value: float) -> str:
 
 def _check_threshold(threshold: str, committee: Committee) -> None:
     best_threshold(np.array([0.5]), np.array([1]), threshold)  # refuses an unknown name
-    Words(committee.first, 0.5)  # refuses a model of more classes
+    committee.first.words(threshold=0.5)  # refuses a model of more classes
     if committee.task != "classification":
         raise UsageError("--threshold is for two classes, and the model is multilabel")
 
@@ -214,7 +214,7 @@ def _find_threshold(
 
 def _show_worst(committee: Committee, prediction: Array, part: Part, file: Path) -> None:
     rows = worst(prediction, part.y, committee.task, WORST)
-    words = Words(committee.first).table(prediction[rows])
+    words = committee.first.words().table(prediction[rows])
     table, labels = [], _targets(committee)
     for position, row in enumerate(rows):
         predicted = words.iloc[position]
@@ -327,7 +327,7 @@ def _draw(committee: Committee, prediction: Array, part: Part, folder: Path) -> 
 
     target, y = committee.first.encoder.target, part.y
     if committee.task == "regression":
-        draw_values(prediction, y, Words(committee.first).columns, folder / "predicted_true.png")
+        draw_values(prediction, y, committee.first.words().columns, folder / "predicted_true.png")
         return
     calibration = folder / "calibration.png"
     if committee.task == "multilabel":

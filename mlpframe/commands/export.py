@@ -9,7 +9,7 @@ import click
 from ..registry import UsageError
 from ..runs.finding import find_run
 from ..runs.folder import MODEL, RunFolder
-from ..runs.predicting import CSV_OPTIONS, Words
+from ..runs.predicting import CSV_OPTIONS
 from ..training.portable import write_python
 from ..training.predictor import Predictor
 
@@ -45,4 +45,4 @@ def export(run: str, file: Path | None, folder: Path | None) -> None:
 def _export_python(run: RunFolder, predictor: Predictor, folder: Path) -> list[Path]:
     dataset = run.config().get("dataset", {})
     options = {key: dataset[key] for key in CSV_OPTIONS if key in dataset}
-    return write_python(predictor, Words(predictor).columns, options, folder)
+    return write_python(predictor, predictor.words().columns, options, folder)

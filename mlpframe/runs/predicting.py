@@ -149,69 +149,6 @@ def unknown_columns(predictor: Predictor, block: Any) -> list[str]:
     return [name for name in block.columns if name not in known] if encoder.names else []
 
 
-class Words:
-    """Predictions in the user's words.
-
-    For a classification the first column, called like the target, has the label of the predicted class. For
-    multilabel there is a column of 0 and 1 for each class. Each class also has a column ``p(<label>)``, or
-    ``score(<label>)`` if the loss makes scores that are not probabilities. For a regression there is a column
-    for each target, in the target's unit.
-
-    Args:
-        predictor: the model.
-        threshold: of two classes, the second is predicted if its probability is above this number; ``None``:
-            the more probable class is predicted. For multilabel, a class is predicted above this number.
-
-    Raises:
-        UsageError: a threshold does not fit the task.
-    """
-
-    def __init__(self, predictor: Predictor, threshold: float | None = None) -> None:
-        self.task, self.target = predictor.shapes.task, predictor.encoder.target
-        self._threshold = threshold
-        classes = self.target.class_names
-        if threshold is not None and (
-            self.task == "regression" or (self.task == "classification" and len(classes) != 2)
-        ):
-            what = "predicts values" if self.task == "regression" else f"has {len(classes)} classes"
-            raise UsageError(f"a threshold is for two classes or multilabel, but the model {what}")
-        outputs = predictor.shapes.outputs
-        p = "score" if predictor.predicts_scores else "p"
-        if self.task == "regression":
-            several = [f"prediction {number}" for number in range(1, outputs + 1)]
-            self.columns = list(self.target.names) or (several if outputs > 1 else ["prediction"])
-        elif self.task == "multilabel":
-            self.columns = [*classes, *(f"{p}({name})" for name in classes)]
-        else:
-            name = self.target.names[0] if self.target.names else "prediction"
-            self.columns = [name, *(f"{p}({name})" for name in classes)]
-
-    def table(self, prediction: Array) -> pd.DataFrame:
-        """The table for predictions of the model; a row that cannot be predicted (NaN) has no label."""
-        import pandas as pd
-
-        known: Array = ~np.any(np.isnan(prediction), axis=1)
-        if self.task == "regression":
-            return pd.DataFrame(prediction, columns=self.columns)
-        if self.task == "multilabel":
-            chosen = prediction > (0.5 if self._threshold is None else self._threshold)
-            labels = [_where(column.astype(np.int64), known) for column in chosen.T]
-        elif self._threshold is None:
-            labels = [_where(self.target.labels(prediction.argmax(1)), known)]
-        else:
-            labels = [_where(self.target.labels((prediction[:, 1] > self._threshold).astype(int)), known)]
-        values = [*labels, *prediction.T]
-        return pd.DataFrame(dict(enumerate(values))).set_axis(self.columns, axis=1)
-
-
-def _where(labels: Array, known: Array) -> pd.Series:
-    """Labels, missing where a row is not known; whole numbers stay whole numbers."""
-    import pandas as pd
-
-    series = pd.Series(labels, dtype="Int64" if labels.dtype.kind == "i" else object)
-    return series.where(pd.Series(known))
-
-
 # --- output ------------------------------------------------------------------------------------------
 
 
@@ -341,12 +278,12 @@ def predict_file(
         dataset: the data set's options of the run; they say how its CSV files are written.
         out: the file to write; ``None``: standard output.
         note: called with sentences for the user.
-        threshold: as in ``Words``.
+        threshold: as in ``training.data.table.Words``.
 
     Raises:
         UsageError: the file does not fit the model, or cannot be read or written.
     """
-    words = Words(predictor, threshold)
+    words = predictor.words(threshold)
     rows_at_once = max(1, CELLS // predictor.shapes.inputs)
     rows = empty = 0
     with writer(out) as output:

@@ -220,7 +220,7 @@ class _Run:
                 self.root.model,
                 self.trainer.about["config"]["loss"],
             )
-        return model_interface(trainer.data, trainer.step)
+        return model_interface(trainer.data, trainer.step, scores=trainer.network.loss.predicts_scores)
 
     def _finish(self) -> dict[str, Array]:
         """Evaluate the test part; returns the metrics that are arrays, by name."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..training.data.prepare import Data
 
 DIGEST_ROWS = 10_000
-TYPES = {"b": "boolean", "U": "string", "i": "long", "f": "double"}
-"""MLflow's type of a column, by the kind of its NumPy type."""
+TYPES = {"boolean": "boolean", "string": "string", "integer": "long", "floating": "double"}
+"""MLflow's type of a column, by the type that pandas infers."""
 
 
 @dataclass(frozen=True)
@@ -169,20 +169,26 @@ def data_parts(data: Data) -> list[DataPart]:
     ]
 
 
-def model_interface(data: Data, step: int) -> ModelInterface:
+def model_interface(data: Data, step: int, *, scores: bool) -> ModelInterface:
     """What a model that was trained on these data takes and returns.
 
     Args:
         data: the run's data. If they come from a data frame, the model takes and returns a table.
         step: the number of parameter updates after which the model was saved.
+        scores: whether the predictions of a classification are scores that are not probabilities.
     """
+    from pandas.api.types import infer_dtype
+
+    from ..training.data.table import Words
+
     outputs, dtype = data.splits.n_outputs, str(data.train.x.dtype)
     columns = data.encoder.columns
     if columns is None:
         return ModelInterface(step, data.example.shape[1], outputs, dtype, data.example.tolist())
     used = {column.name: column.kind for column in columns if column.features}
-    returned = data.encoder.target.in_words(np.zeros((1, outputs)), data.splits.task)
-    types = {name: TYPES[values.dtype.kind] for name, values in returned.items()}
+    words = Words(data.encoder.target, data.splits.task, outputs, scores=scores)
+    table = words.table(np.zeros((1, outputs)))
+    types = {str(name): TYPES[infer_dtype(values)] for name, values in table.items()}
     example = json.loads(data.example[list(used)].to_json(orient="values", date_format="iso"))
     return ModelInterface(step, len(used), outputs, dtype, example, used, types)
 

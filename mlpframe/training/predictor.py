@@ -14,7 +14,7 @@ from ..discovery import load_plugins
 from ..registry import registries
 from . import checkpoint
 from .data.prepare import Data
-from .data.table import Encoder, Scaling, Target
+from .data.table import Encoder, Scaling, Target, Words
 from .network import Network, create_layers
 from .rng import Streams
 
@@ -104,12 +104,16 @@ class Predictor:
             x: raw inputs, as ``predict`` takes them. The rows of a data frame keep their index.
 
         Returns:
-            The columns that ``Target.in_words`` describes.
+            The columns that ``Words`` describes.
         """
-        import pandas as pd
+        table = self.words().table(self.predict(x))
+        return table.set_index(x.index) if hasattr(x, "columns") else table
 
-        columns = self.encoder.target.in_words(self.predict(x), self.shapes.task)
-        return pd.DataFrame(columns, index=getattr(x, "index", None))
+    def words(self, threshold: float | None = None) -> Words:
+        """Turns the model's predictions into a table; ``Words`` describes the threshold and its errors."""
+        task, outputs = self.shapes.task, self.shapes.outputs
+        scores = self.predicts_scores
+        return Words(self.encoder.target, task, outputs, scores=scores, threshold=threshold)
 
     def evaluate(self, x: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
         """The mean loss, and the scalar metrics that fit the task, for rows whose targets are known.

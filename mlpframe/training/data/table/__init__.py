@@ -2,5 +2,15 @@
 
 from .encoder import Encoder, Scaling, Target, center_and_spread, known_means
 from .summary import Summary, summarize
+from .words import Words
 
-__all__ = ["Encoder", "Scaling", "Summary", "Target", "center_and_spread", "known_means", "summarize"]
+__all__ = [
+    "Encoder",
+    "Scaling",
+    "Summary",
+    "Target",
+    "Words",
+    "center_and_spread",
+    "known_means",
+    "summarize",
+]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....api import Array, ColumnRules, UsageError, multi_hot, nearest
-from ....api.component import Task
+from ....api import Array, ColumnRules, UsageError, nearest
 from .columns import OTHER, Column, Feature, LeftOut, category_name, from_about, understand
 
 if TYPE_CHECKING:
@@ -181,30 +180,6 @@ class Target:
         if (numbers < 0).any():
             raise UsageError("the targets have missing labels; leave out these rows")
         return numbers
-
-    def in_words(self, prediction: Array, task: Task) -> dict[str, Array]:
-        """A prediction as columns by name.
-
-        A classification has the column ``<target>`` with the label of the most probable class, and then a
-        column ``p(<class>)`` with the probability of each class. Multilabel has a column ``<class>`` for each
-        class, with 1 if its probability is above 0.5 and else 0, and then the columns ``p(<class>)``. A
-        regression has a column ``<target>`` for each target, in the target's unit. A target without a name is
-        called ``prediction``, or ``prediction 1``, ``prediction 2``, … if there are several.
-
-        Args:
-            prediction: probabilities ``(n, classes)`` or values ``(n, outputs)``, as ``Predictor.predict``
-                returns them.
-            task: whether one class, several classes or values are predicted.
-        """
-        probabilities = {f"p({name})": prediction[:, i] for i, name in enumerate(self.class_names)}
-        if task == "classification":
-            (name,) = self.names or ("prediction",)
-            return {name: self.labels(prediction.argmax(-1)), **probabilities}
-        if task == "multilabel":
-            return {**dict(zip(self.class_names, multi_hot(prediction).T, strict=True)), **probabilities}
-        outputs = prediction.shape[1]
-        unnamed = [f"prediction {i + 1}" for i in range(outputs)] if outputs > 1 else ["prediction"]
-        return dict(zip(self.names or unnamed, prediction.T, strict=True))
 
     def numbers(self, labels: Any) -> NDArray[np.intp]:
         """The inverse of ``labels``: the numbers of classes; a missing label is −1.

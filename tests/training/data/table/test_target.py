@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlpframe.training.data.table import Target
+from mlpframe.training.data.table import Target, Words
 
 PROBABILITIES = np.array([[0.2, 0.8], [0.7, 0.3]])
 
 
 def test_a_classification_is_a_column_of_labels_and_a_column_of_probabilities_for_each_class() -> None:
-    columns = Target(("bought",), ("no", "yes")).in_words(PROBABILITIES, "classification")
+    columns = Words(Target(("bought",), ("no", "yes")), "classification", 2).table(PROBABILITIES)
     assert list(columns) == ["bought", "p(no)", "p(yes)"]
     assert columns["bought"].tolist() == ["yes", "no"]
     assert columns["p(no)"].tolist() == [0.2, 0.7]
@@ -18,14 +18,14 @@ def test_a_classification_is_a_column_of_labels_and_a_column_of_probabilities_fo
 
 
 def test_labels_that_are_whole_numbers_stay_numbers() -> None:
-    columns = Target(("stars",), ("3", "10"), integer=True).in_words(PROBABILITIES, "classification")
+    columns = Words(Target(("stars",), ("3", "10"), integer=True), "classification", 2).table(PROBABILITIES)
     assert list(columns) == ["stars", "p(3)", "p(10)"]
     assert columns["stars"].tolist() == [10, 3]
 
 
 def test_multilabel_is_a_column_of_0_and_1_and_a_column_of_probabilities_for_each_class() -> None:
-    columns = Target(("rain", "wind"), ("rain", "wind")).in_words(
-        np.array([[0.2, 0.1], [0.7, 0.6]]), "multilabel"
+    columns = Words(Target(("rain", "wind"), ("rain", "wind")), "multilabel", 2).table(
+        np.array([[0.2, 0.1], [0.7, 0.6]])
     )
     assert list(columns) == ["rain", "wind", "p(rain)", "p(wind)"]
     assert columns["rain"].tolist() == columns["wind"].tolist() == [0, 1]
@@ -34,7 +34,7 @@ def test_multilabel_is_a_column_of_0_and_1_and_a_column_of_probabilities_for_eac
 
 def test_a_regression_is_a_column_of_values_for_each_target() -> None:
     values = np.array([[1.5, 20.0], [2.5, 30.0]])
-    columns = Target(("price", "days")).in_words(values, "regression")
+    columns = Words(Target(("price", "days")), "regression", 2).table(values)
     assert {name: column.tolist() for name, column in columns.items()} == {
         "price": [1.5, 2.5],
         "days": [20.0, 30.0],
@@ -42,8 +42,10 @@ def test_a_regression_is_a_column_of_values_for_each_target() -> None:
 
 
 def test_a_target_without_a_name_is_called_prediction() -> None:
-    values = np.array([[1.5, 20.0]])
-    assert list(Target().in_words(values, "regression")) == ["prediction 1", "prediction 2"]
-    assert list(Target().in_words(values[:, :1], "regression")) == ["prediction"]
-    labels = Target(class_names=("a", "b")).in_words(values, "classification")
-    assert list(labels) == ["prediction", "p(a)", "p(b)"]
+    assert Words(Target(), "regression", 2).columns == ["prediction 1", "prediction 2"]
+    assert Words(Target(), "regression", 1).columns == ["prediction"]
+    assert Words(Target(class_names=("a", "b")), "classification", 2).columns == [
+        "prediction",
+        "p(a)",
+        "p(b)",
+    ]
