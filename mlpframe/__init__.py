@@ -13,20 +13,20 @@ HIGHER = {
     "MLPClassifier": ".estimators",
     "MLPRegressor": ".estimators",
 }
-"""The modules of what trains and loads."""
+"""Public names that are imported on first use, and the module of each."""
 
 if TYPE_CHECKING:
     from .registry import registries
 
 
 def __getattr__(name: str) -> Any:
-    # Fill the registries on first access, not on import: loading a plugin imports mlpframe.api, and with
-    # mlpframe.api this package.
+    # Plugins are loaded on first access to the registries, and not when this package is imported: plugins
+    # import mlpframe.api, which needs this package to be imported already.
     if name == "registries":
         from .discovery import load_plugins
 
         return load_plugins()
-    if name in HIGHER:  # imported by name, because these are higher layers that import Hydra or scikit-learn
+    if name in HIGHER:  # imported only on use, because these modules import Hydra or scikit-learn
         return getattr(import_module(HIGHER[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,4 +1,4 @@
-"""``python -m mlpframe``."""
+"""Runs the command line for ``python -m mlpframe``."""
 
 from .cli import main
 

@@ -40,7 +40,7 @@ def _words(error: Exception) -> str | None:
     """A message of one to three lines if the user's request is wrong; ``None`` for any other error."""
     if isinstance(error, UsageError):
         return str(error)
-    from .runs.compose import usage_error  # imports Hydra
+    from .runs.compose import usage_error  # imported only here, because the module imports Hydra (slow)
 
     mistake = usage_error(error)
     return None if mistake is None else str(mistake)
@@ -55,7 +55,8 @@ def run(arguments: Sequence[str]) -> int:
     named = bool(arguments) and not arguments[0].startswith(("-", "+", "~")) and "=" not in arguments[0]
     trains = not named and all("=" in argument for argument in arguments)
     if trains and "tracking=none" not in arguments:
-        worker()  # importing MLflow takes longer than composing the configuration and reading the data
+        # start the process for MLflow first: meanwhile this process composes the configuration and reads data
+        worker()
     if named:
         from .commands import WITHOUT_PLUGINS, dispatch
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 GROUPS = ("dataset", "model", "loss", "optimizer", "schedule")
 """The kinds that are Hydra groups: every experiment has one component of each."""
 DICTS = {"transforms": "transform", "metrics": "metric", "callbacks": "callback"}
-"""The root's dictionaries keyed by component name, and the kind of their entries."""
+"""Keys of the configuration that hold several components by name, and the kind of these components."""
 
 
 class DType(Enum):
@@ -56,7 +56,7 @@ class NoTracking:
 
 
 TRACKING = {tracking.name: tracking for tracking in (MLflowTracking, NoTracking)}
-"""The group ``tracking``: how a run is recorded."""
+"""The choices of the Hydra group ``tracking``, by name: how a run is recorded."""
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Root:
 def _field_type(option: Option) -> Any:
     """The option's type for OmegaConf, or ``Any`` for types that OmegaConf does not have.
 
-    These are a component's spec, which is a name or a mapping, and a text or a list of texts.
+    OmegaConf cannot express "a name or a mapping", the type of a component's spec, and "a text or a list".
     """
     parts = (option.type, *get_args(option.type))
     containers = [part for part in parts if get_origin(part) in (list, dict)]
@@ -143,7 +143,7 @@ def store_component(kind: str, name: str) -> None:
     from omegaconf import DictConfig, OmegaConf
 
     node = OmegaConf.structured(schema(name, registries[kind][name]))
-    for option in node:  # users choose the keys of a dictionary, and need not write + before a new key
+    for option in node:  # an option that is a dictionary takes new keys, without + before the key
         if not OmegaConf.is_missing(node, option) and isinstance(node[option], DictConfig):
             OmegaConf.set_struct(node[option], False)
     has_preset = any((folder / kind / f"{name}.yaml").is_file() for folder in conf_folders())
@@ -169,7 +169,7 @@ def read_root(config: DictConfig) -> Root:
     for key, names in known_names.items():
         value = getattr(root, key)
         if key == "loss" and value is None:
-            continue  # the task decides
+            continue  # a run without a configured loss uses the default loss of its task
         if not isinstance(value, dict) or value.get("name") not in names:
             name = value.get("name") if isinstance(value, dict) else value
             raise UsageError(f"{key}={name}: expected one of {', '.join(names)}")
@@ -235,7 +235,10 @@ def typed(key: str, kind: str, name: str, options: Any) -> dict[str, Any]:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten a nested configuration to dotted keys. A list or a mapping of patterns stays one value."""
+    """Flatten a nested configuration to dotted keys, such as ``optimizer.momentum``.
+
+    A list stays one value, and so does a mapping whose keys are patterns with ``*``, ``?`` or ``[``.
+    """
     out: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and any(set(str(name)) & set("*?[") for name in value):

@@ -69,7 +69,7 @@ def load_path(path: Path) -> list[tuple[str, str]]:
         raise UsageError(f"there is no plugin file {path}")
     components = _provided(resolved)
     if not components and not _broken(resolved):
-        importlib.invalidate_caches()  # the file may have been written just now
+        importlib.invalidate_caches()  # Python may have listed the folder before the file was written
         if resolved.is_dir():
             _load_folder(resolved, _package(resolved), str(path))
         else:
@@ -79,7 +79,7 @@ def load_path(path: Path) -> list[tuple[str, str]]:
             _load_module(f"{package}.{resolved.stem}", str(resolved), str(path))
         components = _provided(resolved)
     for broken in _broken(resolved):
-        registries.broken.remove(broken)  # the error below reports the plugin
+        registries.broken.remove(broken)  # the error below reports this plugin, so no list needs to
         raise UsageError(f"plugin {broken.file} could not be loaded: {broken.error}")
     if not components:
         raise UsageError(f"plugin {path} registers no component; decorate a class with @register(name)")

@@ -1,4 +1,4 @@
-"""The scikit-learn classes ``MLPClassifier`` and ``MLPRegressor``, on the training alone."""
+"""The scikit-learn classes ``MLPClassifier`` and ``MLPRegressor``, which use neither Hydra nor MLflow."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ registries = load_plugins()  # here, because a new process that unpickles an est
 METRICS = ("accuracy", "subset_accuracy", "r2")
 """The metrics of the validation part. A metric that does not fit the task is not computed."""
 SMALL = 100_000
-"""If ``X`` has more numbers, float32 is the default."""
+"""If ``X`` has more numbers than this, the default dtype is float32."""
 FITTED = "network_"
 """The attribute that an estimator has as soon as it is fitted."""
 
@@ -67,7 +67,7 @@ class Labels:
 
 
 class GivenData(Dataset):
-    """The rows that an estimator was given."""
+    """A data set that consists of the rows that were passed to an estimator."""
 
     def __init__(self, name: str, splits: Splits, preparation: Preparation) -> None:
         self.name = name  # type: ignore[misc]
@@ -78,7 +78,7 @@ class GivenData(Dataset):
 
 
 class NoTracker:
-    """Keeps no metric: the estimator has the history."""
+    """A tracker that records nothing, because the estimator keeps all metrics in ``history_``."""
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         return
@@ -140,17 +140,19 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
             batch_size: the number of rows of a step.
             shuffle: whether the rows are in a new order in every pass.
             dtype: the type of weights and arithmetic: "float32" or "float64". ``None``: "float32" if ``X`` is
-                float32 or has more than 100,000 numbers, else "float64", which is hardly slower then.
+                float32 or has more than 100,000 numbers, else "float64", which is hardly slower for so few
+                numbers.
             scaling: how inputs are scaled: "none", "standard" (mean 0 and standard deviation 1) or "robust"
-                (median 0 and distance of the quartiles 1, smoothly limited to −3 and 3).
+                (median 0 and interquartile range 1, smoothly limited to −3 and 3).
             scale_target: whether a regression trains on targets of mean 0 and standard deviation 1.
-                Predictions are always in the target's own unit. ``None``: whether the loss measures a
-                distance.
+                Predictions are always in the target's own unit. ``None``: true for a loss that depends only
+                on the distance between prediction and target, as ``mse`` does; else false.
             missing: what happens to missing inputs (NaN): "error", "drop" (leave out the rows in training),
-                "impute" (replace by the mean) or "indicate" (impute, and tell the network by another input).
+                "impute" (replace by the mean) or "indicate" (impute, and add an input that is 1 where the
+                value was missing).
             columns: what you say about the columns of a data frame, a mapping with ``categorical``,
                 ``dates``, ``keep``, ``encoding`` or ``max_categories``, as for a table on the command line;
-                ``None``: their values say all.
+                ``None``: the values of the columns decide how the columns are used.
             validation: rows on which the loss and the metrics are computed after every pass: a number, a
                 fraction below 1, or inputs and targets ``(X, y)``. The number or the fraction is held out
                 and not trained on. 0: none.
@@ -159,7 +161,8 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
             callbacks: the callbacks, a list such as ``["progress", {"name": "early_stopping",
                 "patience": 9}]``.
             engine: what runs the steps; "auto" takes the fastest engine.
-            log_every: the number of steps over which the history has the mean loss ``train/loss_window``.
+            log_every: after every ``log_every`` steps, the mean training loss of these steps is added to the
+                history as ``train/loss_window``.
             folder: where callbacks that write files, such as ``checkpoint``, write them. Nothing else writes
                 files.
             random_state: the seed of the weights and of the order of the rows, a whole number, or a random
@@ -207,7 +210,7 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         return self.history_.series("train/loss")[1]
 
     def _continue(self, splits: Splits) -> Self:
-        """Train for one pass over the rows, on the network that exists or on a new network."""
+        """Train the existing network, or else a new network, for one pass over the rows."""
         if not hasattr(self, FITTED):
             data = self._begin(splits, 0)
         else:
@@ -256,7 +259,7 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         scale_target: bool = False,
         encoder: Encoder | None = None,
     ) -> Data:
-        """The arrays of a run."""
+        """Hold out, encode and scale the rows, as the parameters say."""
         try:
             rules = Preparation(
                 validation=validation,
@@ -277,7 +280,8 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
                 encoder=encoder,
             )
         except (UsageError, ValueError) as error:
-            advice = str(error).replace("dataset.", "")  # names an option as the command line has it
+            # the message calls the parameter missing by its name on the command line, dataset.missing
+            advice = str(error).replace("dataset.", "")
             raise UsageError(advice) from error
 
     def _train(self, data: Data, epochs: int, schedule: Schedule, callbacks: Mapping[str, Callback]) -> None:
@@ -326,13 +330,16 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         Args:
             y: targets ``(rows,)`` or ``(rows, outputs)``.
             classes: all classes; ``None``: those of ``y``.
-            reset: whether to learn the classes.
+            reset: whether to store the classes in ``classes_``; else ``y`` must have the stored classes.
         """
 
     def _splits(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, *, reset: bool
     ) -> Splits:
-        """Rows as a data set that has a training part only. With ``reset``, learn names and classes."""
+        """The rows as a data set with a training part only.
+
+        With ``reset``, store the names of the features, and the classes, in the estimator's attributes.
+        """
         numeric = isinstance(self, RegressorMixin)
         if _is_frame(X):
             x = _with_text_names(X)
@@ -353,7 +360,8 @@ class MLPEstimator(BaseEstimator, ABC):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         labels = self._labels(y, classes, reset=reset)
-        if Table(x, y).mapping is not None:  # joblib maps large arrays for its workers
+        # joblib passes a large array to its processes as a mapped file, which is not prepared as an array is
+        if Table(x, y).mapping is not None:
             x = x.copy()
         return Splits(
             Table(x, labels.y, _weights(sample_weight, len(labels.y))),
@@ -401,19 +409,19 @@ class MLPClassifier(ClassifierMixin, MLPEstimator):  # type: ignore[misc]
     Attributes:
         classes_: the classes, sorted; for multilabel their numbers.
         n_features_in_, feature_names_in_: the number of inputs; their names, if they have names.
-        history_: every metric against the number of updates. ``history_.series("val/loss")`` are steps and
-            values, as ``plt.plot(*…)`` takes them.
+        history_: every metric against the number of updates. ``plt.plot(*history_.series("val/loss"))``
+            draws the metric ``val/loss``.
         loss_curve_: the mean training loss of every epoch.
         n_iter_: the number of epochs that were trained.
-        encoder_: what makes inputs of the network from ``X``.
+        encoder_: turns ``X`` into inputs of the network.
         network_: the trained network.
     """
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one pass over the rows, on the network of the calls before, or else on a new network.
+        """Train the network of earlier calls, or else a new network, for one pass over the rows.
 
-        The learning rate is constant, all rows are trained on, and callbacks are not called. The first call
-        fits the scaling to its rows.
+        The learning rate is constant, all rows are trained on, and callbacks are not called. The rows of the
+        first call determine the scaling.
 
         Args:
             X, y, sample_weight: as for ``fit``.
@@ -425,7 +433,7 @@ class MLPClassifier(ClassifierMixin, MLPEstimator):  # type: ignore[misc]
         if first and classes is None and not several:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if not first and classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
-            raise ValueError(f"classes={classes} are not the classes of the calls before: {self.classes_}")
+            raise ValueError(f"classes={classes} differ from the classes of the first call: {self.classes_}")
         return self._continue(self._splits(X, y, sample_weight, classes, reset=first))
 
     def predict(self, X: Any) -> Array:
@@ -480,19 +488,19 @@ class MLPRegressor(RegressorMixin, MLPEstimator):  # type: ignore[misc]
 
     Attributes:
         n_features_in_, feature_names_in_: the number of inputs; their names, if they have names.
-        history_: every metric against the number of updates. ``history_.series("val/loss")`` are steps and
-            values, as ``plt.plot(*…)`` takes them.
+        history_: every metric against the number of updates. ``plt.plot(*history_.series("val/loss"))``
+            draws the metric ``val/loss``.
         loss_curve_: the mean training loss of every epoch.
         n_iter_: the number of epochs that were trained.
-        encoder_: what makes inputs of the network from ``X``.
+        encoder_: turns ``X`` into inputs of the network.
         network_: the trained network.
     """
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one pass over the rows, on the network of the calls before, or else on a new network.
+        """Train the network of earlier calls, or else a new network, for one pass over the rows.
 
-        The learning rate is constant, all rows are trained on, and callbacks are not called. The first call
-        fits the scaling to its rows.
+        The learning rate is constant, all rows are trained on, and callbacks are not called. The rows of the
+        first call determine the scaling.
 
         Args:
             X, y, sample_weight: as for ``fit``.
@@ -514,18 +522,18 @@ class MLPRegressor(RegressorMixin, MLPEstimator):  # type: ignore[misc]
 
 
 def _created(kind: str, spec: Any) -> Any:
-    """A component from its name or its mapping. An instance is copied, as a run may change its state."""
+    """A component from its name or its mapping. An instance is copied, because a run may change its state."""
     component = registries[kind].create(spec)
     return deepcopy(component) if component is spec else component
 
 
 def _named(kind: str, specs: Iterable[Any]) -> dict[str, Any]:
-    """Components by their names."""
+    """Create components; returns a dictionary from each component's name to the component."""
     return {component.name: component for component in (_created(kind, spec) for spec in specs)}
 
 
 def _weights(sample_weight: Any, rows: int) -> Array | None:
-    """The weights of the rows. Weights that are all equal change nothing, and are ``None``."""
+    """Check the weights of the rows. Equal weights of all rows change nothing, so the result is ``None``."""
     if sample_weight is None:
         return None
     weights: Array = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
@@ -537,7 +545,7 @@ def _weights(sample_weight: Any, rows: int) -> Array | None:
 
 
 def _column_rules(columns: Mapping[str, Any] | None) -> ColumnRules:
-    """What the user says about the columns, whose names may be given as a list."""
+    """The parameter ``columns`` as ``ColumnRules``."""
     known = [field.name for field in fields(ColumnRules)]
     rules: dict[str, Any] = {}
     for name, value in (columns or {}).items():
@@ -557,7 +565,7 @@ def _is_frame(X: Any) -> bool:
 
 
 def _with_text_names(frame: Any) -> Any:
-    """The data frame with names of columns that are texts."""
+    """The data frame, with every column name converted to text."""
     names = [str(name) for name in frame.columns]
     double = [name for i, name in enumerate(names) if name in names[:i]]
     if double:

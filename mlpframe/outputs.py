@@ -17,15 +17,15 @@ def store_uri(uri: str | None) -> str:
 
 
 def store_exists(uri: str) -> bool:
-    """Whether asking the store makes sense: MLflow would create an SQLite file that does not exist."""
+    """``False`` if the store is an SQLite file that does not exist, because MLflow would create the file."""
     return not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).is_file()
 
 
 def size(folder: Path) -> int:
-    """The bytes of all files in a folder and its subfolders, without following links; 0 without a folder."""
+    """The bytes of all files in a folder and its subfolders, without following links; 0 if it is missing."""
     total = 0
     for path, _, files in os.walk(folder):
         for file in files:
-            with suppress(OSError):  # removed in the meantime
+            with suppress(OSError):  # another process has removed the file in the meantime
                 total += os.lstat(os.path.join(path, file)).st_size
     return total

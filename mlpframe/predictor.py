@@ -1,6 +1,7 @@
-"""The name by which MLflow models of mlpframe 0.1.0 load; everything else imports ``mlpframe.training``.
+"""Lets MLflow load models of mlpframe 0.1.0; all other code imports ``mlpframe.training``.
 
-MLflow copies the Python file of a model beside the model. The copies that 0.1.0 has made import this name.
+MLflow saves a copy of a model's Python file beside the model. The copies from mlpframe 0.1.0 import
+``mlpframe.predictor``.
 """
 
 from .training.predictor import Predictor

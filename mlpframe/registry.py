@@ -42,7 +42,7 @@ class UsageError(Exception):
 class UnknownName(UsageError, KeyError):
     """A name that no registry entry has."""
 
-    def __str__(self) -> str:  # KeyError would print the repr
+    def __str__(self) -> str:  # KeyError would print the message in quotes
         return str(self.args[0])
 
 
@@ -104,7 +104,7 @@ class Broken:
 def type_name(kind: Any) -> str:
     """The name of a type in error messages and help."""
     parts = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
-    if any(get_origin(part) is Mapping for part in parts):  # a Spec
+    if any(get_origin(part) is Mapping for part in parts):  # the type Spec: a component's name or mapping
         return "a name or a mapping" + " or null" * (type(None) in parts)
     names = ["null" if part is type(None) else getattr(part, "__name__", str(part)) for part in parts]
     return " or ".join(names)
@@ -127,7 +127,8 @@ def _fits(value: Any, kind: Any) -> bool:
     plain = get_origin(kind) or kind
     if plain is Any or not isinstance(plain, type):
         return True
-    if plain is Mapping and getattr(value, "kind", None) in KINDS:  # a component in place of its spec
+    # where a component's name or mapping is expected, the component itself is accepted too
+    if plain is Mapping and getattr(value, "kind", None) in KINDS:
         return True
     if isinstance(value, bool) or plain is bool:
         return plain is bool and isinstance(value, bool)
@@ -161,7 +162,7 @@ _options: dict[type, tuple[Option, ...]] = {}
 
 
 def options_of(cls: type) -> tuple[Option, ...]:
-    """The options of a component class: its own options, then the options that its kind shares."""
+    """The options of a component class: its own options, then the options that every such component has."""
     if cls not in _options:
         _options[cls] = _read_options(cls)
     return _options[cls]
@@ -248,7 +249,7 @@ class Registry:
     def create(self, spec: str | Mapping[str, Any], /, **options: Any) -> Any:
         """Create a component from its name, or from a mapping with the key ``name`` and options.
 
-        A component of this kind is returned as it is.
+        If ``spec`` is already a component of this kind, it is returned unchanged.
 
         Raises:
             UsageError: unknown name or option, or a value that the component refuses.

@@ -1,4 +1,4 @@
-"""What a plugin implements: one base class for each kind, and the few helpers a plugin needs.
+"""What a plugin implements: a base class for each kind of component (layer, loss, …), and a few helpers.
 
 A component is a class in a file of its own, registered under a name::
 

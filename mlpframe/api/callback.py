@@ -1,4 +1,4 @@
-"""What a callback implements, and what it sees of a run."""
+"""What a callback implements, and what a callback can read and change of a run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Run(Protocol):
     epochs: int
     total_steps: int
     metric_names: list[str]
-    """The metrics that every epoch records."""
+    """The names of the metrics that the run records after every epoch."""
     folder: Path
-    """The run's folder. The files in its ``figures/`` are recorded at the end of the run."""
+    """The run's folder. MLflow gets the files of the subfolder ``figures/`` at the end of the run."""
 
     @property
     def splits(self) -> Splits:
@@ -28,11 +28,11 @@ class Run(Protocol):
 
     @property
     def train(self) -> Table:
-        """The training rows, prepared, but before transforms."""
+        """The prepared (encoded and scaled) training rows, before transforms change them."""
 
     @property
     def validation(self) -> Table | None:
-        """The validation rows, prepared; ``None`` in a run without a validation part."""
+        """The prepared (encoded and scaled) validation rows; ``None``: the run has no validation part."""
 
     @property
     def epoch(self) -> int:
@@ -53,7 +53,8 @@ class Run(Protocol):
     def parameters(self) -> Mapping[str, Array]:
         """The trained parameters by name, for example ``"0.linear.W"``.
 
-        The arrays are read-only, and training changes their values.
+        A callback cannot write to these arrays. The next training step changes their values, so copy an array
+        whose values you want to keep.
         """
 
     def gradients(self, rows: int) -> Mapping[str, Array]:
@@ -63,7 +64,10 @@ class Run(Protocol):
         """
 
     def activations(self, x: Array) -> Mapping[str, Array]:
-        """Every layer's outputs ``(n, width)`` by layer name, in evaluation mode, for ``(n, features)``."""
+        """Every layer's outputs ``(n, width)`` by layer name, for the inputs ``x`` ``(n, features)``.
+
+        The network runs in evaluation mode.
+        """
 
     def predict(self, x: Array) -> Array:
         """Predicted class probabilities or values ``(n, n_outputs)`` for inputs ``(n, features)``."""
@@ -72,17 +76,20 @@ class Run(Protocol):
         """Record metrics at the current step."""
 
     def stop(self, reason: str) -> None:
-        """End the run after this block of batches."""
+        """End the run when the current block of batches is finished. The run prints ``reason``."""
 
     def save(self, name: str) -> None:
         """Save all state of the run as ``checkpoints/<name>.npz`` in the run's folder."""
 
     def take_weights(self, name: str) -> None:
-        """Evaluate and keep the weights of ``checkpoints/<name>.npz`` from now on; for the end of a run."""
+        """Replace the network's weights by those of ``checkpoints/<name>.npz``, and validate again.
+
+        Call ``take_weights`` in ``on_end``: the run then tests and saves the replaced weights.
+        """
 
 
 class Callback(ABC):
-    """An action beside training that is called at the events of a run."""
+    """An action beside training. The run calls its methods at the start, after epochs, and at the end."""
 
     kind: ClassVar[str] = "callback"
     name: ClassVar[str]
@@ -90,22 +97,22 @@ class Callback(ABC):
     """Whether the callback only draws or prints. An error in it is then printed and does not end the run."""
 
     def check(self, run: Run) -> None:
-        """Before anything is recorded: raise ``UsageError`` if the callback cannot work in this run."""
+        """Raise ``UsageError`` if the callback cannot work in this run. Called before the run starts."""
 
     def on_start(self, run: Run) -> None:
-        """Before the first step of a new or continued run."""
+        """Called before the first step of a new or continued run."""
 
     def on_window(self, run: Run) -> None:
-        """After every window of ``log_every`` steps."""
+        """Called after every window, which is ``log_every`` consecutive steps."""
 
     def on_epoch(self, run: Run) -> None:
-        """After every epoch and its validation."""
+        """Called after every epoch and its validation."""
 
     def on_end(self, run: Run) -> None:
-        """After the last step."""
+        """Called after the last step."""
 
     def on_failure(self, run: Run, error: BaseException) -> None:
-        """When an error or an interruption ends the run."""
+        """Called when an error or an interruption ends the run."""
 
     def state(self) -> dict[str, Any]:
         """The state that the callback needs after a restart, as plain values."""

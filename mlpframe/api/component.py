@@ -42,14 +42,15 @@ class TwoForms:
     A component needs only the textbook form or the fast form. The base class of its kind makes the fast form
     from the textbook form. A subclass that rewrites one form of a component does not inherit the component's
     other form, which would compute something else. The subclass gets the base class's version of the other
-    form. The same holds for the method ``onnx``.
+    form. In the same way, a subclass that changes what is computed does not inherit the method ``onnx``.
     """
 
     kind: ClassVar[str]
     fast: ClassVar[tuple[str, ...]]
     """The methods of the fast form, the most important one first."""
     in_graph: ClassVar[tuple[str, ...]] = ()
-    """The methods whose results the nodes of the method ``onnx`` compute, for kinds that have this method."""
+    """The methods that ``onnx`` translates. A subclass that rewrites one of them does not inherit ``onnx``.
+    """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -92,16 +93,16 @@ class TwoForms:
 
 
 def returned(name: str, form: str, value: object, expected: Sequence[str]) -> tuple[Any, ...]:
-    """The values that a textbook form returned.
+    """Check what a textbook form returned, and return it as a tuple of values.
 
     Args:
         name: the component's name.
         form: the function that returned ``value``.
         value: what the function returned.
-        expected: what it has to return, in words.
+        expected: a description of each value that the function has to return, for the message.
 
     Raises:
-        UsageError: the number of values is not that of ``expected``, or a value is ``None``.
+        UsageError: there are more or fewer values than descriptions, or a value is ``None``.
     """
     values = value if isinstance(value, tuple) else (value,)
     if len(values) != len(expected) or any(each is None for each in values):
@@ -120,9 +121,9 @@ def check_range(
     maximum: float | None = None,
     below: float | None = None,
 ) -> None:
-    """Raise ``ValueError`` if the value breaks a bound; the message names option, bounds and value.
+    """Raise ``ValueError`` if the value is outside a bound; the message names option, bounds and value.
 
-    NaN breaks every bound.
+    NaN is outside every bound.
     """
     bounds = [
         ("at least", minimum, ge),

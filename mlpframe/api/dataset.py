@@ -25,10 +25,10 @@ class Table:
     If a row may have several classes (multilabel), ``y`` is ``(n, classes)``: 1 for each class that the row
     has, and 0 for each class that it does not have.
 
-    ``x`` may be mapped from a file that is larger than the memory. If ``x`` is not mapped, NaN is a missing
-    value. ``weights`` ``(n,)``, at least 0, say how much each row counts in the loss; with ``None``, all rows
-    count the same. ``keys`` ``(n,)`` say how ``split=group`` and ``split=time`` hold out rows: by the number
-    of the row's group, or by its time.
+    ``x`` may be a memory-mapped file that is larger than the memory. In an ``x`` that is not mapped, NaN
+    stands for a missing value. ``weights`` ``(n,)``, at least 0, say how much each row counts in the loss;
+    with ``None``, all rows count the same. ``keys`` ``(n,)`` are needed to hold out rows: the number of each
+    row's group with ``split=group``, and each row's time with ``split=time``.
     """
 
     x: Array
@@ -58,18 +58,18 @@ class Table:
         The operating system reads the file again when the rows are used again.
         """
         mapping = self.mapping
-        # systems without this call take the memory back themselves when memory is short
+        # an operating system without madvise takes the memory back by itself when memory is short
         if mapping is not None and hasattr(mapping, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
             mapping.madvise(mmap.MADV_DONTNEED)
 
 
 class FrameFile:
-    """Rows of a table that stay in their file, and are read block by block. They keep the file's order.
+    """Rows of a table that stay in their file, and are read some rows at a time, in the file's order.
 
     Args:
-        read: reads the whole file, as blocks of rows.
+        read: reads the whole file; yields data frames of consecutive rows.
         columns: the names of the columns that are used.
-        selected: which rows of the file these are, ``(rows of the file,)``.
+        selected: a truth value for every row of the file, ``(rows of the file,)``: whether the row is used.
     """
 
     ndim: ClassVar[int] = 2
@@ -90,7 +90,7 @@ class FrameFile:
         return len(self), len(self.columns)
 
     def __getitem__(self, rows: Any) -> FrameFile:
-        """The rows that a slice, mask or array of rising row numbers selects; nothing is read."""
+        """Select rows by a slice, a mask or an array of rising row numbers, without reading the file."""
         selected = np.zeros_like(self._selected)
         selected[np.flatnonzero(self._selected)[rows]] = True
         return FrameFile(self._read, self.columns, selected)
@@ -100,7 +100,7 @@ class FrameFile:
         return FrameFile(self._read, tuple(columns), self._selected)
 
     def blocks(self) -> Iterator[Frame]:
-        """Read the selected rows and columns, block by block."""
+        """Read the file; yields the selected rows and columns as data frames of consecutive rows."""
         begin, end = 0, int(np.flatnonzero(self._selected)[-1]) + 1
         for frame in self._read():
             if begin >= end:
@@ -119,15 +119,15 @@ def _rows(values: Any, rows: Any) -> Any:
 
 @dataclass(frozen=True)
 class ColumnRules:
-    """What a user says about the columns of a data frame, beyond what their values say.
+    """What the user says about the columns of a data frame, where mlpframe shall not decide by their values.
 
     Args:
         categorical: columns of categories, whatever their values look like.
         dates: columns of dates, whatever their values look like.
         keep: columns that are used although they look like identifiers, or have one value only.
         encoding: how categories become inputs: "one_hot" or "codes".
-        max_categories: the most frequent categories of a column up to this number have an input of their own;
-            the rarer ones share one.
+        max_categories: the largest number of categories of a column that have an input of their own. The most
+            frequent categories have their own inputs, and all rarer categories share one input.
     """
 
     categorical: tuple[str, ...] = ()
@@ -139,13 +139,13 @@ class ColumnRules:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a network has to connect: its inputs and its outputs.
+    """The inputs and outputs that a network must have for a data set.
 
     Args:
         inputs: number of input features.
         outputs: number of outputs: one for each class, or one for each target value.
         task: whether one class, several classes or values are predicted.
-        codes: number of categories by input position, for the inputs that hold category numbers.
+        codes: for each input that holds category numbers: the input's position → the number of categories.
         image: height and width, if a row of inputs is an image.
     """
 
@@ -162,21 +162,22 @@ class Splits:
 
     A part that the data set lacks is ``None``.
 
-    ``class_names`` and the shape of the targets say which task it is. Without names it is a regression. With
-    names and class numbers ``(n,)`` it is a classification; with names and a 0 or 1 for each class
-    ``(n, classes)`` it is multilabel.
+    ``class_names`` and the shape of the targets determine the task. Without class names, the task is
+    regression. With class names, targets that are class numbers ``(n,)`` make the task classification, and
+    targets that are 0 or 1 for each class ``(n, classes)`` make the task multilabel.
 
     ``columns`` is set if the inputs ``x`` of every part are a pandas data frame, as it was read, or a
-    ``FrameFile``. The framework then makes numbers of its columns, by what the training rows hold.
+    ``FrameFile``. mlpframe then converts the columns of ``x`` to numbers, by rules that mlpframe learns from
+    the training rows.
 
     ``categorical`` lists the columns of an array ``x`` that stand for categories and are therefore never
     scaled. Such a column holds either 0 and 1, or category numbers. For a column of category numbers,
     ``code_names`` maps the feature name to the names of the categories.
 
     ``target_names`` are the names of the target columns. ``integer_classes`` says that the classes are whole
-    numbers in the user's table. ``ignored`` are columns that the user left out. ``task_reason`` says why the
-    targets are those of this task, such as "9 different texts". ``notes`` are sentences for the user about
-    what was read.
+    numbers in the user's table. ``ignored`` are columns that the user left out. ``task_reason`` says by which
+    property of the targets mlpframe chose the task, such as "9 different texts". ``notes`` are sentences that
+    tell the user what was read.
     """
 
     train: Table
@@ -206,7 +207,7 @@ class Splits:
 
     @property
     def shapes(self) -> Shapes:
-        """The inputs and outputs that a network for these data has to connect."""
+        """The inputs and outputs that a network must have for these data."""
         codes = {self.feature_names.index(name): len(names) for name, names in self.code_names.items()}
         return Shapes(self.train.x.shape[1], self.n_outputs, self.task, codes, self.image_shape)
 
@@ -216,27 +217,28 @@ class Preparation:
     """How every data set is prepared.
 
     If a data set comes without a validation or test part, that part is held out of the training part. Row
-    weights affect the loss only: scaling and imputing count every row of the training part once, whatever its
-    weight. Rows without a target are left out.
+    weights affect the loss only: the means and deviations for scaling and imputing count every row of the
+    training part once, whatever the row's weight. Rows without a target are left out.
 
     Options:
-        validation: rows held out for validation: a number, or a fraction (below 1) of the training rows,
-            which is at least one row; 0: none.
-        test: rows held out for the test, likewise.
+        validation: rows held out for validation: a number of rows, or a fraction (below 1) of the training
+            rows, but at least one row; 0: none.
+        test: rows held out for the test: a number of rows, or a fraction as for validation; 0: none.
         split: how rows are held out: "stratified" (random, every class in proportion), "random", "last", or,
             for tables with split_by, "group" (random, all rows of a group in one part) or "time" (the latest
             rows). Stratified needs one class for each row; other rows are held out at random.
-        folds: cross-validation: the rows are divided into this many folds, and the validation part is one of
-            them; 0: none. With split=last or time, a fold is validated by training on the rows before it.
+        folds: cross-validation: the rows are divided into this many folds, and one fold is the validation
+            part; 0: none. With split=last or split=time, only the rows before the fold are trained on.
         fold: the number of the fold that is the validation part, from 0.
         scaling: how the inputs are scaled, by the training part: "none", "standard" (mean 0 and standard
-            deviation 1) or "robust" (median 0 and distance of the quartiles 1, smoothly limited to −3 and 3).
+            deviation 1) or "robust" (median 0 and interquartile range 1, smoothly limited to −3 and 3).
         scale_target: whether a regression trains on targets of mean 0 and standard deviation 1. Metrics,
-            figures and predictions are always in the target's own unit. null: whether the loss measures a
-            distance, as mse does.
+            figures and predictions are always in the target's own unit. null: true for a loss that depends
+            only on the distance between prediction and target, as mse does; else false.
         missing: what happens to missing inputs: "error" (refused), "drop" (their rows are left out), "impute"
-            (replaced by the mean of the training part, also at prediction; a missing category is a category)
-            or "indicate" (imputed, and another input says which were missing).
+            (replaced by the column's mean in the training part, also at prediction; in a column of
+            categories, "missing" becomes a category) or "indicate" (imputed, and an additional input is 1
+            where the value was missing).
     """
 
     validation: int | float = 0.2
@@ -276,14 +278,14 @@ class DataContext:
 
 
 class Dataset(ABC):
-    """Where the data come from."""
+    """The source of a run's data: reads the data from files, or generates them."""
 
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str]
     own: ClassVar[bool] = False
-    """Whether the data are the user's own. Then a run says what it understood of them before it trains."""
+    """Whether the data are the user's own. If so, the run prints before training how it read the columns."""
     shared: Preparation = Preparation()
-    """The values of the shared options. Set before ``__init__``, so that it can refuse a combination."""
+    """Values of the options of every data set; set first, so that ``__init__`` can refuse a combination."""
 
     @abstractmethod
     def load(self, context: DataContext) -> Splits:

@@ -17,7 +17,7 @@ from .loss import Loss, Means
 from .optimizer import Optimizer, UpdateRules
 
 Recurrence = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""A and B of z ← A z + B g, where z holds a weight and its optimizer state."""
+"""A and B of the update z ← A z + B g: z holds a weight and its optimizer state, and g is the gradient."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Losses:
 
 
 def split_losses(values: Sequence[Means], correct: Any, replicas: int) -> list[Losses]:
-    """Split the losses of all steps into one ``Losses`` per replica."""
+    """Split the results of all steps into one ``Losses`` for each replica."""
     counts = np.broadcast_to(correct, (replicas,)).tolist()
     columns = zip(*values, strict=True) if isinstance(values[0], list) else [values]
     return [Losses(list(column), count) for column, count in zip(columns, counts, strict=True)]
@@ -53,7 +53,7 @@ def rates(blocks: Sequence[Block], dtype: np.dtype[Any]) -> list[Any]:
 
 
 class EnginePlan(Protocol):
-    """A network bound to the arrays of one batch."""
+    """A network bound to arrays for one batch size: every step fills and uses the same arrays."""
 
     def fill(self, table: Table, rows: Array, lane: int | None = None) -> None:
         """Copy rows of a table into the batch. If networks are stacked, ``lane`` is the network's number."""
@@ -71,8 +71,8 @@ class EnginePlan(Protocol):
 class EngineNetwork(Protocol):
     """The network that an engine trains.
 
-    Where R networks are stacked, ``w`` and ``g`` are ``(R, parameters)`` and every array of a batch has an
-    axis of length R in front.
+    If R networks are stacked, ``w`` and ``g`` are ``(R, parameters)``, and every array of a batch has an
+    additional first axis of length R.
 
     Attributes:
         layers, loss: the components, first layer to last.
@@ -98,7 +98,7 @@ class EngineNetwork(Protocol):
     target_dtype: np.dtype[Any]
 
     def plan(self, batch: int, *, training: bool) -> EnginePlan:
-        """The plan for a batch size and mode, created on first use."""
+        """The plan for this batch size, in training or evaluation mode; created on first use."""
 
     def prefix(self, i: int) -> str:
         """How the names of the arrays of layer ``i`` begin, for example ``0.linear.``."""
@@ -110,15 +110,16 @@ class EngineNetwork(Protocol):
         """The same parameters and state with other layers, which have the same names and shapes."""
 
     def context(self, *, training: bool) -> Context:
-        """A context for ``bind``, whose arrays share memory with all other plans of this network."""
+        """A context to pass to ``bind``. All plans of the network use the same memory for working arrays."""
 
     def bind(self, x: Array, dx: Array | None, target: Array, ctx: Any, first: int = 0) -> EnginePlan:
         """Bind the layers from number ``first`` on, and the loss.
 
         Args:
-            x, dx: the input of layer number ``first``, and the array for ∂loss/∂x (``None``: not computed).
+            x: the input of layer number ``first``.
+            dx: the array into which ∂loss/∂x is written; ``None``: ∂loss/∂x is not computed.
             target: the array that will hold the targets.
-            ctx: a context from ``context``.
+            ctx: what ``context`` returned.
         """
 
 
@@ -126,7 +127,7 @@ class EngineUpdater(Protocol):
     """Applies the optimizer to the parameters of an ``EngineNetwork``.
 
     Attributes:
-        optimizer: the component. If its scope is ``"search"``, call ``search`` instead of ``update``.
+        optimizer: the optimizer. If its scope is ``"search"``, call ``search`` instead of ``update``.
         rules: weight decay, clipping, and learning rates of single parameters.
         step: number of updates done. An engine that updates the weights itself adds its updates here.
         slots: the optimizer's state vectors by name, each with the layout of ``w``.
@@ -139,7 +140,7 @@ class EngineUpdater(Protocol):
 
     @property
     def update(self) -> Callable[[Any], None]:
-        """A function of the learning rate that updates the weights with the gradient in ``network.g``."""
+        """``update(lr)`` updates the weights with the gradient in ``network.g`` and the learning rate lr."""
 
     def tail(self, first: int) -> Callable[[Any], None]:
         """Like ``update``, but only for the parameters from number ``first`` on."""
@@ -164,10 +165,11 @@ class EngineUpdater(Protocol):
 
 
 class Engine(ABC):
-    """Runs the training steps of a block.
+    """Runs the training steps of a block of batches.
 
     ``engine=auto`` asks the registered engines in order of decreasing ``priority``, and engines of equal
-    priority in the order of their names. It takes the first engine that suits and does not refuse.
+    priority in the order of their names. The first engine whose ``suits`` is true and that does not refuse
+    is taken.
     """
 
     kind: ClassVar[str] = "engine"
@@ -180,7 +182,7 @@ class Engine(ABC):
         """The reason why this engine cannot compute the exact steps, in words; ``None`` if the engine can."""
 
     def suits(self, network: EngineNetwork, batch_size: int) -> bool:
-        """Whether ``engine=auto`` may take this engine, as it is fast for this network and batch size."""
+        """Whether this engine is fast for this network and batch size; if so, ``engine=auto`` may take it."""
         return False
 
     @abstractmethod

@@ -20,8 +20,8 @@ class Parameter:
     Args:
         shape: the array's shape.
         init: the initializer that fills the array: a name, or a mapping with ``name`` and options.
-        fan_in, fan_out: numbers of inputs and outputs of the units that use the array, for scaled
-            initializers.
+        fan_in, fan_out: numbers of inputs and outputs of the units that use the array. Initializers such as
+            glorot choose the size of the weights by these numbers.
         decay: whether weight decay applies (to weights, not to biases).
     """
 
@@ -33,7 +33,7 @@ class Parameter:
 
 
 class Bound(NamedTuple):
-    """A layer bound to its arrays: output ``y``, ∂loss/∂y ``dy``, and the two halves of a step.
+    """A layer bound to its arrays: output ``y``, ∂loss/∂y ``dy``, and the functions of the two passes.
 
     ``y`` and ``dy`` are contiguous and do not overlap.
     """
@@ -49,12 +49,12 @@ Backward = Callable[[Array], tuple[Array, Mapping[str, Array]]]
 
 
 class Context(Protocol):
-    """Services available during ``bind``. The object is reused afterwards, so do not keep it."""
+    """Services for a layer or a loss during ``bind``. The object is reused afterwards, so do not keep it."""
 
     training: bool
     """Whether the plan trains (dropout drops, batch statistics are used) or evaluates."""
     state: Mapping[str, Array]
-    """The layer's arrays that are kept but not trained, by name."""
+    """The layer's arrays that are saved with the model but not trained, such as running means, by name."""
     weights: Array | None
     """The weight of every row in the loss, ``(…, batch)``, with a mean of 1; ``None``: all are 1."""
 
@@ -65,14 +65,15 @@ class Context(Protocol):
     def array(self, *shape: int) -> Array:
         """A working array of the run's dtype, for values that are needed only within one step.
 
-        The array is contiguous, and its first values are undefined. Other plans use the same memory, so
-        values that are written during ``bind`` are lost. A layer keeps its constants in arrays of its own.
+        The array is contiguous, and its first values are undefined. The network's plans for other batch sizes
+        use the same memory, so values that are written during ``bind`` are lost. A layer keeps its constants
+        in arrays of its own.
         """
 
     def within(self, prefix: str) -> Context:
-        """The services (see ``Context``) that a layer hands to a layer inside it during ``bind``.
+        """The context that an outer layer passes to the ``bind`` of a layer inside it.
 
-        Its state is the arrays here whose names begin with ``prefix``.
+        The inner layer's state are the arrays of this context's ``state`` whose names begin with ``prefix``.
         """
 
     def single(self, index: tuple[int, ...]) -> Context:
@@ -103,7 +104,7 @@ class Layer(TwoForms):
         return {}
 
     def state(self, n_in: int) -> dict[str, Array]:
-        """The arrays that are kept but not trained, by name, with their first values."""
+        """The arrays that are saved with the model but not trained, by name, with their first values."""
         return {}
 
     def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
@@ -112,8 +113,8 @@ class Layer(TwoForms):
         Args:
             x: the input, ``(batch, n_in)``. Do not change ``x``, ``p`` or the argument of ``backward``.
             p: the parameters by name.
-            ctx: ``ctx.training`` is the mode, ``ctx.rng`` the random stream. Change the arrays of
-                ``ctx.state`` in place.
+            ctx: ``ctx.training`` says whether the network trains, ``ctx.rng`` is the random stream. Change
+                the arrays of ``ctx.state`` in place.
 
         Returns:
             y, ``(batch, n_out)``, and the function ``backward``, which maps ∂loss/∂y to ∂loss/∂x and a
@@ -137,11 +138,12 @@ class Layer(TwoForms):
             x: the input, ``(…, batch, n_in)``; do not change it.
             dx: the array into which ``backward`` writes ∂loss/∂x; ``None`` if ∂loss/∂x is not needed.
             p, g: parameters and gradients by name; ``backward`` overwrites the gradients.
-            ctx: provides working arrays, the random stream, the state and the mode.
+            ctx: provides working arrays, the random stream and the state, and says whether the network
+                trains.
         """
         width = self.n_out(x.shape[-1])
         y, dy = ctx.array(*x.shape[:-1], width), ctx.array(*x.shape[:-1], width)
-        networks = list(np.ndindex(x.shape[:-2]))  # only the index () if networks are not stacked
+        networks = list(np.ndindex(x.shape[:-2]))  # a network that is not stacked has the single index ()
         parameters = [{name: array[*i, ...] for name, array in p.items()} for i in networks]
         contexts = [ctx.single(i) for i in networks]
         backwards: list[Backward] = []

@@ -17,7 +17,7 @@ Means = float | list[float]
 
 
 def means(totals: Array, factor: float) -> Means:
-    """Totals times a factor, as Python numbers."""
+    """Multiply total losses (one, or one for each stacked network) by a factor; returns Python numbers."""
     plain: Means = totals.tolist()
     return [total * factor for total in plain] if isinstance(plain, list) else plain * factor
 

@@ -30,7 +30,7 @@ class Metric(ABC):
     scalar: ClassVar[bool] = True
     """Whether the result is a number, computed after every epoch, or an array, computed at the end."""
     columns: ClassVar[tuple[str, ...]] = ()
-    """The names of an array's columns if the columns are not the classes. The rows always are the classes."""
+    """For an array: the names of its columns, if they are not the classes. Each row stands for a class."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -58,7 +58,7 @@ def multi_hot(prediction: Array) -> NDArray[np.intp]:
 
 
 def _nan_of_nan(compute: Callable[[Any, Array, Array], Any]) -> Callable[[Any, Array, Array], Any]:
-    """Return NaN if a prediction is NaN, because ``argmax`` takes NaN for the most probable class."""
+    """``compute``, except that NaN gives NaN: ``argmax`` would take NaN for the most probable class."""
 
     @wraps(compute)
     def computed(self: Metric, prediction: Array, target: Array) -> Any:

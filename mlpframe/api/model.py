@@ -11,14 +11,14 @@ from .dataset import Shapes
 
 
 class Model(ABC):
-    """Makes a list of layers from the model's options and the network's inputs and outputs."""
+    """Makes the list of a network's layers from the model's options and the numbers of inputs and outputs."""
 
     kind: ClassVar[str] = "model"
     name: ClassVar[str]
 
     @abstractmethod
     def layers(self, shapes: Shapes) -> Sequence[Spec]:
-        """The layers, first to last. If a layer's ``units`` is left out, it becomes the number of outputs.
+        """The layers, first to last. In a layer without ``units``, ``units`` becomes the number of outputs.
 
         The same options and shapes must give equal lists, because a saved model is rebuilt from its options
         and shapes.

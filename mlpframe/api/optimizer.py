@@ -61,7 +61,7 @@ class Optimizer(TwoForms):
     """An update rule on vectors.
 
     ``textbook`` is the rule as a textbook writes it; ``update`` computes the same faster. An optimizer needs
-    only one of the two.
+    only ``textbook`` or ``update``.
 
     ``slots`` names the optimizer's state vectors. Each slot is as long as the parameters and starts at zero.
     Unless ``slots`` is set, the slots are the arguments of ``textbook`` after ``t``.
@@ -82,14 +82,15 @@ class Optimizer(TwoForms):
     slots: tuple[str, ...] = ()
     scope: Literal["element", "tensor", "search"] = "element"
     shared: UpdateRules = UpdateRules()
-    """The values of the shared options. Set before ``__init__``, so that it can refuse a combination."""
+    """Values of the options of every optimizer; set first, so that ``__init__`` can refuse a combination."""
     evaluated: str | None = None
     """The slot whose values are evaluated and saved as the model; ``None``: the trained weights."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         names = textbook_slots(cls)
-        set_already = "slots" in vars(cls) or (cls.has_fast_form() and cls.slots)  # which update uses
+        # a fast form uses the slots that the class already has, whatever the textbook form names
+        set_already = "slots" in vars(cls) or (cls.has_fast_form() and cls.slots)
         if "textbook" in vars(cls) and names and not set_already:
             cls.slots = names
 
@@ -140,7 +141,7 @@ class Optimizer(TwoForms):
         result = self.textbook(w, g, lr, step, *arrays[1:])
         expected = [f"the new {name}" for name in ("w", *self.slots)]
         new = returned(self.name, "textbook", result, expected)
-        # a result may share memory with one of the arrays, and an earlier copy must not change the result
+        # a result may be a view of w or of a slot: writing the first result must not change the next result
         values = [
             value.copy() if any(np.may_share_memory(value, array) for array in arrays) else value
             for value in new

@@ -22,14 +22,14 @@ class Schedule(ABC):
 
     @abstractmethod
     def factor(self, step: int, total_steps: int) -> float:
-        """The factor for the update that follows the first ``step`` updates, out of ``total_steps``."""
+        """The factor for the next update, when ``step`` of the run's ``total_steps`` updates are done."""
 
     def factors(self, start: int, stop: int, total_steps: int) -> Sequence[float]:
         """``factor`` for the steps from ``start`` up to ``stop``."""
         return [self.factor(step, total_steps) for step in range(start, stop)]
 
     def observe(self, value: float) -> None:
-        """Receive an observed loss."""
+        """Receive the loss that the schedule observes (see ``observes``), and change the factor."""
 
     def state(self) -> dict[str, float]:
         """The state of a reactive schedule, as numbers."""
