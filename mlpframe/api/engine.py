@@ -107,7 +107,7 @@ class EngineNetwork(Protocol):
         """Views of all parameters into a vector with the layout of ``w``, by name, in order."""
 
     def with_layers(self, layers: Iterable[Layer]) -> EngineNetwork:
-        """The same parameters and state with other layers, which have the same names and shapes."""
+        """A network with the same parameters and state, but other layers of the same names and shapes."""
 
     def context(self, *, training: bool) -> Context:
         """A context to pass to ``bind``. All plans of the network use the same memory for working arrays."""

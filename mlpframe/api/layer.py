@@ -189,5 +189,5 @@ class Layer(TwoForms):
             UsageError: the layer, or a layer in it, does not have this method.
         """
         raise UsageError(
-            f"layer {self.name!r} cannot be exported to ONNX: it does not say its nodes (method onnx)"
+            f"layer {self.name!r} cannot be exported to ONNX: its class must define the method onnx"
         )

@@ -132,6 +132,6 @@ class Loss(TwoForms):
         if self._writes("predict"):
             raise UsageError(
                 f"loss {self.name!r} cannot be exported to ONNX: "
-                f"it does not say the nodes of its prediction (method onnx)"
+                f"a class that defines predict must also define the method onnx"
             )
         return output

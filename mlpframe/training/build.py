@@ -24,8 +24,8 @@ def build_network(
 
     Args:
         model: the model's name, or a mapping with ``name`` and options.
-        data: the prepared data, whose inputs and targets the network connects.
-        loss: what is minimized.
+        data: the prepared data, which determine the network's numbers of inputs and outputs.
+        loss: the loss that training minimizes.
         dtype: of parameters and arithmetic, float32 or float64.
         streams: the run's random streams.
         mixed: whether a transform mixes rows, so that targets are probabilities.
@@ -61,5 +61,5 @@ def build_network(
         raise UsageError(
             f"the model has {network.widths[-1]} outputs, but dataset={data.name} needs {outputs}"
         )
-    network.plan(1, training=False)  # raises if the loss's options do not fit the number of outputs
+    network.plan(1, training=False)  # raises an error if the loss's options do not fit the number of outputs
     return network

@@ -1,4 +1,4 @@
-"""Why a run has diverged, where that is known, and which setting helps."""
+"""Find likely reasons for the divergence of a run, and the setting that helps against each reason."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from ..api import Loss, Splits
 from .data.prepare import Data
 
 HUGE = 1e3
-"""Inputs above this size make the outputs of a new network, and so the gradients, as large."""
+"""Inputs above this size make the outputs and the gradients of a new network about as large as the inputs."""
 WIDE = 10.0
-"""A target of this root mean square makes the first gradients about ten times those of a scaled target."""
+"""A target of this root mean square makes the first gradients ten times as large as a scaled target does."""
 FAST = 3.0
-"""A learning rate that is this many times the optimizer's default rate is a likely reason."""
+"""A learning rate above this multiple of the optimizer's default rate is a likely reason for divergence."""
 ROWS = 1 << 16
 MOST = 2
-"""The most reasons that a message names."""
+"""The largest number of reasons that a message names."""
 
 
 def explain(data: Data, loss: Loss, optimizer: str, lr: float, default_lr: float) -> str:
-    """The likely reasons for a divergence, one a line, each with the setting that helps.
+    """The likely reasons for a divergence: one line for each reason, with the setting that helps.
 
     Args:
         data: the data of the run.
@@ -37,7 +37,8 @@ def _of_inputs(data: Data) -> str:
     splits, scaling = data.splits, data.encoder.scaling
     largest = np.zeros(data.train.x.shape[1])
     for start in range(0, len(data.train), ROWS):  # a mapped file may be larger than the memory
-        largest = np.maximum(largest, np.abs(data.train.x[start : start + ROWS]).max(0))  # NaN stays NaN
+        # the maximum of NaN and a number is NaN, so a NaN in the data is found below
+        largest = np.maximum(largest, np.abs(data.train.x[start : start + ROWS]).max(0))
     data.train.release()
     bad = np.flatnonzero(~np.isfinite(largest))
     if len(bad):

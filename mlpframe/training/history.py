@@ -75,7 +75,7 @@ class History:
         return list(self._series)
 
     def write_csv(self, path: Path) -> None:
-        """One line for each value: ``step,metric,value``; values in full precision."""
+        """Write a CSV file with one line ``step,metric,value`` for each value, in full precision."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="") as file:
             writer = csv.writer(file)

@@ -1,8 +1,9 @@
-"""Train runs in lockstep: a single run, or several runs of the same configuration as one program.
+"""Train one run, or several runs in lockstep: every step is the same step of all runs.
 
 Runs that differ only in seed and learning rate have the same shapes at every step. Their parameters are
-stacked, so one call computes a matrix product for all runs. If calls cost more than arithmetic, eight runs
-take little longer than one run. Each run gives the same results as it would alone, up to rounding.
+stacked, so one call of NumPy computes a matrix product for all runs. In small networks, calls take longer
+than their arithmetic, and eight runs take little longer than one run. Each run gives the same results as it
+would alone, up to rounding.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Ended = tuple[Trainer, BaseException | None]
 
 
 class Lockstep:
-    """Drives runs block by block until the last run has ended.
+    """Trains runs together, one block of batches after another, until the last run has ended.
 
     Args:
         trainers: the runs. Several runs must have the same configuration except for seed and learning rate,

@@ -36,7 +36,7 @@ class ParameterView:
 
 
 class Arena:
-    """Working arrays that all plans of a network share: the k-th request gets the k-th buffer."""
+    """Memory that all plans of a network share: the k-th array that a plan requests is in the k-th buffer."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
@@ -109,7 +109,8 @@ class Plan:
     ) -> None:
         self.x, self.target, self.weights, self.loss = x, target, weights, loss
         self.activations = activations
-        self.output = activations[-1] if activations else x  # an engine may bind the loss alone
+        # an engine may bind only the loss, without layers
+        self.output = activations[-1] if activations else x
 
         def forward() -> None:
             for run in forwards:
@@ -146,7 +147,7 @@ class Network:
 
     Args:
         layers: the layers, first to last.
-        loss: what is minimized.
+        loss: the loss that training minimizes.
         n_in: number of input features.
         target: an array like the targets: class numbers ``(n,)``, or ``(n, n_outputs)`` with values or with 0
             or 1 for each class.
@@ -154,7 +155,7 @@ class Network:
         streams: the stream ``init`` fills the parameters; each layer that draws random numbers has its own
             stream.
         weighted: whether rows have weights in the loss.
-        mixed: whether the targets are class probabilities in training, because rows are mixed.
+        mixed: whether the targets are class probabilities in training, because a transform mixes rows.
     """
 
     def __init__(
@@ -196,7 +197,7 @@ class Network:
         self._initialize(streams["init"])
 
     def prefix(self, i: int) -> str:
-        """How the names of the arrays of layer ``i`` begin."""
+        """How the names of the arrays of layer ``i`` begin, for example ``0.linear.``."""
         return f"{i}.{self.layers[i].name}."
 
     def views(self, vector: Array) -> dict[str, Array]:
@@ -229,7 +230,7 @@ class Network:
         return stack
 
     def with_layers(self, layers: Iterable[Layer]) -> Network:
-        """The same parameters and state with other layers, which have the same names and shapes."""
+        """A network with the same parameters and state, but other layers of the same names and shapes."""
         network = copy(self)
         network.layers, network._arena = tuple(layers), self._arena
         return network
@@ -241,12 +242,12 @@ class Network:
     def _initialize(self, rng: np.random.Generator) -> None:
         for parameter_view, array in zip(self.parameters, self.views(self.w).values(), strict=True):
             parameter = parameter_view.parameter
-            values = np.empty(parameter.shape)  # float64: every dtype starts from the same values
+            values = np.empty(parameter.shape)  # drawn in float64, so every dtype starts from the same values
             registries["initializer"].create(parameter.init).fill(values, parameter, rng)
             array[...] = values
 
     def plan(self, batch: int, *, training: bool) -> Plan:
-        """The plan for a batch size and mode, created on first use."""
+        """The plan for this batch size, in training or evaluation mode; created on first use."""
         key = batch, training
         if key not in self._plans:
             self._plans[key] = self._bind(batch, training)
@@ -267,9 +268,11 @@ class Network:
         on this.
 
         Args:
-            x, dx: the input of layer number ``first``, and the array for ∂loss/∂x (``None``: not computed).
+            x: the input of layer number ``first``.
+            dx: the array into which ∂loss/∂x is written; ``None``: ∂loss/∂x is not computed.
             target: the array that will hold the targets.
-            ctx: working memory and mode; its arena may be shared with other plans.
+            ctx: provides working arrays, whose memory other plans may use too, and says whether the plan
+                trains.
         """
         p, g = self.views(self.w), self.views(self.g)
         y, dy = x, dx
@@ -289,7 +292,7 @@ class Network:
         return Plan(x, target, ctx.weights, activations, forwards, loss, backwards[::-1])
 
     def context(self, *, training: bool) -> PlanContext:
-        """A context whose arrays share memory with all other plans of this network."""
+        """A context to pass to ``bind``. All plans of the network use the same memory for working arrays."""
         return PlanContext(self._arena, training)
 
     def outputs(self, x: Array) -> Array:
@@ -362,8 +365,9 @@ def build_layers(
 ) -> list[Layer]:
     """Create layers from their specs.
 
-    If ``units`` is left out, it becomes the number of outputs. If ``columns`` is left out, it becomes the
-    inputs that hold category numbers, and ``categories`` becomes their numbers of categories.
+    If a layer's option ``units`` is left out, the layer gets ``n_outputs`` units. If the option ``columns``
+    of the layer ``embedding`` is left out, the layer embeds all inputs that hold category numbers, and its
+    option ``categories`` becomes their numbers of categories.
 
     Args:
         specs: the layers, first to last.

@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, from what each layer says of itself."""
+"""Build the ONNX graph of a network: every layer, and the loss, adds its own nodes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def onnx_model(network: Network) -> onnx.ModelProto:
     values. Both have the network's dtype. The number of rows is free.
 
     Raises:
-        UsageError: a layer or the loss does not say its nodes.
+        UsageError: a layer or the loss has no method ``onnx`` that adds its nodes.
     """
     graph = OnnxGraph(network.dtype)
     prediction = add_network(graph, network, graph.input("x", network.n_in))
@@ -57,7 +57,7 @@ def add_network(graph: OnnxGraph, network: Network, x: str) -> str:
 
 
 class OnnxGraph:
-    """A graph under construction: inputs, then nodes (see ``api.Graph``), then outputs, then ``model``.
+    """Builds an ONNX model: add inputs, then nodes (see ``api.Graph``), then outputs; at last call ``model``.
 
     Args:
         dtype: the type of numbers and arrays of floats that become constants: float32 or float64. Operators
@@ -81,12 +81,12 @@ class OnnxGraph:
         return name
 
     def output(self, name: str, value: str, width: int, dtype: DTypeLike | None = None) -> None:
-        """Make a value ``(rows, width)`` an output with a name of its own."""
+        """Make ``value``, the output ``(rows, width)`` of a node, an output of the model, named ``name``."""
         self._nodes.append(onnx.helper.make_node("Identity", [value], [name]))
         self._outputs.append(self._value(name, width, dtype))
 
     def name_constants(self, arrays: Mapping[str, Array]) -> None:
-        """Where one of these arrays is an input of a node, its constant gets the array's name."""
+        """Name constants: if a node gets one of these arrays as input, its constant gets the array's name."""
         self._named += arrays.items()
 
     def node(self, operator: str, *inputs: str | Array | float, domain: str = "", **attributes: Any) -> str:
@@ -149,7 +149,7 @@ def _attribute(value: Any) -> Any:
     return _type_number(value) if isinstance(value, type | np.dtype) else value
 
 
-# --- operators that onnxruntime has in float32 only, made of others for float64 ----------------------------
+# --- operators that onnxruntime has in float32 only: for float64, they are built from other operators ------
 
 
 def _leaky_relu(graph: OnnxGraph, x: str, alpha: float = 0.01) -> str:
@@ -189,9 +189,9 @@ def _hard_sigmoid(graph: OnnxGraph, x: str, alpha: float = 0.2, beta: float = 0.
 
 
 def _erf(graph: OnnxGraph, x: str) -> str:
-    """erf x = 2x/√π ∫₀¹ exp(−x²s²) ds by Gauss and Legendre's rule: 24 points give 15 digits for |x| ≤ 6."""
-    s, weights = np.polynomial.legendre.leggauss(24)  # on [−1, 1], whose length is 2
-    x = graph.node("Clip", x, -6.0, 6.0)  # beyond, erf x is ±1 to the last digit
+    """erf x = 2x/√π ∫₀¹ exp(−x²s²) ds by Gauss–Legendre quadrature: 24 points give 15 digits for |x| ≤ 6."""
+    s, weights = np.polynomial.legendre.leggauss(24)  # on [−1, 1]; on [0, 1], the points are (s + 1) / 2
+    x = graph.node("Clip", x, -6.0, 6.0)  # outside [−6, 6], erf x is ±1 to the last digit
     xs = graph.node("Mul", graph.node("Unsqueeze", x, np.array([-1])), (s + 1) / 2)
     powers = graph.node("Exp", graph.node("Neg", graph.node("Mul", xs, xs)))
     return graph.node("Mul", x, graph.node("MatMul", powers, weights / sqrt(pi)))

@@ -99,7 +99,10 @@ class Updater:
 
     @contextmanager
     def evaluated(self) -> Iterator[None]:
-        """Within this context, the network has the weights that are to be evaluated."""
+        """Within this context, the network has the weights to evaluate.
+
+        These are the trained weights, or the values of the optimizer's slot ``evaluated`` (such as averages).
+        """
         if self.optimizer.evaluated is None:
             yield
             return
@@ -133,7 +136,9 @@ class Updater:
         return run
 
     def search(self, lr: float, evaluate: Callable[[], Any]) -> float:
-        """Run one update of an optimizer that evaluates the loss itself; returns the new loss without decay.
+        """Run one update of an optimizer that evaluates the loss itself.
+
+        Returns the new loss, without the term for weight decay.
 
         Args:
             lr: the learning rate.
@@ -261,7 +266,7 @@ class Updater:
         slots: Mapping[str, Array],
         trained: Sequence[ParameterView],
     ) -> list[Call]:
-        """A list of functions: each one updates one parameter, with arrays of that parameter's shape."""
+        """One ``Call`` for each parameter, with arrays of the parameter's shape."""
         views = self._network.views
         ws, gs, scratch = views(w), views(g), views(np.empty_like(w))
         state = {name: views(vector) for name, vector in slots.items()}
@@ -298,7 +303,10 @@ class Updater:
 
 
 def _rate(lane: int | None, factor: float) -> Rate | None:
-    """Multiply the rate of stacked network ``lane``, or of all networks, by a factor; ``None``: no change."""
+    """A function that multiplies the learning rate by ``factor``; ``None`` if the rate does not change.
+
+    ``lane`` is the number of the stacked network whose rate is multiplied; ``None``: the rates of all.
+    """
     if lane is None:
         return None if factor == 1 else lambda lr: lr * factor
     return lambda lr: (lr if isinstance(lr, float) else float(lr[lane, 0])) * factor
@@ -314,7 +322,7 @@ def _clip_values(gradients: Sequence[Array], most: float) -> Callable[[float], N
 
 
 def _clip_norms(gradients: Sequence[Sequence[Array]], most: float) -> Callable[[float], None]:
-    """Scale each vector down to the norm ``most``. Each vector is given as a list of its parts."""
+    """Scale each gradient down to the norm ``most``. Each gradient is a list of the parts of its vector."""
 
     def clip(_: float) -> None:
         for parts in gradients:

@@ -1,4 +1,4 @@
-"""A model as a file of weights and a Python file that needs NumPy alone."""
+"""Export a model as a file of weights and a Python file that needs only NumPy."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .predictor import Predictor
 
 WEIGHTS, CODE = "weights.npz", "model.py"
 TEMPLATE = Path(__file__).with_name("portable_model.py")
-"""The Python file, with a network of no layers."""
+"""The template of the exported Python file. The network in the template has no layers."""
 PLACE = "    return w[x]\n"
-"""The line of the template in whose place the layers are written."""
+"""The line of the template that the code of the layers replaces."""
 SHORT = 4
-"""Arrays of integers up to this size are written into the Python file."""
+"""Arrays of at most this many integers are written into the Python file, larger ones beside the weights."""
 
 EXPRESSIONS = {
     "Abs": "np.abs({0})",
@@ -63,10 +63,10 @@ EXPRESSIONS = {
     "Unsqueeze": "np.expand_dims({0}, {1})",
     "Where": "np.where({0}, {1}, {2})",
 }
-"""Operators of ONNX in NumPy, with their inputs by position and their attributes by name."""
+"""ONNX operators as NumPy code: ``{0}`` is the first input, ``{alpha}`` the attribute ``alpha``."""
 CALLS = {"Erf": "erf({0})", "Gelu": "gelu({0}, {approximate})", "LogSoftmax": "log_softmax({0})"}
 CALLS |= {"LayerNormalization": "layer_norm({0}, {1}, {2}, {epsilon})", "Softmax": "softmax({0})"}
-"""Operators that call a function of their own."""
+"""ONNX operators that become the call of a function in ``FUNCTIONS``."""
 FUNCTIONS = {
     "Erf": """def erf(x: Any) -> Any:
     return np.vectorize(math.erf, otypes=[x.dtype])(x)""",
@@ -96,15 +96,15 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ReduceSum": {"keepdims": 1},
     "Selu": {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
 }
-"""The defaults of attributes (https://onnx.ai/onnx/operators)."""
+"""The default values of the attributes of ONNX operators (https://onnx.ai/onnx/operators)."""
 
 
 class PythonGraph:
-    """A graph whose nodes are lines of NumPy (see ``api.Graph``).
+    """A graph that turns every node into a line of NumPy code (see ``api.Graph``).
 
     Args:
         dtype: the type of arrays of floats.
-        named: arrays that keep their names if a node takes them.
+        named: arrays by name. If a node gets one of these arrays as input, the array keeps its name in ``w``.
     """
 
     def __init__(self, dtype: np.dtype[Any], named: Mapping[str, Array]) -> None:
@@ -163,12 +163,13 @@ def write_python(
 
     Args:
         predictor: the model.
-        columns: the names of what is predicted, in the order of the output.
-        csv_options: separator, decimal, thousands and charset of CSV files, where the run says them.
+        columns: the names of the columns that ``model.py`` writes, in order.
+        csv_options: the options separator, decimal, thousands and charset with which the run read its CSV
+            files; an option may be missing.
         folder: a folder, which is created if it does not exist.
 
     Raises:
-        UsageError: a layer or the loss does not say its nodes, or a node has no form in NumPy.
+        UsageError: a layer or the loss has no method ``onnx``, or NumPy has no code for a node.
     """
     code, constants = network_code(predictor.network)
     arrays, about = _encoder(predictor)
@@ -190,10 +191,10 @@ def write_python(
 
 
 def network_code(network: Network) -> tuple[str, dict[str, Array]]:
-    """The Python file whose function ``network(x, w)`` predicts as a network does, and the arrays ``w``.
+    """The text of ``model.py``, and the arrays ``w`` that its function ``network(x, w)`` needs to predict.
 
     Raises:
-        UsageError: a layer or the loss does not say its nodes, or a node has no form in NumPy.
+        UsageError: a layer or the loss has no method ``onnx``, or NumPy has no code for a node.
     """
     parameters = network.views(network.w)
     graph = PythonGraph(network.dtype, {**parameters, **network.state})
@@ -214,7 +215,7 @@ def network_code(network: Network) -> tuple[str, dict[str, Array]]:
 
 
 def _encoder(predictor: Predictor) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The arrays of the encoder, and what ``portable_model.py`` reads of it."""
+    """The encoder's arrays, and the encoder's settings that ``model.py`` needs."""
     encoder = predictor.encoder
     arrays, state = encoder.state()
     columns: list[dict[str, Any]] = [{"kind": "number", "name": name} for name in encoder.names]

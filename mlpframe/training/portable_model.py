@@ -1,4 +1,4 @@
-"""The model of a run of mlpframe, in a file that needs NumPy alone. The weights are in weights.npz beside it.
+"""A model that mlpframe has trained, as a file that needs only NumPy. Its weights are in weights.npz.
 
     python model.py table.csv > predictions.csv
 
@@ -25,12 +25,12 @@ MISSING = {"", "#N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "NaT", "None",
 
 
 def network(x: Any, w: Mapping[str, Any]) -> Any:
-    """The layers, first to last, and what the loss makes of the outputs, for inputs (rows, inputs)."""
+    """Predict for inputs x (rows, inputs): run the layers, and turn their outputs into predictions."""
     return w[x]
 
 
 class Model:
-    """The model: ``predict`` gives probabilities or values, ``table`` gives them in words, by name."""
+    """The model: ``predict`` returns an array of predictions, ``table`` returns named columns with labels."""
 
     def __init__(self, weights: Path | None = None) -> None:
         with np.load(weights or Path(__file__).with_name("weights.npz")) as file:
@@ -61,7 +61,7 @@ class Model:
         x = x if scale is None else (x - w["input/shift"]) / scale
         x = x if clip is None else np.where(clip, x / np.sqrt(1 + (x / 3) ** 2), x)
         found = []
-        for position, width in enumerate(self.about["widths"]):  # width 0: the number itself
+        for position, width in enumerate(self.about["widths"]):  # width 0: the input is a number
             found += [raw[:, position] == code for code in range(width)] if width else [x[:, position]]
         return np.column_stack(found + [np.isnan(raw[:, position]) for position in self.about["indicators"]])
 
@@ -93,7 +93,8 @@ class Model:
         if not isinstance(value, str) or value.strip().lower() in ("true", "false"):
             return float(value) if not isinstance(value, str) else float(value.strip().lower() == "true")
         decimal, thousands = self.about["decimal"], self.about["thousands"]
-        if decimal is None and thousands is None and "," in value:  # as mlpframe understands the comma
+        # a comma separates thousands if commas also separate the columns, else a comma is the decimal point
+        if decimal is None and thousands is None and "," in value:
             decimal, thousands = (".", ",") if self.about["separator"] == "," else (",", ".")
         return float(value.replace(thousands or "", "").replace(decimal or ".", "."))
 
@@ -148,7 +149,8 @@ def to_seconds(value: Any, form: str) -> float:
     if isinstance(value, str) and form != "ISO8601":
         value = datetime.strptime(value.strip(), form)
     elif not isinstance(value, datetime):
-        text = re.sub(r"(?<!\d)(\d)(?!\d)", r"0\1", str(value).strip().replace("/", "-"))  # 2021-1-5
+        # 2021-1-5 becomes 2021-01-05
+        text = re.sub(r"(?<!\d)(\d)(?!\d)", r"0\1", str(value).strip().replace("/", "-"))
         value = datetime.fromisoformat(f"{text}-01" if len(text) == 7 else text)
     value = value if value.tzinfo else value.replace(tzinfo=UTC)
     return float(math.floor(value.timestamp()))

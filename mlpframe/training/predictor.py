@@ -44,7 +44,7 @@ class Predictor:
     """A trained model, loaded from the file that ``save_model`` wrote."""
 
     def __init__(self, path: Path) -> None:
-        load_plugins()  # the model consists of plugins
+        load_plugins()  # the model's layers and loss are plugins
         arrays, self.about = checkpoint.load(path)
         about = self.about
         if "model" not in about:
@@ -147,7 +147,7 @@ class Predictor:
         return {"loss": loss, **values}
 
     def arrays(self) -> dict[str, Array]:
-        """By name: the weights, and what the layers keep but do not train, such as running means."""
+        """The weights, and the layers' arrays that are not trained, such as running means, by name."""
         return {**self.network.views(self.network.w), **self.network.state}
 
     def _check_inputs(self, x: Any) -> None:
@@ -170,7 +170,7 @@ def _read_encoder(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Enco
 
 
 def _read_shapes(about: Mapping[str, Any]) -> Shapes:
-    if about["format"] == 0:  # mlpframe 0.1.0 had no Shapes
+    if about["format"] == 0:  # files of mlpframe 0.1.0 do not contain a ``Shapes``
         return Shapes(about["n_in"], about["n_outputs"], about["task"])
     shapes = about["shapes"]
     codes = {int(position): count for position, count in shapes["codes"].items()}  # JSON has text keys only

@@ -9,10 +9,10 @@ import numpy as np
 
 
 class Streams:
-    """Independent generators by name, so that adding a consumer changes no other stream.
+    """Independent random generators by name, so that a new user of random numbers changes no other stream.
 
-    The stream of a name is ``SeedSequence(seed, spawn_key=SHA-256(name))``: it depends on the seed
-    and the name alone, never on the order of use.
+    The stream of a name is ``SeedSequence(seed, spawn_key=SHA-256(name))``: the stream depends on the seed
+    and the name alone, never on the order in which streams are used.
     """
 
     def __init__(self, seed: int) -> None:

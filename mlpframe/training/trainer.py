@@ -23,7 +23,7 @@ from .optim import Updater
 from .rng import Streams
 
 BLOCK_STEPS = 1024
-"""The largest number of steps in a block. Only between blocks, signals are noticed and state is saved."""
+"""The largest number of steps in a block. A run notices signals and saves its state only between blocks."""
 
 
 Steps = Generator[Block, tuple[Losses, float], None]
@@ -35,7 +35,7 @@ class Diverged(Exception):
 
     Args:
         what: what is no longer finite.
-        advice: why, where that is known, and what to set.
+        advice: the likely reason, if it is known, and the setting to change.
     """
 
     def __init__(self, what: str, advice: str) -> None:
@@ -52,14 +52,14 @@ class Interrupted(BaseException):
 
 
 class Tracker(Protocol):
-    """Where the metrics of a run go."""
+    """Receives the metrics of a run in order to record them."""
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None: ...
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The numbers of the loop; each is a key of the configuration's root."""
+    """The settings of the training loop, under the names that they have in an experiment's configuration."""
 
     lr: float
     epochs: int
@@ -103,14 +103,15 @@ class Trainer:
     """Trains one network. Callbacks see the trainer as ``api.Run``.
 
     Args:
-        network, updater, schedule, engine: what is trained, and how.
+        network: the network to train.
+        updater, schedule, engine: how the network is trained.
         data: the prepared data.
         pipeline: applies transforms to the training rows.
         metrics: the metrics by name, computed on the validation part after every epoch.
         callbacks: called in order at the start, after windows and epochs, and at the end.
         tracker: receives every metric as soon as it is computed.
         streams: the run's random streams; the stream ``shuffle`` orders the rows of every epoch.
-        settings: the numbers of the loop.
+        settings: the settings of the training loop.
         folder: the run's folder; checkpoints go to ``checkpoints/`` in it.
         title: the run's name in output for people.
         about: the configuration and the identity of the run; saved with every checkpoint.
@@ -200,7 +201,7 @@ class Trainer:
         state = {name: array.copy() for name, array in network.state.items()}
         plan.fill(table, np.arange(len(table)))
         plan.step()
-        self.streams.restore(streams)  # this was not a step of the run
+        self.streams.restore(streams)  # computing a gradient for a callback must not change the run
         for name, array in state.items():
             network.state[name][...] = array
         return _read_only(network.views(network.g.copy()))
@@ -235,7 +236,8 @@ class Trainer:
     def run(self) -> Steps:
         """Train until the end, or until a callback stops the run.
 
-        The engine of the caller trains on each block of batches that is yielded.
+        The generator yields each block of batches. Its caller lets the engine train on the block, and sends
+        back the losses.
 
         Raises:
             Diverged: a loss or a parameter is not finite; the last checkpoint is from before the divergence.
@@ -329,7 +331,7 @@ class Trainer:
             self._tell("on_window")
 
     def _block(self, start: int) -> tuple[int, np.ndarray[Any, np.dtype[np.intp]]]:
-        """The end and the rows of the block that begins at step ``start``."""
+        """The step at which the block from step ``start`` on ends, and the numbers of the block's rows."""
         stop = min(
             start + BLOCK_STEPS,
             _next_multiple(start, self.steps_per_epoch),
@@ -408,7 +410,7 @@ class Trainer:
     # all state ----------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Everything that the continuation of the run depends on, as arrays and plain values."""
+        """Everything that is needed to continue the run, as arrays and plain values."""
         arrays: dict[str, Array] = {"w": self.network.w}
         arrays |= {f"slot/{name}": vector for name, vector in self.updater.slots.items()}
         arrays |= {f"state/{name}": array for name, array in self.network.state.items()}

@@ -205,7 +205,7 @@ def test_operators_made_of_others_are_those_of_onnx(operator: str) -> None:
     np.testing.assert_allclose(*outputs, rtol=1e-6, atol=1e-6)
 
 
-def test_a_layer_without_nodes_is_refused_by_name() -> None:
+def test_a_layer_without_the_method_onnx_is_refused_by_name() -> None:
     class Plain(Layer):
         name = "plain"
 
@@ -221,11 +221,11 @@ def test_a_layer_without_nodes_is_refused_by_name() -> None:
         with pytest.raises(UsageError) as refused:
             onnx_model(network)
         assert str(refused.value) == (
-            "layer 'plain' cannot be exported to ONNX: it does not say its nodes (method onnx)"
+            "layer 'plain' cannot be exported to ONNX: its class must define the method onnx"
         )
 
 
-def test_a_loss_that_does_not_say_its_prediction_is_refused_by_name() -> None:
+def test_a_loss_with_its_own_predict_but_without_the_method_onnx_is_refused_by_name() -> None:
     class Odds(registries["loss"]["mse"]):
         name = "odds"
 
@@ -233,11 +233,11 @@ def test_a_loss_that_does_not_say_its_prediction_is_refused_by_name() -> None:
             return np.exp(output)
 
     graph = OnnxGraph("float32")
-    with pytest.raises(UsageError, match=r"^loss 'odds' cannot be exported to ONNX: .*\(method onnx\)$"):
+    with pytest.raises(UsageError, match=r"^loss 'odds' cannot be exported to ONNX: .*define the method onnx$"):
         Odds().onnx(graph, graph.input("output", 3))
 
 
-def test_who_rewrites_a_layer_or_a_prediction_does_not_inherit_its_nodes() -> None:
+def test_a_subclass_that_rewrites_a_layer_or_a_prediction_does_not_inherit_the_method_onnx() -> None:
     class Cube(registries["layer"]["relu"]):
         def textbook(self, x, p, ctx):
             return x**3, lambda dy: (3 * x**2 * dy, {})

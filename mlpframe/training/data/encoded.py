@@ -1,4 +1,4 @@
-"""Encode rows that do not fit into memory: once, block by block, into a mapped file beside the run."""
+"""Encode rows that do not fit into memory: once, some rows at a time, into a file that is then mapped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .table import Encoder
 BLOCK_BYTES = 16 << 20
 """Bytes of inputs, in double precision, that are encoded at a time."""
 SAMPLE_BYTES = 128 << 20
-"""Bytes of inputs, in double precision, that an encoder of a file is fitted to at most."""
+"""An encoder is fitted to at most this many bytes (in double precision) of the inputs of a file."""
 
 
 def in_file(x: Any) -> bool:
@@ -24,7 +24,7 @@ def in_file(x: Any) -> bool:
 
 
 def sample(table: Table) -> Table:
-    """The rows to fit an encoder to: all, or evenly spaced ones if all take over ``SAMPLE_BYTES``."""
+    """The rows to fit an encoder to: all rows, or evenly spaced rows of a file above ``SAMPLE_BYTES``."""
     if not in_file(table.x):
         return table
     most = max(1, SAMPLE_BYTES // (8 * table.x.shape[1]))

@@ -58,9 +58,9 @@ def _held_rows(
 def fold(table: Table, rules: Preparation, rng: np.random.Generator) -> tuple[Table, Table]:
     """The training and the validation part of one fold of a cross-validation.
 
-    Every fold draws the same numbers, so the validation parts of all folds together are the whole table. If
-    the split is by position or by time, fold k is validated on block k + 1 of the rows in order, and trained
-    on the blocks before.
+    The random numbers are the same for every fold, so the validation parts of all folds together are the
+    whole table. With split=last or split=time, the rows are put in order and divided into ``folds + 1``
+    blocks: fold k, from 0, trains on the blocks 0 to k and is validated on block k + 1.
     """
     folds, how, n = rules.folds, rules.split, len(table)
     if how in IN_ORDER:

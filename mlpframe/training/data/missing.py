@@ -64,7 +64,7 @@ def without_gaps(splits: Splits, how: str, name: str) -> Splits:
 
 
 def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
-    """Masks of missing inputs ``(n, features)`` and rows with missing targets ``(n,)``; ``None``: none.
+    """Masks of missing inputs ``(n, features)`` and of rows without a target ``(n,)``; ``None``: no gaps.
 
     A file that stays on the disk is not searched, because a search would read the whole file.
     """
@@ -76,7 +76,8 @@ def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
         inputs = table.x.isna().to_numpy()
         return (inputs, targets) if inputs.any() or targets.any() else None
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(table.x.sum()) and np.isfinite(table.y.sum()):  # one quick pass
+        # finite sums show quickly that no value is missing or infinite
+        if np.isfinite(table.x.sum()) and np.isfinite(table.y.sum()):
             return None
     if np.isinf(table.x).any() or np.isinf(table.y).any():
         raise UsageError(f"dataset={name} has infinite values; expected finite numbers")
@@ -84,7 +85,7 @@ def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
 
 
 def column_means(x: Array, feature_names: tuple[str, ...], name: str, weights: Array | None = None) -> Array:
-    """The mean of every column's values that are not missing; ``weights`` are those of the rows."""
+    """The mean of every column's values that are not missing; ``weights`` are the weights of the rows."""
     gaps = np.isnan(x)
     if gaps.all(0).any():
         empty_column = _feature(feature_names, gaps.all(0).argmax())

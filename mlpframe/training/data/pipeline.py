@@ -54,7 +54,7 @@ class Pipeline:
         self._ahead = step, self._pool.submit(self._apply, table, rows, step)
 
     def _apply(self, table: Table, rows: NDArray[np.intp], step: int) -> Table:
-        block = table.part(rows)  # a copy
+        block = table.part(rows)  # a copy, which transforms may change
         shape = self._splits.image_shape or (1, table.x.shape[1])
         x, y = block.x.reshape(-1, *shape), block.y
         if self.mixes and y.ndim == 1:

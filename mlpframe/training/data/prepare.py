@@ -19,7 +19,7 @@ from .table import Encoder, Summary, Target, center_and_spread, summarize
 VARIABLE = "MLPFRAME_DATA"
 EXAMPLE_ROWS = 5
 EXAMPLE_VALUES = 10_000
-"""An example has at most this many values, so a row of very many inputs has no example."""
+"""``Data.example`` has at most this many values, and no row if a single row has more values."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Data:
     """The arrays of a run.
 
     ``splits`` describes the data. ``train`` is the part to train on; ``validation`` and ``test`` may be
-    ``None``. ``encoder`` made the inputs and targets from what was loaded. ``summary`` says what was
-    understood of the user's own data; it is ``None`` for other data. ``example`` holds the inputs of a few
-    training rows as they were loaded: a data frame or an array.
+    ``None``. ``encoder`` made the inputs and targets from the loaded rows. ``summary`` tells users how
+    mlpframe reads their own data; ``summary`` is ``None`` for other data. ``example`` holds the inputs of a
+    few training rows as they were loaded: a data frame or an array.
     """
 
     name: str
@@ -72,8 +72,10 @@ def load_data(
         dtype: the type of the inputs, and of targets that are not class numbers.
         streams: the stream ``dataset`` draws data, and ``split`` draws the rows to hold out.
         final: train on training and validation data together and keep the test part.
-        scale_target: whether the target of a regression is scaled, unless the data set's options say it.
-        scratch: a folder for encoded inputs that do not fit into memory; ``None``: there is none.
+        scale_target: whether the target of a regression is scaled if the data set's option ``scale_target``
+            is not set.
+        scratch: a folder for files of encoded inputs that do not fit into memory; ``None``: such inputs are
+            refused.
         weighted_encoder: whether a row of weight 2 counts like two rows in scaling and imputing, as
             scikit-learn expects; else the weights affect the loss only.
         encoder: the encoder of earlier training rows, which is used as it is; ``None``: fit a new encoder to
@@ -104,7 +106,8 @@ def load_data(
         if encoded.in_file(table.x) and (splits.columns or rules.scaling != "none" or table.x.dtype != dtype):
             if scratch is None:
                 raise UsageError(
-                    f"dataset={dataset.name} does not fit into memory; expected the command line"
+                    f"dataset={dataset.name} does not fit into memory; train with python -m mlpframe, "
+                    "which encodes the rows into a file"
                 )
             return encoded.encode(Table(table.x, y, weights), encoder, scratch / f"{part}.npy", dtype)
         return Table(np.ascontiguousarray(encoder.inputs(table.x), dtype), y, weights)
@@ -168,9 +171,11 @@ def _load(dataset: Dataset, folder: Path, streams: Streams) -> Splits:
 def _parts(
     splits: Splits, rules: Preparation, rng: np.random.Generator, name: str, *, final: bool
 ) -> tuple[Table, Table | None, Table | None, int]:
-    """The parts of a run: train and validation, or with ``final`` the part to train on and the test part.
+    """Divide a data set into the training, validation and test part of a run.
 
-    The last value is the number of rows of a test part that the run does not use.
+    Without ``final``, a run has no test part. With ``final``, a run trains on the training and validation
+    rows together and has no validation part. The last value that is returned is the number of test rows that
+    the run does not use.
     """
     train, validation, test = splits.train, splits.validation, splits.test
 
@@ -234,7 +239,7 @@ def _fit_encoder(
 
 
 def _check(splits: Splits, name: str) -> None:
-    """Refuse data that would index beyond an array, or broadcast, in a loss."""
+    """Refuse shapes and class numbers with which a loss would broadcast, or index beyond an array."""
     classes, multilabel = len(splits.class_names), splits.task == "multilabel"
     target_axes = 1 if splits.task == "classification" else 2
     for part in (splits.train, splits.validation, splits.test):
@@ -286,7 +291,9 @@ def _joined(first: Table, second: Table) -> Table:
 
 def _stacked(first: Any, second: Any) -> Any:
     if isinstance(first, FrameFile):
-        raise UsageError("final=true with a validation part of its own needs the table in memory")
+        raise UsageError(
+            "final=true joins the data set's training and validation rows, so these rows must be in memory"
+        )
     if not hasattr(first, "columns"):
         return np.concatenate([first, second])
     import pandas as pd
@@ -295,9 +302,9 @@ def _stacked(first: Any, second: Any) -> Any:
 
 
 def same(first: Data, second: Data) -> bool:
-    """Whether two runs have equal arrays in memory, as they do if nothing is drawn from their seeds.
+    """Whether the data of two runs are equal arrays in memory; ``False`` for a mapped file.
 
-    ``False`` for a mapped file.
+    The data are equal if neither the rows nor the choice of held-out rows depends on the run's seed.
     """
     if first.train.mapping is not None:
         return False

@@ -16,9 +16,10 @@ T = TypeVar("T")
 
 
 def create_engine(name: str | Engine, network: Network, updater: Updater, batch_size: int) -> Engine:
-    """Create the engine ``name``; ``auto`` takes the exact engine of highest priority that suits.
+    """Create the engine ``name``.
 
-    An engine in place of its name is taken as it is.
+    With ``auto``, create the engine of highest priority among the engines that compute the exact steps and
+    suit the network. If ``name`` is an engine already, use this engine.
 
     Raises:
         UsageError: the engine does not exist, is not exact for this network and optimizer, or raises an error
@@ -36,7 +37,7 @@ def create_engine(name: str | Engine, network: Network, updater: Updater, batch_
 
 
 def _suitable(network: Network, updater: Updater, batch_size: int) -> Engine:
-    """The engine that ``auto`` takes. There always is one: ``numpy`` suits every network and refuses none."""
+    """The engine that ``auto`` takes; at least ``numpy``, which suits every network and refuses none."""
     registry = registries["engine"]
     engines: list[Engine] = [registry.create(name) for name in registry.names()]
     for engine in engines:
@@ -55,7 +56,7 @@ def _suitable(network: Network, updater: Updater, batch_size: int) -> Engine:
 
 
 def _ask(engine: Engine, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Ask an engine a question. If the engine fails, raises ``UsageError`` with the engine's name."""
+    """Ask whether an engine refuses or suits. If it raises an error, raise ``UsageError`` with its name."""
     try:
         return question(*args, **kwargs)
     except Exception as error:
@@ -66,6 +67,6 @@ def _ask(engine: Engine, question: Callable[P, T], *args: P.args, **kwargs: P.kw
 
 
 def _correct(engine: Engine) -> str:
-    """The advice for an engine that breaks its contract."""
+    """The advice in the message about an engine with a mistake."""
     file = inspect.getsourcefile(type(engine))
     return f"correct the engine in {file}, or choose another engine, for example engine=numpy"

@@ -32,7 +32,7 @@ from ...api import (
 from .numpy import step_by_step
 
 SMALL = 16_384
-"""Number of weights below which passes over memory cost less than BLAS's work for α and β."""
+"""With fewer weights than this, separate passes over memory are faster than one BLAS call with α and β."""
 
 
 class Rate:
@@ -46,8 +46,8 @@ class Descending(Layer):
 
     Args:
         linear: the layer.
-        rate: holds η when ``backward`` is called.
-        decay: λ.
+        rate: holds the learning rate η when ``backward`` is called.
+        decay: the weight decay λ.
     """
 
     name = "linear"
@@ -77,7 +77,8 @@ class Descending(Layer):
             return Bound(y, dy, forward, descend)
 
         gemm: Any = get_blas_funcs("gemm", (W,))
-        WT, xT, dyT = W.T, x.T, dy.T  # BLAS has columns where NumPy has rows: Wᵀ has the layout of BLAS
+        # BLAS expects arrays that are stored by columns. NumPy stores W by rows, so Wᵀ is stored by columns.
+        WT, xT, dyT = W.T, x.T, dy.T
         ones, db = np.ones(len(x), x.dtype), np.empty(dy.shape[1], dy.dtype)
 
         def backward() -> None:
@@ -95,7 +96,7 @@ class Descending(Layer):
 
 @register("fused")
 class FusedEngine(Engine):
-    """Plain SGD, gradient and update of a weight matrix in one product; for one BLAS thread."""
+    """Plain SGD: one product computes a weight matrix's gradient and applies it; for one BLAS thread."""
 
     priority = 20
 

@@ -22,7 +22,7 @@ from ...api import (
 def step_by_step(
     network: EngineNetwork, blocks: Sequence[Block], train: Callable[[EnginePlan, Any], Means]
 ) -> list[Losses]:
-    """Gather the rows of every batch into a plan, and call ``train(plan, lr)``, which takes one step."""
+    """For every batch, copy its rows into a plan and call ``train(plan, lr)``, which takes one step."""
     size, classes, stacked = blocks[0].batch_size, network.classifies, network.w.ndim > 1
     values, correct = [], 0
     start = 0
@@ -40,7 +40,7 @@ def step_by_step(
 
 @register("numpy")
 class NumpyEngine(Engine):
-    """Batch by batch: gather, forwards, loss, backwards, update. Any network, any optimizer."""
+    """Trains one batch after another: forward pass, backward pass, update; for any network and optimizer."""
 
     priority = 0
 

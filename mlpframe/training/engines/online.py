@@ -7,7 +7,8 @@ linear function of two things: W and its state at the start of the block, and th
 
     X_t W_t = Σ_i φ_{t,i} X_t Z_i + Σ_{s<t} k_{t,s} (X_t X_sᵀ) Δ_s,
 
-where Z_0 = W, Z_1, … are the weights and optimizer state at the start. For plain SGD this is
+where Z_0 = W, Z_1, … are the weights and optimizer state at the start, and φ and k are the coefficients of
+the linear function (see ``Unrolled``). For plain SGD this is
 X_t W − Σ_{s<t} η_s (X_t X_sᵀ) Δ_s. For a whole block, the products X Z_i and X Xᵀ are one matrix product
 each. A single step only computes a small sum over the Δ_s so far and runs the remaining, small layers. After
 the block, Z_j ← Σ_i Φ_{j,i} Z_i + Xᵀ (κ_j ∘ Δ). The results are the iterates of step-by-step SGD, up to
@@ -64,7 +65,8 @@ class Unrolled:
         n, count = len(steps[0][1]), len(steps)
         start, inputs = np.empty((count, n)), np.zeros((count, count))
         phi, impulses = np.eye(n), np.zeros((count, n))
-        if n == 1 and all(A[0, 0] == 1 for A, _ in steps):  # plain SGD: the share of g_s stays the same
+        # plain SGD: with A = 1, the share of g_s is B in every later step
+        if n == 1 and all(A[0, 0] == 1 for A, _ in steps):
             start[:], impulses[:] = 1, [B for _, B in steps]
             inputs[:] = np.tril(np.broadcast_to(impulses[:, 0], inputs.shape), -1)
         else:
@@ -80,7 +82,7 @@ class Unrolled:
 
 
 class FirstLayer:
-    """The first layer of one network in a block: what the steps start from, and the update at the end.
+    """The first layer of one network: ``start`` prepares the steps of a block, ``end`` updates the weights.
 
     Args:
         weights, biases: the layer's W and b, each followed by its optimizer state; ``biases`` is empty
@@ -95,7 +97,7 @@ class FirstLayer:
     def start(
         self, x: Array, z: Array, shares: Array, products: Array, matrix: Unrolled, vector: Unrolled
     ) -> None:
-        """Fill ``z`` with the known part of the pre-activations, and ``shares`` with k ∘ X Xᵀ."""
+        """Fill ``z`` with the part of X_t W_t that is known at the start, and ``shares`` with k ∘ X Xᵀ."""
         n = len(x)
         np.matmul(x, self.weights[0], z)
         if len(self.weights) > 1 or matrix is not vector:
@@ -113,7 +115,7 @@ class FirstLayer:
         for array, start in zip(self.biases, vector.start, strict=bool(self.biases)):
             np.add(z, start * array, z)
         diagonal = np.arange(n)
-        shares[diagonal, diagonal] = 1  # a step adds its own row of z unchanged
+        shares[diagonal, diagonal] = 1  # in the sum over the rows of z, a step's own row has the factor 1
 
     def end(self, x: Array, z: Array, scaled: Array, matrix: Unrolled, vector: Unrolled) -> None:
         """Update weights, biases and their optimizer state to the end of the block."""
@@ -129,7 +131,7 @@ class FirstLayer:
                 biases.append(start_share + inputs.sum(0))
         for array, bias in zip(self.biases, biases, strict=True):
             array[...] = bias
-        if len(self._next) == 1 and matrix is vector:  # plain SGD: no copy
+        if len(self._next) == 1 and matrix is vector:  # plain SGD needs no copy of the weights
             np.add(self.weights[0], self._next[0], self.weights[0])
             return
         for j, out in enumerate(self._next):
@@ -146,9 +148,10 @@ class Batches:
     the first pre-activations that the start of the block determines. The step adds the shares of the earlier
     steps, and then writes its Δ into these rows.
 
-    The arrays of a head are contiguous, also for stacked networks. Therefore the first axis of ``targets`` is
-    the step. For batches of one row, the step is the first axis of ``z`` in memory too. Larger batches of
-    stacked networks cannot be contiguous in ``z``: their Δ is computed in a separate array and copied.
+    The arrays of a plan must be contiguous, also for stacked networks. Therefore the first axis of
+    ``targets`` is the step. For batches of one row, the step is the first axis of ``z`` in memory too. Larger
+    batches of stacked networks cannot be contiguous in ``z``: their Δ is computed in a separate array and
+    copied.
     """
 
     def __init__(self, network: EngineNetwork, size: int, count: int) -> None:
@@ -225,7 +228,7 @@ class OnlineEngine(Engine):
         self._update_head = updater.tail(len(first))
         self._bound: dict[int, Batches] = {}
 
-        @lru_cache(maxsize=64)  # a learning rate that is constant, or changes rarely, is unrolled once
+        @lru_cache(maxsize=64)  # blocks of the same learning rates use the same ``Unrolled``
         def unroll(lrs: tuple[float, ...], size: int) -> tuple[Unrolled, Unrolled]:
             unrolled = []
             for decay in (True, False) if updater.rules.weight_decay else (False,):

@@ -20,7 +20,7 @@ Vector = list[float]
 
 
 FEW_PRODUCTS = 40
-"""Largest parameters × batch rows for which plain Python is the fastest (``benchmarks engines``)."""
+"""Up to this number of parameters × batch rows, plain Python is the fastest (``benchmarks engines``)."""
 
 
 class Unit(ABC):
@@ -62,7 +62,7 @@ class Linear(Unit):
 
     def backward(self, dy: Vector) -> Vector:
         """∂l/∂x_i = Σ_j ∂l/∂y_j W_ij; and w ← w − rate ∂l/∂w, ∂l/∂W_ij = x_i ∂l/∂y_j, ∂l/∂b_j = ∂l/∂y_j."""
-        dx = dy  # the first layer needs no ∂l/∂x, and its return value is ignored
+        dx = dy  # nobody reads what the first layer returns, so ∂l/∂x is not computed
         if not self.first:
             dx = [sum(map(mul, dy, row)) for row in zip(*self.columns)]
         x, columns, b = self.x, self.new_columns, self.new_b
@@ -158,7 +158,7 @@ LOSSES: dict[str, Callable[[Vector, Any], tuple[float, Vector]]] = {
 
 @register("scalar")
 class ScalarEngine(Engine):
-    """From scratch: plain Python numbers and lists, one example at a time; for very small networks."""
+    """Computes with plain Python numbers and lists, one example at a time; for very small networks."""
 
     priority = 40
 

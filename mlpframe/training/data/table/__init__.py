@@ -1,4 +1,4 @@
-"""What the user has, as numbers for a network, and the network's numbers in the user's words."""
+"""Convert the user's tables to numbers for a network, and the network's predictions to the user's words."""
 
 from .encoder import Encoder, Scaling, Target, center_and_spread, known_means
 from .summary import Summary, summarize

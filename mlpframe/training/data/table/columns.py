@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = "missing"
-"""The category of missing values, in a column of categories that lacks values in the training rows."""
+"""The name of the category of missing values, if a column of categories lacks values in training rows."""
 OTHER = "other"
-"""The category of rare values, and of values that the training rows do not have."""
+"""The name of the category of rare values, and of values that the training rows do not have."""
 FEW = 20
-"""A text column with at most this many different texts holds categories, in a table of any length."""
+"""A text column with at most this many different texts holds categories, however few rows the table has."""
 FORMATS = ("ISO8601", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")
 """How dates may be written in a text column. The first format that fits every value is taken."""
 LIKE_A_DATE = re.compile(r"\s*\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(\D.*)?$")
@@ -46,10 +46,10 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Feature:
-    """What a column gives to the network: a number, or one of ``categories`` as its position.
+    """A value that the network gets from a column: a number, or the position of a category in ``categories``.
 
-    The position ``len(categories)`` stands for every other value. ``other`` says whether the training rows
-    have such values.
+    The position ``len(categories)`` stands for every value that is not in ``categories``. ``other`` says
+    whether the training rows have such values.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Category:
 
     @classmethod
     def fit(cls, column: pd.Series, name: str, most: int) -> Category:
-        """Collect the categories; of more than ``most``, the most frequent ones."""
+        """Collect the categories of a column; if they are more than ``most``, only the most frequent."""
         import pandas as pd
 
         codes, values = pd.factorize(column.astype(object), sort=True)
@@ -108,14 +108,14 @@ class Category:
 
         position = {name: number for number, name in enumerate(self.values)}
         codes, different = pd.factorize(values.astype(object))
-        names = [*map(category_name, different), MISSING]  # the code −1 of a missing value selects the last
+        names = [*map(category_name, different), MISSING]  # code −1 (a missing value) selects the last name
         positions = np.array([position.get(name, len(self.values)) for name in names], np.float64)
         return positions[codes][:, None]
 
 
 @dataclass(frozen=True)
 class Date:
-    """A column of dates, which becomes the parts that differ among the training rows.
+    """A column of dates. The network gets the parts of a date (year, …) that differ among the training rows.
 
     Args:
         name: the column's name.
@@ -219,7 +219,7 @@ def understand(column: pd.Series, name: str, rules: ColumnRules) -> Column:
 
 
 def from_about(about: dict[str, Any]) -> Column:
-    """A column as its ``about``, which is read from a file, describes it."""
+    """Create a column from its description in a model file."""
     options: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in about.items()
@@ -260,7 +260,7 @@ def category_name(value: object) -> str:
 
 
 def _holds(column: pd.Series, name: str, rules: ColumnRules | None = None) -> str:
-    """What a column holds: text, number or date. Raises ``UsageError`` for lists and the like."""
+    """What a column holds: text, number or date. Raises ``UsageError`` for other values, such as lists."""
     import pandas as pd
 
     inferred = pd.api.types.infer_dtype(column, skipna=True)
@@ -301,7 +301,10 @@ def _differ(values: NDArray[np.float64]) -> bool:
 
 
 def _is_identifier(values: NDArray[np.float64], name: str) -> bool:
-    """Whether every row has another whole number, and the name says so or the rows are counted."""
+    """Whether the values of a column only identify the rows.
+
+    Then the values are different whole numbers, and the column has a name like ``id`` or counts the rows.
+    """
     if np.isnan(values).any() or len(values) <= FEW or (values != np.round(values)).any():
         return False
     if len(np.unique(values)) < len(values):

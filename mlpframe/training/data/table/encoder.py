@@ -1,4 +1,4 @@
-"""The encoder: turns what the user has into the numbers of the network, and predictions back."""
+"""The encoder: turns the user's rows into numbers for the network, and predictions into the user's words."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ CLIP = 3.0
 
 @dataclass(frozen=True)
 class Scaling:
-    """How raw numbers become inputs of the network, a value for each feature.
+    """How raw numbers become inputs of the network. Each array has one value for each feature.
 
-    x = (raw − shift) / scale, and with ``clip`` then x / √(1 + (x / 3)²). ``fill`` replaces a missing value
-    before. A feature of categories has shift 0 and scale 1. Each array is ``None`` if it is not used.
+    First, ``fill`` replaces missing values. Then x = (raw − shift) / scale. Where ``clip`` is true, x then
+    becomes x / √(1 + (x / 3)²). A feature of categories has shift 0 and scale 1. An array that is not used is
+    ``None``.
     """
 
     fill: Array | None = None
@@ -83,9 +84,9 @@ def fit_scaling(
     """Choose the scaling from the raw training rows ``(rows, features)``.
 
     Args:
-        how: "none"; "standard": mean 0 and standard deviation 1; "robust": median 0 and distance of the
-            quartiles 1, smoothly clipped.
-        raw: NaN is a missing value.
+        how: "none"; "standard": mean 0 and standard deviation 1; "robust": median 0 and interquartile range
+            1, smoothly clipped.
+        raw: the training rows; NaN is a missing value.
         fixed: the features that are never scaled, because they stand for categories.
         fill: replaces missing values.
         weights: a row of weight 2 counts like two rows; ``None``: all rows count the same.
@@ -99,7 +100,8 @@ def fit_scaling(
         low, shift, high = _quartiles(x.astype(np.float64), weights)
         scale = high - low
         whole = x.max(0).astype(np.float64) - x.min(0)
-        scale = np.where(scale > CONSTANT * np.abs(shift), scale, whole / 2)  # half of the values are equal
+        # if half of the values are equal, the interquartile range is 0: half of the range replaces it
+        scale = np.where(scale > CONSTANT * np.abs(shift), scale, whole / 2)
         scale[scale <= CONSTANT * np.abs(shift)] = 1
     shift[fixed], scale[fixed] = 0, 1
     return Scaling(fill, shift, scale, ~fixed if how == "robust" else None)
@@ -110,7 +112,7 @@ def _quartiles(x: Array, weights: Array | None) -> Array:
     quartiles: Array
     if weights is None:
         quartiles = np.quantile(x, shares, axis=0)
-    else:  # NumPy has weights for this method alone
+    else:  # inverted_cdf is the only method for which NumPy supports weights
         quartiles = np.quantile(x, shares, axis=0, method="inverted_cdf", weights=weights)
     return quartiles
 
@@ -130,7 +132,7 @@ class Target:
         names: the names of the target columns; empty if they have no names.
         class_names: the names of the classes; empty if values are predicted.
         integer: whether the names of the classes are whole numbers.
-        shift, scale: the network's output is (value − shift) / scale; ``None``: the value itself.
+        shift, scale: the network's output stands for (value − shift) / scale; ``None``: for the value itself.
     """
 
     names: tuple[str, ...] = ()
@@ -144,11 +146,11 @@ class Target:
         return y if self.shift is None or y.ndim == 1 else (y - self.shift) / self.scale
 
     def unscaled(self, y: Array) -> Array:
-        """The inverse of ``scaled``, and of the scaling of predictions. Probabilities stay as they are."""
+        """The inverse of ``scaled``, for targets and for predicted values. Probabilities stay as they are."""
         return y if self.shift is None or y.ndim == 1 else y * self.scale + self.shift
 
     def labels(self, numbers: NDArray[np.intp]) -> Array:
-        """The classes with these numbers, as the user's table has them."""
+        """The classes with these numbers, as the user's table writes them."""
         if self.class_names == TRUTH:
             return numbers.astype(bool)
         names = np.array([int(name) for name in self.class_names] if self.integer else self.class_names)
@@ -156,7 +158,7 @@ class Target:
         return labels
 
     def read(self, y: Any) -> Array:
-        """What ``y``, from the user's table, is for the network before scaling: the inverse of ``labels``.
+        """Convert targets from the user's table to unscaled numbers for the network; reverses ``labels``.
 
         Args:
             y: for a classification, labels ``(rows,)``; else numbers ``(rows,)`` or ``(rows, outputs)``.
@@ -195,7 +197,7 @@ class Target:
             if name not in self.class_names:
                 raise UsageError(f"{name!r} is not a class of the model; {nearest(name, self.class_names)}")
         positions = np.array([*(self.class_names.index(name) for name in names), -1], np.intp)
-        return positions[codes]  # the code −1 of a missing label selects the last
+        return positions[codes]  # code −1 (a missing label) selects the last position
 
 
 class Encoder:
@@ -209,8 +211,9 @@ class Encoder:
         names: the names of an array's features; empty if they have none.
         encoding: how categories become inputs: "one_hot" (a column of 0 and 1 for each category) or "codes"
             (their numbers from 0, for the layer embedding).
-        indicators: the features, by position, that get another input: 1 where the value is missing.
-        scaling: fills in missing values and scales.
+        indicators: the positions of the features that get an additional input: 1 where the feature's value is
+            missing, else 0.
+        scaling: fills in missing values and scales numbers.
         target: what is predicted.
     """
 
@@ -245,12 +248,13 @@ class Encoder:
             frame: the training rows of the input columns.
             rules: what the user says about the columns.
             scaling: how numbers are scaled: "none", "standard" or "robust".
-            indicate: whether a feature with missing values gets another input that says so.
+            indicate: whether a feature with missing values gets an additional input: 1 where the value is
+                missing, else 0.
             target: what is predicted.
             weights: the rows' weights; a row of weight 2 counts like two rows in means and spreads.
 
         Raises:
-            UsageError: no column is left, or a column holds something else than numbers, text and dates.
+            UsageError: all columns are left out, or a column holds other values than numbers, text and dates.
         """
         columns = tuple(understand(frame[name], name, rules) for name in frame.columns)
         encoder = cls(columns, encoding=rules.encoding, target=target)
@@ -289,7 +293,8 @@ class Encoder:
             fixed: the positions of the features that are never scaled.
             scaling: how numbers are scaled: "none", "standard" or "robust".
             fill: replaces missing values; ``None`` if none are missing.
-            indicate: whether a feature with missing values gets another input that says so.
+            indicate: whether a feature with missing values gets an additional input: 1 where the value is
+                missing, else 0.
             target: what is predicted.
             weights: the rows' weights; a row of weight 2 counts like two rows in means and spreads.
         """
@@ -320,7 +325,7 @@ class Encoder:
 
     @property
     def widths(self) -> list[int]:
-        """For each feature, the number of its inputs of 0 and 1; 0: the feature's number is the input."""
+        """For each feature, the number of its one-hot inputs; 0: the feature's number is its only input."""
         return [
             0 if feature.categories is None or self.encoding == "codes" else self._width(feature)
             for feature in self.features

@@ -1,4 +1,4 @@
-"""What a run has understood of the user's data, in a few lines and on a page."""
+"""Tell users how mlpframe reads their data: in a few lines on the terminal, and on a page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .encoder import Encoder
 WIDTH = 110
 """The longest line on a terminal, in characters."""
 LABEL = 10
-"""The width of the word in front of every line."""
+"""The width of the label at the beginning of every line, in characters."""
 FILLED = {
     "impute": "filled: numbers with the mean of the training rows, categories with the category missing",
     "indicate": "filled, and an input for each such column says which values were missing",
 }
-"""What happens to missing values, by the option ``missing``."""
+"""What a line says about the treatment of missing values, by the value of the option ``missing``."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Values:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run has understood of its data.
+    """How a run reads its data: the facts that are shown to the user.
 
     Args:
         name: the data set's name.
-        parts: the number of rows of each part, in words.
-        task, reason: what is predicted, and how the data say so.
+        parts: the number of rows of each part, by what the part is for (such as "for training").
+        task, reason: what is predicted, and the property of the data that decides the task.
         targets: the names of the targets.
         classes: for every class, the number of training rows; empty for a regression.
-        values: for every target of a regression, its values in the training rows.
+        values: for every target of a regression, the mean, deviation and range of the training rows' values.
         scaled: whether the target is scaled for training.
         columns: the columns of a data frame; ``None`` if the inputs are an array.
         inputs: the number of the network's inputs.
@@ -78,7 +78,7 @@ class Summary:
     notes: tuple[str, ...]
 
     def lines(self, width: int = WIDTH) -> list[str]:
-        """At most six lines, of which no list of names is wider than ``width``."""
+        """At most six lines. A list of names within a line is cut after ``width`` characters."""
         facts = {
             "rows": self._rows(),
             "task": self._task(),
@@ -90,7 +90,7 @@ class Summary:
         return [f"{label:{LABEL}}{text}" for label, text in facts.items() if text]
 
     def page(self) -> str:
-        """Everything, as Markdown."""
+        """All facts, as a Markdown page."""
         facts = [(line[:LABEL].rstrip(), line[LABEL:]) for line in self.lines(width=1 << 30)]
         parts = [f"# What was understood of {self.name}", ""]
         parts += [f"- **{label}**: {text}" for label, text in facts]
@@ -122,7 +122,7 @@ class Summary:
         return f"{several}{of}" + (f": {self.reason}" if self.reason else "")
 
     def _target(self, width: int) -> dict[str, str]:
-        """What the training rows have as target, under the word for it."""
+        """A line about the targets of the training rows: the label of the line, and its text."""
         if self.classes:
             return {"classes": _listed([f"{name} {rows:,}" for name, rows in self.classes.items()], width)}
         named = len(self.values) > 1
@@ -166,14 +166,14 @@ def summarize(
     encoder: Encoder,
     treatment: str,
 ) -> Summary:
-    """Say what was understood of data that are about to be encoded.
+    """Collect the facts about data before the data are encoded.
 
     Args:
         name: the data set's name.
         splits: the data as loaded.
-        parts: the parts of the run before they are encoded: what they are for, and their rows; ``None`` for a
-            part that the run does not have. The first part trains.
-        unused: the number of rows that the run does not use, by what they are for.
+        parts: the rows of each part before they are encoded, by what the part is for (such as "for
+            training"); ``None`` for a part that the run does not have. The first part is the training part.
+        unused: the number of rows that the run does not use, by the reason.
         encoder: the encoder of the run.
         treatment: what happens to missing values, as in ``Preparation``.
     """
@@ -220,7 +220,7 @@ def _values(train: Table, splits: Splits) -> dict[str, Values]:
 
 
 def _missing_counts(tables: Sequence[Table], splits: Splits) -> Iterator[tuple[str, int]]:
-    """The columns with missing values, with their number. A file that stays on the disk is not searched."""
+    """Names of columns and their numbers of missing values. A file that stays on the disk is not searched."""
     if any(table.mapping is not None or isinstance(table.x, FrameFile) for table in tables):
         return
     first: Any = tables[0].x
@@ -247,5 +247,5 @@ def _listed(items: Sequence[str], width: int, between: str = ", ") -> str:
 
 
 def _number(value: float) -> str:
-    """Four digits, and all digits before the decimal point."""
+    """Write a number with four digits, and with all digits before the decimal point."""
     return f"{value:,.0f}" if 1e3 <= abs(value) < 1e12 else f"{value:.4g}"
