@@ -1,4 +1,4 @@
-"""What holds for the whole test session."""
+"""Settings for the whole test session."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from threadpoolctl import threadpool_limits
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):  # one of pytest-xdist's processes, of which each has a processor
+    if hasattr(config, "workerinput"):  # pytest-xdist runs one process for each processor
         threadpool_limits(1, user_api="blas")

@@ -1,8 +1,8 @@
 """Many requests to the command line at the price of one start of Python.
 
 ``python forking.py`` imports mlpframe, reads requests from standard input and forks a child for each. A child
-answers in a process and a folder of its own, as ``python -m mlpframe`` does. That is for requests that end at
-once: starting Python and importing libraries is nearly all that they take.
+answers in a process and a folder of its own, as ``python -m mlpframe`` does. Forking saves time for requests
+that end at once, because they spend nearly all of their time on starting Python and importing libraries.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 Request = tuple[Path, Sequence[str]]
-"""A folder and arguments."""
+"""The folder in which a command runs, and the command's arguments."""
 
 
 def ask(requests: Sequence[Request], environment: dict[str, str]) -> list[subprocess.CompletedProcess[str]]:
@@ -31,7 +31,7 @@ def ask(requests: Sequence[Request], environment: dict[str, str]) -> list[subpro
 
 
 def _answer(folder: str, arguments: list[str]) -> None:
-    """What a child does: run the request, and end with its status."""
+    """In a child process: run the request, and end the process with its exit status."""
     status = 1
     try:
         os.chdir(folder)
@@ -47,7 +47,7 @@ def _answer(folder: str, arguments: list[str]) -> None:
 
 
 def _fork(folder: str, arguments: list[str]) -> dict[str, object]:
-    """Answer a request in a child; what it printed, and its status."""
+    """Answer a request in a child process; returns what the child printed, and its exit status."""
     files = [os.memfd_create(name) for name in ("stdout", "stderr")]
     child = os.fork()
     if not child:

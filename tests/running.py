@@ -87,7 +87,7 @@ def record(run: Path) -> dict[str, Any]:
 
 
 def history(run: Path, *, without_time: bool = False) -> Rows:
-    """(step, metric, value) of a run, sorted."""
+    """The history of a run: a sorted list of (step, metric, value)."""
     with (run / "history" / "history.csv").open(newline="") as file:
         rows = [(int(row["step"]), row["metric"], float(row["value"])) for row in csv.DictReader(file)]
     return sorted(row for row in rows if not (without_time and row[1].startswith("time/")))

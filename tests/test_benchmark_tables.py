@@ -1,4 +1,4 @@
-"""The tables that judge the defaults: the list keeps its promises, and the scores are right."""
+"""The benchmark tables: every table is as the catalog describes it, and the scores are right."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODULES = {"scikit-learn": "sklearn", "generated": "sklearn"}
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small fits on several threads mostly wait for each other when the machine is busy."""
+    """Limit BLAS to one thread: on a busy machine, the threads of small fits mostly wait for each other."""
     with threadpool_limits(1):
         yield
 
@@ -37,7 +37,7 @@ def test_there_are_enough_tables_of_every_kind() -> None:
     assert len(CATALOG) - len(real) == 6
 
 
-def test_the_halves_are_alike() -> None:
+def test_both_halves_of_the_catalog_have_similar_tables() -> None:
     kinds = pd.DataFrame(
         [(HALVES[e.name], e.generated, e.task == "regression", e.large, e.categories) for e in CATALOG]
     )
@@ -46,7 +46,7 @@ def test_the_halves_are_alike() -> None:
 
 
 @pytest.mark.parametrize("entry", CATALOG, ids=lambda entry: entry.name)
-def test_a_table_is_what_the_list_says(entry: Entry) -> None:
+def test_a_table_is_as_the_catalog_describes_it(entry: Entry) -> None:
     if find_spec(MODULES.get(entry.package, entry.package)) is None:
         pytest.skip(f"{entry.package} is not installed")
     frame = entry.frame()
@@ -82,12 +82,12 @@ def test_log_loss_is_that_of_scikit_learn() -> None:
     assert log_loss(truth, pd.DataFrame(probabilities, columns=classes)) == pytest.approx(expected)
 
 
-def test_a_class_never_seen_has_the_smallest_probability() -> None:
+def test_log_loss_gives_an_unknown_class_the_smallest_probability() -> None:
     certain = pd.DataFrame({"a": [1.0, 1.0]})
     assert log_loss(np.array(["a", "new"]), certain) == pytest.approx(-np.log(1e-15) / 2)
 
 
-def test_a_prediction_that_is_not_finite_diverged() -> None:
+def test_a_result_whose_prediction_is_not_finite_counts_as_diverged() -> None:
     entry = BY_NAME["1 column"]
 
     def lost(_: pd.DataFrame, test: pd.DataFrame, *__: object) -> Prediction:
@@ -121,7 +121,7 @@ def test_baselines_accept_whatever_a_table_has(contender: Contender) -> None:
     assert set(prediction.values) <= {"no", "yes"}
 
 
-def test_results_are_read_as_written_and_the_last_counts(tmp_path) -> None:
+def test_results_are_read_as_written_and_the_last_of_equal_runs_counts(tmp_path) -> None:
     file = tmp_path / "results.jsonl"
     entry = BY_NAME["5 rows"]
     result = run(entry, entry.frame(), 0, "boosting", baselines.boosting)
@@ -132,7 +132,10 @@ def test_results_are_read_as_written_and_the_last_counts(tmp_path) -> None:
 
 
 def test_the_page_judges_by_the_means_over_the_splits() -> None:
-    """Worse by 0.09 standard deviations is close, by 0.11 is not. Accuracy shall be high, error low."""
+    """A mean that is 0.09 standard deviations worse than the best is close to the best; 0.11 is not close.
+
+    For iris, a higher score (accuracy) is better; for diabetes, a lower score (error) is better.
+    """
     splits = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
     for name, sign in (("iris", 1), ("diabetes", -1)):
         for behind, close in ((0.09, True), (0.11, False)):

@@ -360,7 +360,7 @@ def test_completion_offers_names_and_options(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Done]]:
-    """A command twice, and once with another seed and without progress."""
+    """Run the same command twice, and once with another seed and without progress."""
     command = (NONE, *SMALL, "optimizer=adam", "batch_size=20", "callbacks.progress.every_seconds=0")
     commands = {
         "first": command,

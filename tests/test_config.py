@@ -171,7 +171,7 @@ def test_a_spec_is_a_name_or_a_mapping() -> None:
 
 def test_schema_has_the_types_of_the_signature() -> None:
     class Every(Optimizer):
-        """All types that an option may have."""
+        """An optimizer with an option of every type that options may have."""
 
         default_lr = 0.1
 

@@ -33,7 +33,7 @@ IRIS, DIABETES = load_iris(return_X_y=True), load_diabetes(return_X_y=True)
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small fits on several threads mostly wait for each other when the machine is busy."""
+    """Limit BLAS to one thread: on a busy machine, the threads of small fits mostly wait for each other."""
     with threadpool_limits(1):
         yield
 
@@ -187,7 +187,7 @@ def test_an_average_of_the_weights_is_what_predicts() -> None:
     x, y = IRIS
     model = MLPClassifier(optimizer={"name": "ema", "decay": 0.9}, epochs=3, random_state=0).fit(x, y)
     predicted = model.predict_proba(x)
-    model.network_.w[...] = 0  # the trained weights, which the average does not need
+    model.network_.w[...] = 0  # changes the trained weights, but not their average, which predicts
     assert (model.predict_proba(x) == predicted).all()
 
 
@@ -345,7 +345,7 @@ def test_a_data_frame_goes_through_the_encoder(frame: pd.DataFrame) -> None:
     assert model.n_features_in_ == 4
     assert model.score(x, y) > 0.9
     assert "color=red" in model.encoder_.feature_names
-    assert "number" not in model.encoder_.feature_names  # counts the rows
+    assert "number" not in model.encoder_.feature_names  # left out: it counts the rows
     unknown = x.assign(color="violet")
     assert np.isfinite(model.predict(unknown)).all()
     with pytest.warns(UserWarning, match="does not have valid feature names"):

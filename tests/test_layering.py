@@ -1,4 +1,4 @@
-"""Modules import only from modules below, only few modules import a library, only bases are extended."""
+"""Modules import only lower modules, few modules import other packages, only base classes are extended."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def classes() -> set[type]:
     parts = [file.relative_to(ROOT).with_suffix("").parts for file in FILES if file not in TEMPLATES]
     for names in parts:
         if names[-1] not in ("__main__", "pyfunc_model"):  # MLflow warns when pyfunc_model is imported
-            with suppress(ModuleNotFoundError, UsageError):  # a module that needs an extra
+            with suppress(ModuleNotFoundError, UsageError):  # an optional package may not be installed
                 importlib.import_module(".".join(names).removesuffix(".__init__"))
     registries["layer"].names()  # loads the plugins
     modules = [(name, module) for name, module in sys.modules.items() if name.startswith("mlpframe.")]

@@ -29,12 +29,12 @@ class Mapping(mmap.mmap):
 
 mmap.mmap = Mapping
 """
-"""Removes from a process, at its start, the standard library's features that only some systems have."""
+"""Code that a process runs at its start: it removes features of Python that only some systems have."""
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> str:
-    """The search path of a process without these features."""
+    """The value of ``PYTHONPATH`` that makes a process run ``ELSEWHERE`` at its start."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(ELSEWHERE)

@@ -30,7 +30,7 @@ ONE_STEP = (
     "batch_size=64",
 )
 LINEAR = ("model.hidden=[]", "model.init=zeros")
-"""All weights start at 0, so after one step they are the optimizer's step."""
+"""Settings for a linear model whose weights start at 0, so the weights after one step are that step."""
 
 Done = subprocess.CompletedProcess[str]
 
@@ -43,8 +43,8 @@ class Installed:
         self.elsewhere.mkdir()
         venv.create(folder / "venv", symlinks=True)
         self.python = folder / "venv" / "bin" / "python"
-        # The new environment uses the packages of this one, so nothing is downloaded. A line of a
-        # .pth file that starts with "import" is run; so the .pth files of those folders count as well.
+        # The new environment uses the packages of this environment, so nothing is downloaded. Python runs a
+        # line of a .pth file that starts with "import"; addsitedir then reads the .pth files of a folder too.
         (site,) = (folder / "venv").glob("lib/*/site-packages")
         here = dict.fromkeys([str(ROOT), *map(sysconfig.get_path, ("purelib", "platlib"))])
         (site / "here.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in here))

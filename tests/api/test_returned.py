@@ -1,4 +1,4 @@
-"""A textbook form that returns too little, or something else, is told what it has to return."""
+"""If a textbook form returns too few values or wrong values, the error says what it must return."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_each_stacked_network_has_its_own_random_stream_and_state() -> None:
     assert not np.allclose(together[0].w, together[1].w)
 
 
-def test_a_layer_without_a_textbook_form_says_so() -> None:
+def test_calling_the_textbook_form_that_a_layer_lacks_is_an_error() -> None:
     class Fast(Layer):
         name = "fast_only"
 

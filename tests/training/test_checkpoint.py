@@ -83,7 +83,8 @@ def test_nothing_is_pickled(file: Path) -> None:
 
 
 def test_an_array_of_objects_is_refused_and_the_old_file_stays(file: Path) -> None:
-    with pytest.raises((ValueError, TypeError)):  # ``load`` would refuse the file, and no run could continue
+    # no run could continue from a file with objects, because ``load`` refuses such a file
+    with pytest.raises((ValueError, TypeError)):
         checkpoint.save(file, {"w": np.array([object()])}, {})
     assert_same(checkpoint.load(file)[0], arrays())
 

@@ -62,7 +62,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning") 
 RUNS = 3
 CLOSE = 1e-10
 RATES = {"sgd": (0.3, 0.1, 0.2), "momentum": (0.05, 0.01, 0.03), "adam": (0.05, 0.01, 0.03)}
-"""Learning rates at which the networks learn. Runs with a common rate have the first rate."""
+"""Learning rates at which the networks learn. If all runs have the same rate, it is the first rate."""
 ENGINES = [(engine, optimizer) for engine in ("numpy", "online") for optimizer in RATES]
 ENGINES.remove(("online", "adam"))  # the update is not linear in the gradients
 RULES: dict[str, dict[str, Any]] = {
@@ -111,7 +111,7 @@ def assert_alike(run: Trainer, expected: Trainer) -> None:
             np.testing.assert_allclose(arrays[name], array, rtol=CLOSE, atol=CLOSE, err_msg=name)
     assert run.history.names() == expected.history.names()
     streams, expected_streams = meta.pop("streams"), expected_meta.pop("streams")
-    assert streams["shuffle"] == expected_streams["shuffle"]  # no other component draws
+    assert streams["shuffle"] == expected_streams["shuffle"]  # no other stream is used
     for part in (meta, expected_meta):
         part["progress"]["epoch_seconds"] = 0.0
     assert flat(meta) == pytest.approx(flat(expected_meta), rel=CLOSE, abs=CLOSE)
@@ -151,7 +151,7 @@ def test_each_of_several_runs_trains_as_if_alone(
     assert min(np.abs(run.network.w - w).max() for run, w in zip(alone, first, strict=True)) > 0.01
     ends = [run.network.w for run in alone]
     assert min(np.abs(ends[i] - ends[i - 1]).max() for i in range(RUNS)) > 0.01
-    if schedule != "constant":  # the schedule has reacted, and differently to the runs
+    if schedule != "constant":  # the schedule has changed the rates, and not alike in all runs
         factors = [np.array(series(run, "lr")[1]) / run.settings.lr for run in alone]
         assert len({tuple(of_run.round(9)) for of_run in factors}) > 1
 
@@ -280,11 +280,11 @@ def test_a_run_that_diverges_does_not_change_the_other_runs(
             lr=1e25 if i == which else RATES[optimizer][i] / 10,
             epochs=8,
             batch_size=5,
-            log_every=5,  # a block is an epoch
+            log_every=5,  # so a block of batches is exactly one epoch
         )
 
     alone, together = [make_run(i) for i in range(RUNS)], [make_run(i) for i in range(RUNS)]
-    if optimizer == "adam":  # a step is as long as the rate, for every gradient
+    if optimizer == "adam":  # however large the gradient, a step of Adam is no longer than the rate
         for runs in (alone, together):
             runs[which].network.w[...] = 1e160
     with pytest.raises(Diverged) as stopped:
@@ -299,7 +299,7 @@ def test_a_run_that_diverges_does_not_change_the_other_runs(
     assert isinstance(error, Diverged)
     assert str(error) == str(stopped.value)
     step = int(re.findall(r"at step (\d+)$", error.what)[0])
-    assert {together[i].step for i in others} == {ceil(step / 5) * 5}  # the end of the same block
+    assert {together[i].step for i in others} == {ceil(step / 5) * 5}  # the end of the block that diverged
     assert step <= 35
     assert list(rounds) == [dict.fromkeys(others)]
     for i in others:
@@ -405,7 +405,7 @@ class Noise(Layer):
 
 @pytest.fixture
 def registered() -> Iterator[None]:
-    """Register the engine of this file."""
+    """Register the engine ``breaking`` until the end of the test."""
     registries["engine"].add("breaking", Breaking, "the tests")
     yield
     registries["engine"].forget(__name__)
@@ -423,7 +423,7 @@ def test_an_error_in_the_engine_ends_all_runs_with_that_error(tmp_path: Path, ru
     assert str(error) == f"no room for {runs} blocks"
     assert [note.errors for note in notes] == [[error]] * runs
     for run in together:
-        assert run.step == 4  # two windows of two
+        assert run.step == 4  # two windows of two steps, before the third block
         assert np.isfinite(run.network.w).all()
         assert series(run, "train/loss_window")[0] == [2, 4]
 
@@ -656,7 +656,7 @@ UNRECORDED = ("tracking=none", *SMALL)
 
 
 def jobs_of(folder: Path) -> list[Path]:
-    """The folders of the jobs of the only sweep below ``folder``, by number."""
+    """The folders of the jobs of the only sweep below ``folder``, in the order of their numbers."""
     jobs = [path for path in folder.glob("outputs/sweeps/*/*/*") if path.name.isdigit()]
     return sorted(jobs, key=lambda job: int(job.name))
 

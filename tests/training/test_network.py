@@ -81,7 +81,7 @@ def test_training_uses_the_vectors_themselves() -> None:
     plan = fill(network.plan(4, training=True), table, slice(None))
     network.g[...] = np.nan
     plan.step()
-    assert np.isfinite(network.g).all()  # every gradient is written
+    assert np.isfinite(network.g).all()  # the step has overwritten every NaN
     network.w[...] = 0
     plan.forward()
     assert (plan.output == 0).all()

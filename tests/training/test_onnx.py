@@ -75,7 +75,7 @@ def test_every_layer_computes_the_same_in_onnx(layer: Subject, dtype: str, runs)
 @both_dtypes
 @every_layer
 def test_large_inputs_stay_finite_in_onnx(layer: Subject, dtype: str) -> None:
-    # not in onnx's own implementation: its LogSoftmax takes the logarithm of 0
+    # onnx's own implementation is not tested here, because its LogSoftmax takes the logarithm of 0
     _, n_in, units = shapes(layer)[0]
     network = prepared_network(make(layer, units), n_in, dtype)
     x = np.resize([1e4, -1e4, 0, 1, -1e4, 3e3, 700, -700, 90, -90], (10, n_in)).astype(dtype)
@@ -107,7 +107,7 @@ def test_every_prediction_is_the_same_in_onnx(loss: Subject, dtype: str, runs) -
     ],
     ids=str,
 )
-def test_the_kit_finds_no_built_in_component_that_cannot_be_exported(case: Case) -> None:
+def test_the_conformance_kit_finds_no_built_in_component_that_cannot_be_exported(case: Case) -> None:
     try:
         case()
     except Skipped as reason:
@@ -143,7 +143,7 @@ def a_network(dtype: str = "float32", loss: str = "cross_entropy") -> Network:
 def test_a_trained_network_predicts_the_same_in_onnx(loss: str, dtype: str, runs) -> None:
     network = a_network(dtype, loss)
     x = draw_inputs(np.random.default_rng(6), 1000, 4).astype(dtype)
-    x[::9, 1] = np.nan  # a code never seen
+    x[::9, 1] = np.nan  # NaN is no known code
     assert_same(runs(onnx_model(network))(x), network.loss.predict(network.outputs(x)))
 
 
@@ -153,7 +153,8 @@ def test_a_model_names_its_arrays_as_the_network_does() -> None:
     arrays = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
     known = {**network.views(network.w), **network.state}
     own = [name for name in arrays if not name.startswith("constant_")]
-    assert set(known) - set(own) == {"0.embedding.E1"}  # its table has another row: codes never seen
+    # in the model, the table of the embedding has an additional row, for unknown codes
+    assert set(known) - set(own) == {"0.embedding.E1"}
     for name in own:
         np.testing.assert_array_equal(arrays[name], known[name])
     (x,), (y,) = model.graph.input, model.graph.output
@@ -170,7 +171,7 @@ def test_a_model_does_not_change_when_training_continues() -> None:
 
 
 def test_a_graph_may_have_nodes_before_and_after_the_network() -> None:
-    # what a table's encoder does: categories from text to codes, and a class's name from probabilities
+    # nodes as for a table's encoder: from text to category numbers, and from probabilities to a class's name
     graph = OnnxGraph("float32")
     text = graph.input("color", 1, object)
     code = graph.node(
@@ -192,10 +193,10 @@ def test_a_graph_may_have_nodes_before_and_after_the_network() -> None:
 
 
 @pytest.mark.parametrize("operator", FLOAT32_ONLY)
-def test_operators_made_of_others_are_those_of_onnx(operator: str) -> None:
+def test_operators_built_from_other_operators_compute_the_same(operator: str) -> None:
     x = np.linspace(-9, 9, 60).reshape(20, 3)
     outputs = []
-    for dtype in ("float32", "float64"):  # ONNX's own operator, and what stands for it
+    for dtype in ("float32", "float64"):  # ONNX's own operator, and the operators that replace it
         graph = OnnxGraph(dtype)
         inputs = [graph.input("x", 3), *([np.array([0.5, -2.0, 0.0])] if operator == "PRelu" else [])]
         graph.output("y", graph.node(operator, *inputs), 3)

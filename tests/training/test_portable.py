@@ -19,7 +19,7 @@ from mlpframe.training.portable import PythonGraph, network_code
 
 
 def portable(network: Network, x: np.ndarray) -> np.ndarray:
-    """What the exported file computes."""
+    """The predictions of the exported Python file for ``x``."""
     code, constants = network_code(network)
     module = ModuleType("exported")
     exec(code, vars(module))
@@ -65,7 +65,7 @@ def test_every_prediction_is_the_same_in_numpy_alone(loss: Subject, dtype: str) 
     assert_same(portable(network, x), made.predict(network.outputs(x)), dtype)
 
 
-def test_layers_one_after_the_other_and_one_in_another() -> None:
+def test_a_chain_of_layers_and_a_layer_inside_a_layer_compute_the_same_in_numpy_alone() -> None:
     specs: list[Any] = [
         {"name": "embedding", "columns": [1], "categories": [3], "dim": 2},
         {"name": "linear", "units": 8},
@@ -76,7 +76,7 @@ def test_layers_one_after_the_other_and_one_in_another() -> None:
     loss = registries["loss"].create("cross_entropy")
     network = Network(build_layers(specs, 3), loss, 4, np.empty(0, np.intp), "float64", Streams(1))
     x = draw_inputs(np.random.default_rng(1), 50, 4)
-    x[:, 1] = np.arange(50) % 5  # two codes are unknown
+    x[:, 1] = np.arange(50) % 5  # the layer embedding knows the codes 0, 1 and 2 only
     np.testing.assert_allclose(portable(network, x), loss.predict(network.outputs(x)), 1e-9)
 
 
@@ -84,7 +84,7 @@ def test_layers_one_after_the_other_and_one_in_another() -> None:
     ("operator", "attributes", "words"),
     [("Det", {}, "the operator Det "), ("Elu", {"beta": 2.0}, "the operator Elu beta=2.0 ")],
 )
-def test_an_operator_that_numpy_does_not_write_is_refused(
+def test_an_operator_that_cannot_be_written_in_numpy_is_refused(
     operator: str, attributes: dict[str, Any], words: str
 ) -> None:
     graph = PythonGraph(np.dtype("float32"), {})
@@ -92,7 +92,7 @@ def test_an_operator_that_numpy_does_not_write_is_refused(
         graph.node(operator, "x", **attributes)
 
 
-def test_the_layer_with_this_operator_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_refusal_of_an_operator_names_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(portable_module.EXPRESSIONS, "Tanh")
     target = np.empty((0, 2))
     network = Network(

@@ -62,7 +62,7 @@ def draw_data(*, validation: bool = True, seed: int = 0, wrong: float = 0.0) -> 
 
 
 def draw_overfitting() -> Data:
-    """Data for which the validation loss falls, with ups and downs, and then rises."""
+    """Data on which a network overfits: the validation loss falls, with ups and downs, and then rises."""
     return draw_data(seed=3, wrong=0.2)
 
 
@@ -239,7 +239,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_the_examples_during_training(
     assert steps == [5, 10, 15]
     np.testing.assert_allclose(values, [each.mean() for each in epochs], rtol=1e-12)
     of_batches = [np.mean([batch.mean() for batch in hand.each[i : i + STEPS]]) for i in (0, 5, 10)]
-    assert np.abs(np.subtract(of_batches, values)).min() > 1e-4  # the last batch is shorter
+    assert np.abs(np.subtract(of_batches, values)).min() > 1e-4  # the mean over batches differs: the last batch is shorter
 
 
 def test_the_accuracy_of_an_epoch_is_the_share_of_correct_examples_during_training(
@@ -321,9 +321,8 @@ def test_the_length_of_blocks_changes_no_result(
     cut = train()
     assert max(map(len, watched(cut).blocks)) <= longest * BATCH < max(map(len, watched(whole).blocks))
     assert watched(cut).rows == watched(whole).rows
-    if (
-        schedule != "loss_ratio"
-    ):  # the rates depend on means, and another order of summation rounds differently
+    # with loss_ratio, the rates depend on means of losses, whose rounding depends on the length of blocks
+    if schedule != "loss_ratio":
         assert cut.network.w.tobytes() == whole.network.w.tobytes()
     assert cut.history.names() == whole.history.names()
     for name in whole.history.names():

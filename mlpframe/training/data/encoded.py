@@ -50,7 +50,7 @@ def encode(table: Table, encoder: Encoder, file: Path, dtype: str) -> Table:
         encoded = encoder.inputs(block)
         if not np.isfinite(encoded).all():
             raise UsageError(
-                f"rows {begin:,} to {begin + len(encoded):,} have missing or infinite values; "
+                f"a value in the rows {begin:,} to {begin + len(encoded):,} is missing or infinite; "
                 "expected finite numbers"
             )
         if inputs is None:

@@ -1,4 +1,4 @@
-"""Inputs that stay on the disk are encoded once, block by block, as those in memory are."""
+"""Inputs that stay on the disk are encoded once, some rows at a time, to the same numbers as in memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def in_memory() -> Splits:
 def test_a_mapped_file_gives_the_inputs_that_an_array_gives(
     tmp_path: Path, scaling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoded, "BLOCK_BYTES", 8 * 5 * 70)  # 70 rows in a block
+    monkeypatch.setattr(encoded, "BLOCK_BYTES", 8 * 5 * 70)  # 70 rows are encoded at a time
     expected = prepare(in_memory(), None, scaling=scaling)
     data = prepare(mapped(tmp_path), tmp_path / "encoded", scaling=scaling)
     for part, other in ((data.train, expected.train), (data.validation, expected.validation)):
@@ -66,7 +66,7 @@ def test_a_gap_in_a_mapped_file_is_found_when_it_is_encoded(tmp_path: Path) -> N
     X_gap[777, 2] = np.nan
     np.save(tmp_path / "x.npy", X_gap)
     splits = Splits(Table(np.load(tmp_path / "x.npy", mmap_mode="r"), Y), class_names=("a", "b", "c"))
-    with pytest.raises(UsageError, match="have missing or infinite values"):
+    with pytest.raises(UsageError, match="is missing or infinite"):
         prepare(splits, tmp_path / "encoded", scaling="standard")
 
 
@@ -112,7 +112,7 @@ def test_a_table_outside_the_memory_gives_the_model_that_a_table_in_memory_gives
     tmp_path: Path, name: str
 ) -> None:
     frame = table().assign(kind=np.where(np.arange(1000) < 900, 7, 8), label=np.array(["x", "y", "z"])[Y])
-    frame["kind"] = frame["kind"].astype(str).where(np.arange(1000) != 950, "seven")  # text in one block only
+    frame["kind"] = frame["kind"].astype(str).where(np.arange(1000) != 950, "seven")  # only the block with row 950 contains text
     file = tmp_path / f"t.{name}"
     if name == "csv":
         frame.to_csv(file, index=False)
@@ -126,7 +126,7 @@ def test_a_table_outside_the_memory_gives_the_model_that_a_table_in_memory_gives
         assert not (tmp_path / run / "encoded").exists()
         with np.load(tmp_path / run / "model" / "model.npz") as model:
             weights.append(model["w"])
-    # the order of shuffled rows differs: those of a mapped file are shuffled in chunks
+    # the weights themselves differ, because the rows of a mapped file are shuffled in another order
     assert weights[0].shape == weights[1].shape
 
 

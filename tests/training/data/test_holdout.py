@@ -82,7 +82,7 @@ def test_the_validation_parts_of_all_folds_are_the_whole_table(how: str, number:
     assert sorted(row for _, held in parts for row in numbers(held)) == list(range(N))
 
 
-def test_folds_have_equal_sizes_and_stratified_ones_equal_classes() -> None:
+def test_folds_have_equal_sizes_and_stratified_folds_have_equal_shares_of_the_classes() -> None:
     sizes = [len(held) for _, held in folds("random", 5)]
     assert max(sizes) - min(sizes) <= 1
     counts = np.array([np.bincount(held.y, minlength=3) for _, held in folds("stratified", 5)])
@@ -95,7 +95,7 @@ def test_no_group_is_in_both_parts_of_a_fold() -> None:
 
 
 @pytest.mark.parametrize("how", ["time", "last"])
-def test_a_fold_in_order_trains_on_what_came_before(how: str) -> None:
+def test_a_fold_in_order_trains_on_the_rows_before_its_validation_rows(how: str) -> None:
     order = {"time": lambda part: np.asarray(part.keys), "last": lambda part: part.x[:, 0]}[how]
     parts = folds(how, 4)
     for train, held in parts:

@@ -269,7 +269,7 @@ def test_the_training_part_alone_determines_the_standardization(dtype: str, fina
     np.testing.assert_allclose(
         held.x, (whole.x[held_rows] - mean) / deviation, rtol=20 * tolerance, atol=tolerance
     )
-    assert (held.x[:, 0] > 1).all()  # its rows lie outside the averaged rows
+    assert (held.x[:, 0] > 1).all()  # held-out values are larger than all training values
     np.testing.assert_allclose(data.encoder.scaling.shift, mean, rtol=1e-14)
     np.testing.assert_allclose(data.encoder.scaling.scale, deviation, rtol=1e-14)
 
@@ -358,7 +358,7 @@ def test_a_missing_value_becomes_the_mean_of_the_training_part(scaling: str) -> 
     present = ~np.isnan(whole.x)
     np.testing.assert_allclose(raw[present], whole.x[present], rtol=1e-12, atol=1e-12)
     if scaling == "standard":
-        # the deviation of the training rows, imputed means included
+        # scaling divides by the deviation of the training rows after imputing
         np.testing.assert_allclose(data.train.x.std(0), 1)
 
 
@@ -371,7 +371,7 @@ def test_a_final_run_imputes_means_of_training_and_validation_rows() -> None:
         np.testing.assert_allclose(data.encoder.scaling.fill[1], np.nanmean(whole.x[:rows, 1]), rtol=1e-12)
 
 
-def test_only_held_out_rows_may_lack_values_and_a_feature_without_any_is_refused() -> None:
+def test_a_feature_may_lack_all_values_in_held_out_rows_but_not_in_training_rows() -> None:
     held = gappy(20, 1)
     splits = classes(table(50), validation=held)
     data = prepare(splits, missing="impute")
@@ -450,7 +450,7 @@ def test_a_mapped_file_stays_mapped_and_its_memory_can_be_released(mapped: Table
         part.release()
         np.testing.assert_array_equal(part.x, before)
     assert table(100).mapping is None
-    table(100).release()  # there is no memory to release
+    table(100).release()  # does nothing, because a table in memory is not mapped from a file
 
 
 @pytest.mark.parametrize(
@@ -482,17 +482,17 @@ def test_every_row_of_a_mapped_file_comes_once(tmp_path: Path, n: int) -> None:
 
 
 def test_rows_of_a_mapped_file_are_shuffled_a_bounded_part_at_a_time(tmp_path: Path) -> None:
-    block, n = CHUNK_BYTES // 1024, 300 * 1024  # rows of 1 KiB, whole blocks
+    block, n = CHUNK_BYTES // 1024, 300 * 1024  # rows of 1 KiB, and a whole number of chunks
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, 256))
     order = shuffled(Table(x, np.zeros(n)), np.random.default_rng(0))
     at_once = SHUFFLE_BYTES // 1024
     assert at_once < n / 2
     for start in range(0, n, at_once):
         part = order[start : start + at_once]
-        assert len(np.unique(part // block)) == len(part) / block  # whole blocks
+        assert len(np.unique(part // block)) == len(part) / block  # all rows of every chunk in it
         distance = np.abs(np.diff(part))
-        assert np.median(distance) > n / 10  # from everywhere in the file
-        assert np.mean(distance < block) < 0.1  # in mixed order
+        assert np.median(distance) > n / 10  # its chunks come from everywhere in the file
+        assert np.mean(distance < block) < 0.1  # rows of different chunks are mixed
     again, other = (shuffled(Table(x, np.zeros(n)), np.random.default_rng(seed)) for seed in (0, 1))
     np.testing.assert_array_equal(order, again)
     assert (order != other).mean() > 0.9

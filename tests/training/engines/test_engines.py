@@ -71,7 +71,10 @@ class Training:
             self.engine: Engine = create_engine(engine, self.network, self.updater, batch)
 
     def blocks(self, epochs: int, window: int, seed: int = 1) -> list[Block]:
-        """Train shuffled epochs in blocks that end at windows and epochs, with a falling learning rate."""
+        """The blocks of shuffled epochs: a block ends after ``window`` steps or at the end of the epoch.
+
+        The learning rate falls from step to step.
+        """
         rng = np.random.default_rng(seed)
         steps = ceil(ROWS / self.batch)
         blocks = []

@@ -1,4 +1,4 @@
-"""What a column holds is decided by the training rows, and every later table is read in the same way."""
+"""The training rows decide what a column holds, and every later table is read in the same way."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_missing_text_is_a_category_only_if_the_training_rows_miss_some() -> Non
     np.testing.assert_array_equal(known.read(pd.Series([None, "a"]))[:, 0], [2, 0])
 
 
-def test_rare_categories_become_one() -> None:
+def test_rare_categories_become_one_category() -> None:
     known = column(list("aaabbbccd"), max_categories=2)
     assert known == Category("x", ("a", "b"), other=True)
     np.testing.assert_array_equal(known.read(pd.Series(list("dab")))[:, 0], [2, 0, 1])
@@ -147,10 +147,10 @@ def test_names_that_only_end_like_an_identifier_are_kept(name: str) -> None:
 
 
 def test_a_count_of_the_rows_is_left_out_whatever_its_name() -> None:
-    rows = np.flatnonzero(np.random.default_rng(0).random(100) < 0.6)  # the training rows of 100
+    rows = np.flatnonzero(np.random.default_rng(0).random(100) < 0.6)  # about 60 of 100 rows
     assert isinstance(column(rows + 1, "n"), LeftOut)
     assert column(rows + 1900, "year") == Number("year")
-    assert column([1, 2, 3], "n") == Number("n")  # too few rows to tell
+    assert column([1, 2, 3], "n") == Number("n")  # too few rows to recognize a count of rows
 
 
 def test_text_that_differs_in_most_rows_is_left_out_unless_it_is_asked_for() -> None:
@@ -160,7 +160,7 @@ def test_text_that_differs_in_most_rows_is_left_out_unless_it_is_asked_for() -> 
     assert left_out.reason == "looks like an identifier: 50 texts in 50 rows"
     assert isinstance(column(names, keep=("x",)), Category)
     assert isinstance(column(names, categorical=("x",)), Category)
-    assert isinstance(column(names[:20]), Category)  # few texts are categories in any table
+    assert isinstance(column(names[:20]), Category)  # up to 20 texts are always categories
 
 
 @pytest.mark.parametrize("values", [[3, 3, 3], ["a", "a", None], [None, None], ["2024-01-01"] * 3], ids=str)

@@ -1,4 +1,4 @@
-"""The encoder makes inputs of columns by what the training rows hold, and turns predictions back."""
+"""An encoder, fitted to training rows, converts columns to inputs and predictions to the user's words."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_numbers_have_mean_0_and_deviation_1_over_the_training_rows() -> None:
         np.testing.assert_allclose([values.mean(), values.std()], [0, 1], atol=1e-12)
 
 
-def test_missing_numbers_become_the_mean_of_the_known_ones() -> None:
+def test_missing_numbers_become_the_mean_of_the_known_numbers() -> None:
     frame = table(300)
     encoder = fitted(frame, scaling="none")
     size = encoder.inputs(frame)[:, 0]
@@ -118,7 +118,7 @@ def test_rare_categories_share_an_input() -> None:
     np.testing.assert_array_equal(encoder.inputs(frame)[:, 2], frame["town"].isin(["c", "d"]))
 
 
-def test_columns_are_matched_by_name_in_any_order_and_others_are_left_out() -> None:
+def test_columns_are_found_by_name_in_any_order_and_unknown_columns_are_ignored() -> None:
     encoder, frame = fitted(table(300)), table(20, seed=1)
     shuffled = frame[["new", "sold", "size", "town"]].assign(other=1)
     np.testing.assert_array_equal(encoder.inputs(shuffled), encoder.inputs(frame))
@@ -137,7 +137,7 @@ def test_a_column_that_was_left_out_need_not_be_there() -> None:
     np.testing.assert_array_equal(encoder.inputs(table(300)), encoder.inputs(frame))
 
 
-def test_no_column_left_is_refused_with_the_reasons() -> None:
+def test_a_table_whose_columns_are_all_left_out_is_refused_with_the_reasons() -> None:
     frame = pd.DataFrame({"id": range(100), "same": 1})
     with pytest.raises(
         UsageError, match=r"no column is left .*: id looks like .*; same has one value only\."

@@ -1,4 +1,4 @@
-"""What a run says that it has understood of the user's data, and the reasons of a divergence."""
+"""What a run prints about how it reads the user's data, and the reasons that it gives for a divergence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.running import mlpframe, the_run
 
 
 def table(rows: int = 100) -> pd.DataFrame:
-    """Columns of every kind: one that counts rows, one of one value, numbers, texts and dates."""
+    """A table with a column that counts the rows, a column of a single value, numbers, texts and dates."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -48,7 +48,7 @@ def summary(frame: pd.DataFrame, target: Any, *, final: bool = False, **options:
     return data.summary
 
 
-def test_the_rows_of_every_part_are_counted_and_so_are_unused_ones() -> None:
+def test_the_rows_of_every_part_and_the_unused_rows_are_counted() -> None:
     found = summary(table(), "price", test=0.2, validation=10)
     assert {part: rows for part, rows in found.parts.items() if rows} == {
         "for training": 66,
@@ -75,7 +75,7 @@ def test_a_fold_in_time_leaves_later_rows_unused() -> None:
     }
 
 
-def test_a_regression_says_the_values_of_the_training_rows() -> None:
+def test_the_summary_of_a_regression_has_mean_deviation_and_range_of_the_training_targets() -> None:
     frame = table()
     found = summary(frame, "price", test=0, validation=19, split="last")
     train = frame.price[:76]
@@ -100,7 +100,7 @@ def test_a_regression_says_the_values_of_the_training_rows() -> None:
         ),
     ],
 )
-def test_a_classification_says_why_and_counts_the_classes(
+def test_the_summary_of_a_classification_has_the_reason_for_the_task_and_counts_the_classes(
     target: list[Any], reason: str, classes: dict[str, int]
 ) -> None:
     found = summary(table(), pd.Series(target, name="kind"), validation=0)
@@ -110,7 +110,7 @@ def test_a_classification_says_why_and_counts_the_classes(
     assert asked.reason == "dataset.task=classification"
 
 
-def test_columns_by_kind_what_is_left_out_and_missing_values() -> None:
+def test_the_summary_lists_columns_by_kind_columns_left_out_and_missing_values() -> None:
     found = summary(table(), "price", ignore=["width"], missing="impute")
     assert found.left_out == {
         "row_id": "looks like an identifier: a different whole number in every row",
@@ -126,7 +126,7 @@ def test_columns_by_kind_what_is_left_out_and_missing_values() -> None:
         assert f"\n| {name} | " in page
 
 
-def test_a_wide_table_still_gives_six_short_lines() -> None:
+def test_the_summary_of_a_wide_table_has_at_most_six_short_lines() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.standard_normal((60, 2000)), columns=[f"column {i}" for i in range(2000)])
     frame.iloc[::7] = np.nan
@@ -137,10 +137,10 @@ def test_a_wide_table_still_gives_six_short_lines() -> None:
     assert max(map(len, lines)) <= 200
     assert "2,000 numbers" in lines[3]
     assert "and 1,9" in lines[3]
-    assert found.page().count("\n| column ") == 2001  # every column, and the head of the table
+    assert found.page().count("\n| column ") == 2001  # one for every column, and one for the heading
 
 
-def test_arrays_are_understood_too() -> None:
+def test_arrays_have_a_summary_too() -> None:
     dataset = registries["dataset"].create("arrays", validation=0)
     dataset.hand_over(np.array([[1.0, 2], [np.nan, 3], [5, 6], [7, 8]]), np.array([3, 3, 4, 4]))
     found = load_data(dataset, Path(), "float64", Streams(0), final=False).summary
@@ -150,7 +150,7 @@ def test_arrays_are_understood_too() -> None:
     assert found.reason == "2 different whole numbers"
 
 
-def test_the_command_says_it_and_keeps_it_but_not_for_a_built_in_data_set(tmp_path: Path) -> None:
+def test_the_command_prints_and_saves_the_summary_but_not_for_a_built_in_data_set(tmp_path: Path) -> None:
     table().to_csv(tmp_path / "table.csv", index=False)
     settings = ["dataset=csv", "dataset.file=table.csv", "epochs=1", "tracking=none", "optimizer=adam"]
     ended = mlpframe(tmp_path, *settings)
@@ -184,7 +184,7 @@ def test_a_divergence_names_the_target_the_inputs_and_the_rate_where_they_are_to
     assert plain == "a smaller lr may help, such as lr=0.01"
     assert "set dataset.scale_target=true" in explain(numbers(large), MSE, "sgd", 0.1, 0.1)
     assert "scale_target" not in explain(numbers(large, scale_target=True), MSE, "sgd", 0.1, 0.1)
-    assert "scale_target" not in explain(numbers(large), POISSON, "sgd", 0.1, 0.1)  # counts are not scaled
+    assert "scale_target" not in explain(numbers(large), POISSON, "sgd", 0.1, 0.1)  # its targets are counts
     fast = explain(numbers(small), MSE, "adam", 1.0, 0.001)
     assert fast == "the learning rate 1 is 1,000 times the default of adam; set lr=0.001"
     wide = np.random.default_rng(0).standard_normal((50, 2)) * [1, 1e5]
