@@ -89,7 +89,7 @@ class Run(Protocol):
 
 
 class Callback(ABC):
-    """An action beside training. The run calls its methods at the start, after epochs, and at the end."""
+    """An action beside training. A run calls its callbacks at the start, after epochs, and at the end."""
 
     kind: ClassVar[str] = "callback"
     name: ClassVar[str]

@@ -49,8 +49,7 @@ class TwoForms:
     fast: ClassVar[tuple[str, ...]]
     """The methods of the fast form, the most important one first."""
     in_graph: ClassVar[tuple[str, ...]] = ()
-    """The methods that ``onnx`` translates. A subclass that rewrites one of them does not inherit ``onnx``.
-    """
+    """The methods that ``onnx`` translates. A class that rewrites one of them does not inherit ``onnx``."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

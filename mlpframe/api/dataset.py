@@ -226,7 +226,7 @@ class Preparation:
         test: rows held out for the test: a number of rows, or a fraction as for validation; 0: none.
         split: how rows are held out: "stratified" (random, every class in proportion), "random", "last", or,
             for tables with split_by, "group" (random, all rows of a group in one part) or "time" (the latest
-            rows). Stratified needs one class for each row; other rows are held out at random.
+            rows). Stratified needs one class for each row; with other targets, it is the same as random.
         folds: cross-validation: the rows are divided into this many folds, and one fold is the validation
             part; 0: none. With split=last or split=time, only the rows before the fold are trained on.
         fold: the number of the fold that is the validation part, from 0.

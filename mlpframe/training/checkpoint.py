@@ -28,7 +28,7 @@ def save(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> No
     The file gets its name only after all of the file is on the disk, so a crash leaves the old file intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*"):  # from a process that was killed while writing
+    for leftover in path.parent.glob(f".{path.name}.*"):  # of processes killed while writing
         leftover.unlink(missing_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode(), np.uint8)
@@ -54,7 +54,7 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         meta = {"format": 0, **json.loads(arrays.pop(META).tobytes())}
     except FileNotFoundError:
         raise UsageError(f"there is no checkpoint {path}") from None
-    except Exception as error:  # zipfile and numpy raise many kinds for a damaged file
+    except Exception as error:  # zipfile and NumPy raise errors of many kinds for a damaged file
         raise UsageError(f"checkpoint {path} cannot be read: {error}") from error
     check_format(path, meta["format"])
     return arrays, meta

@@ -226,7 +226,7 @@ class Network:
             network.w, network.g = stack.w[i], stack.g[i]
             network.state = {name: array[i] for name, array in stack.state.items()}
             network._plans = {}
-        stack.plan(1, training=True)  # a layer that draws random numbers raises here
+        stack.plan(1, training=True)  # raises UsageError if a layer draws random numbers
         return stack
 
     def with_layers(self, layers: Iterable[Layer]) -> Network:
@@ -355,7 +355,7 @@ def create_layers(model: Spec, shapes: Shapes) -> list[Layer]:
 
     Args:
         model: the model's name, or a mapping with ``name`` and options.
-        shapes: the inputs and outputs that the layers connect.
+        shapes: the inputs and outputs that the network must have.
     """
     return build_layers(registries["model"].create(model).layers(shapes), shapes.outputs, shapes.codes)
 

@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
 OPSETS = {"": 21, "ai.onnx.ml": 3}
 """The version of each operator set. onnxruntime supports these versions since 1.18, of May 2024."""
 IR_VERSION = 10
-"""The version of the file format that belongs to operator set 21."""
+"""The version of ONNX's file format that belongs to operator set 21."""
 
 
 def onnx_model(network: Network) -> onnx.ModelProto:

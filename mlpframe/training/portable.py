@@ -22,7 +22,7 @@ TEMPLATE = Path(__file__).with_name("portable_model.py")
 PLACE = "    return w[x]\n"
 """The line of the template that the code of the layers replaces."""
 SHORT = 4
-"""Arrays of at most this many integers are written into the Python file, larger ones beside the weights."""
+"""Arrays of at most this many integers are written into ``model.py``, larger arrays into ``weights.npz``."""
 
 EXPRESSIONS = {
     "Abs": "np.abs({0})",

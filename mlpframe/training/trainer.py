@@ -223,7 +223,7 @@ class Trainer:
         self.stop_reason = reason
 
     def save(self, name: str) -> None:
-        self._to_save.add(name)  # written after all callbacks were called, because their state is saved too
+        self._to_save.add(name)  # saved only when all callbacks have run, because their state is saved too
 
     def take_weights(self, name: str) -> None:
         arrays, _ = checkpoint.load(self.folder / "checkpoints" / f"{name}.npz")
@@ -261,7 +261,7 @@ class Trainer:
         self._write_checkpoints()
 
     def _tell(self, event: str, *more: object) -> None:
-        """Call a method of every callback. An error in a callback with ``only_shows`` ends no run."""
+        """Call a method of every callback. An error in a callback with ``only_shows`` does not end the run."""
         for name, callback in self.callbacks.items():
             try:
                 getattr(callback, event)(self, *more)
@@ -272,7 +272,7 @@ class Trainer:
                 print(f"callbacks.{name} failed, but the run continues: {reason}", file=sys.stderr)
 
     def interrupt(self, signum: int) -> None:
-        """Ask the run to save its state and stop after this block of batches; safe in a signal handler."""
+        """Ask the run to save its state and stop after the current block; may be called by a signal handler."""
         self.signum = signum
 
     def _check_parameters(self) -> None:

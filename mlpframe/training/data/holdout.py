@@ -19,7 +19,7 @@ def hold_out(
     Args:
         table: the rows to divide.
         amount: the number of rows to hold out, at least 1.
-        how: the split, as in ``Preparation``.
+        how: the value of the option ``split`` of ``Preparation``.
         rng: draws the rows.
         part: the name of the part that is held out, for messages.
 

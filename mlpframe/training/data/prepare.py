@@ -71,7 +71,7 @@ def load_data(
         folder: the folder of data files.
         dtype: the type of the inputs, and of targets that are not class numbers.
         streams: the stream ``dataset`` draws data, and ``split`` draws the rows to hold out.
-        final: train on training and validation data together and keep the test part.
+        final: train on training and validation data together, and test on the test part.
         scale_target: whether the target of a regression is scaled if the data set's option ``scale_target``
             is not set.
         scratch: a folder for files of encoded inputs that do not fit into memory; ``None``: such inputs are
@@ -206,7 +206,7 @@ def _parts(
 def _fit_encoder(
     splits: Splits, train: Table, rules: Preparation, name: str, *, scale_target: bool
 ) -> Encoder:
-    """The encoder of the run, fitted on its training rows, each of which counts with its weight."""
+    """Fit the encoder of a run to the training rows. Each row counts with its weight in ``train``."""
     shift = scale = None
     wanted = scale_target if rules.scale_target is None else rules.scale_target
     if wanted and splits.task == "regression":

@@ -48,7 +48,7 @@ class Scaling:
 
 
 def center_and_spread(x: Array, weights: Array | None) -> tuple[Array, Array]:
-    """Mean and standard deviation of every column; 1 for a column whose values are all equal.
+    """Mean and standard deviation of every column. If all values are equal, the deviation is set to 1.
 
     Args:
         x: ``(rows, columns)``, without missing values.
