@@ -40,7 +40,7 @@ class UsageError(Exception):
 
 
 class UnknownName(UsageError, KeyError):
-    """A name that no registry entry has."""
+    """A request for a name that does not exist."""
 
     def __str__(self) -> str:  # KeyError would print the message in quotes
         return str(self.args[0])
@@ -162,7 +162,7 @@ _options: dict[type, tuple[Option, ...]] = {}
 
 
 def options_of(cls: type) -> tuple[Option, ...]:
-    """The options of a component class: its own options, then the options that every such component has."""
+    """The options of a component class: its own, then the options that all components of its kind have."""
     if cls not in _options:
         _options[cls] = _read_options(cls)
     return _options[cls]
@@ -307,7 +307,7 @@ class Registry:
 
 
 class Registries(Mapping[str, Registry]):
-    """The registries by kind, the plugins that failed to load, and the provider that is loading now."""
+    """The registries by kind, the plugins that failed to load, and the provider whose plugins are loading."""
 
     def __init__(self) -> None:
         self._kinds = {kind: Registry(kind) for kind in KINDS}

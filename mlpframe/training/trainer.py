@@ -261,7 +261,7 @@ class Trainer:
         self._write_checkpoints()
 
     def _tell(self, event: str, *more: object) -> None:
-        """Call a method of every callback. An error in a callback with ``only_shows`` does not end the run."""
+        """Call a method of every callback. Errors in callbacks with ``only_shows`` do not end the run."""
         for name, callback in self.callbacks.items():
             try:
                 getattr(callback, event)(self, *more)
@@ -272,7 +272,7 @@ class Trainer:
                 print(f"callbacks.{name} failed, but the run continues: {reason}", file=sys.stderr)
 
     def interrupt(self, signum: int) -> None:
-        """Ask the run to save its state and stop after the current block; may be called by a signal handler."""
+        """Ask the run to save its state and stop after the current block; a signal handler may call this."""
         self.signum = signum
 
     def _check_parameters(self) -> None:

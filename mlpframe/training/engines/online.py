@@ -118,7 +118,7 @@ class FirstLayer:
         shares[diagonal, diagonal] = 1  # in the sum over the rows of z, a step's own row has the factor 1
 
     def end(self, x: Array, z: Array, scaled: Array, matrix: Unrolled, vector: Unrolled) -> None:
-        """Update weights, biases and their optimizer state to the end of the block."""
+        """Change weights, biases and their optimizer state to their values after the block."""
         biases = []
         for j, out in enumerate(self._next):
             np.multiply(z, matrix.end_inputs[j], scaled)

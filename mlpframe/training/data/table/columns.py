@@ -22,7 +22,7 @@ OTHER = "other"
 FEW = 20
 """A text column with at most this many different texts holds categories, however few rows the table has."""
 FORMATS = ("ISO8601", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y")
-"""How dates may be written in a text column. The first format that fits every value is taken."""
+"""How dates may be written in a text column. The first format that fits every value is used."""
 LIKE_A_DATE = re.compile(r"\s*\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(\D.*)?$")
 LIKE_AN_IDENTIFIER = re.compile(
     r"(.*[^a-zA-Z])?(id|ID|Id|index|rownames|Unnamed: 0)|.*[a-z]I[dD]|[iI][dD]_.*"
@@ -75,7 +75,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Category:
-    """A column of categories. ``other``: the training rows have values that are not among ``values``."""
+    """A column of categories. ``other`` says whether training rows have values that are not in ``values``."""
 
     kind: ClassVar[str] = "category"
     name: str
@@ -84,7 +84,7 @@ class Category:
 
     @classmethod
     def fit(cls, column: pd.Series, name: str, most: int) -> Category:
-        """Collect the categories of a column; if they are more than ``most``, only the most frequent."""
+        """Collect the categories of a column; if there are more than ``most``, the most frequent ones."""
         import pandas as pd
 
         codes, values = pd.factorize(column.astype(object), sort=True)
