@@ -99,7 +99,7 @@ class Root:
 def _field_type(option: Option) -> Any:
     """The option's type for OmegaConf, or ``Any`` for types that OmegaConf does not have.
 
-    OmegaConf has no type for a component's spec (a name or a mapping), and none for a text or a list of texts.
+    OmegaConf has no type for a component's spec (a name or a mapping), nor for a text or a list of texts.
     """
     parts = (option.type, *get_args(option.type))
     containers = [part for part in parts if get_origin(part) in (list, dict)]
