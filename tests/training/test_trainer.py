@@ -239,9 +239,8 @@ def test_the_loss_of_an_epoch_is_the_mean_over_the_examples_during_training(
     assert steps == [5, 10, 15]
     np.testing.assert_allclose(values, [each.mean() for each in epochs], rtol=1e-12)
     of_batches = [np.mean([batch.mean() for batch in hand.each[i : i + STEPS]]) for i in (0, 5, 10)]
-    assert (
-        np.abs(np.subtract(of_batches, values)).min() > 1e-4
-    )  # the mean over batches differs: the last batch is shorter
+    # the mean over batches is another number, because the last batch is shorter
+    assert np.abs(np.subtract(of_batches, values)).min() > 1e-4
 
 
 def test_the_accuracy_of_an_epoch_is_the_share_of_correct_examples_during_training(

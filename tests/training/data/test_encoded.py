@@ -112,9 +112,8 @@ def test_a_table_outside_the_memory_gives_the_model_that_a_table_in_memory_gives
     tmp_path: Path, name: str
 ) -> None:
     frame = table().assign(kind=np.where(np.arange(1000) < 900, 7, 8), label=np.array(["x", "y", "z"])[Y])
-    frame["kind"] = (
-        frame["kind"].astype(str).where(np.arange(1000) != 950, "seven")
-    )  # only the block with row 950 contains text
+    # of the blocks that are read, only one contains the text
+    frame["kind"] = frame["kind"].astype(str).where(np.arange(1000) != 950, "seven")
     file = tmp_path / f"t.{name}"
     if name == "csv":
         frame.to_csv(file, index=False)
