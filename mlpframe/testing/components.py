@@ -73,7 +73,7 @@ def require_refused(subject: Subject, option: Option, value: Any, expected: str)
 
 @check()
 def configuration_creates_the_component(subject: Subject) -> None:
-    """The configuration made from the signature holds the defaults, and it creates the component."""
+    """The configuration derived from the signature is complete: the component can be created from it."""
     from ..config import typed
 
     options = dict(subject.options)
@@ -113,7 +113,7 @@ def documented_ranges_are_enforced(subject: Subject) -> None:
 
 
 def beyond(option: Option) -> Iterator[tuple[float, str]]:
-    """Values outside the range that an option's help states, each with the help's words for the bound."""
+    """Values outside the range that an option's help states, each with the help's text that forbids it."""
     make = float if takes(option, float) else int
     for bound_text in BOUND.finditer(option.doc):
         words, bound = bound_text["words"], float(bound_text["number"].rstrip("._"))
@@ -174,7 +174,7 @@ def global_generators_are_not_used(subject: Subject) -> None:
     try:
         with own_randomness():
             exercise(subject)
-    except AssertionError:  # the first use may import a library that draws numbers on import
+    except AssertionError:  # the first use may import a library, and the import itself may draw numbers
         with own_randomness():
             exercise(subject)
 

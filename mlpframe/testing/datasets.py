@@ -17,12 +17,15 @@ from .components import exercise
 from .kit import Skipped, Subject, check, require, require_finite
 
 MISSING = re.compile(r"\bNaN\b|missing", re.IGNORECASE)
-"""Words in the help of a data set that may have missing values."""
+"""Matches the help text of a data set that mentions missing values. Only such a data set may have NaN."""
 
 
 @contextmanager
 def no_downloads() -> Iterator[list[str]]:
-    """Refuse and list all downloads inside the ``with`` statement, because checks need no network."""
+    """Refuse all downloads inside the ``with`` statement, so that checks run without a network.
+
+    Yields the list of the addresses to which a connection was refused.
+    """
     refused: list[str] = []
 
     def refuse(*asked: Any, **_: Any) -> None:
@@ -81,7 +84,7 @@ def the_same_seed_gives_the_same_data(subject: Subject) -> None:
 
 @check("dataset")
 def parts_have_matching_shapes(subject: Subject) -> None:
-    """x is (n, features), y fits its task in every row, and names and image shape fit."""
+    """In every part, x is (n, features), y fits the task, and names and image shape fit the features."""
     splits = load(subject)
     features, classes = splits.train.x.shape[-1], len(splits.class_names)
     for name, table in parts(splits).items():
@@ -155,4 +158,7 @@ def data_can_be_prepared_for_a_run(subject: Subject) -> None:
     require(data.train.x.dtype == dtype, f"train x is {data.train.x.dtype} in a run of {dtype}")
     kind = np.dtype(np.intp if splits.task == "classification" else dtype)
     require(data.train.y.dtype == kind, f"train y is {data.train.y.dtype}, expected {kind}")
-    require(data.validation is not None or not subject.create().shared.validation, "no rows are held out")
+    require(
+        data.validation is not None or not subject.create().shared.validation,
+        "no validation rows are held out",
+    )

@@ -46,7 +46,8 @@ NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
         "cross_entropy",
     ),
     (
-        "a network with batch normalization",  # no bias, because its gradient would be only rounding errors
+        # Batch normalization cancels a bias before it, so the bias's gradient would be only rounding errors.
+        "a network with batch normalization",
         ({"name": "linear", "units": 5, "bias": False}, "batch_norm", "relu", "linear"),
         "cross_entropy",
     ),
@@ -54,7 +55,7 @@ NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("a multilabel network", ({"name": "linear", "units": 5}, "tanh", "linear"), "binary_cross_entropy"),
 )
 TASKS: dict[str, Task] = {"mse": "regression", "binary_cross_entropy": "multilabel"}
-"""The tasks of the losses in ``NETWORKS``; the other losses have classifications."""
+"""The task of each loss in ``NETWORKS`` that is not named here is classification."""
 OPTIMIZERS: tuple[Any, ...] = (
     "sgd",
     "momentum",
@@ -67,7 +68,7 @@ OPTIMIZERS: tuple[Any, ...] = (
 
 
 class Setup(NamedTuple):
-    """A case that engines are tried on. ``replicas`` = 0 means one network that is not stacked."""
+    """A network and its training, as a test case for engines. ``replicas`` = 0 means no stacked networks."""
 
     layers: tuple[Any, ...]
     loss: str
@@ -78,7 +79,10 @@ class Setup(NamedTuple):
 
 
 def build(setup: Setup, numbers: Sequence[int]) -> tuple[list[Network], list[Updater], Table]:
-    """Build one network and one updater for each seed in ``numbers``, unstacked, and the rows to train on."""
+    """Build a network and its updater for each seed in ``numbers``, and the rows to train on.
+
+    The networks are not stacked. An updater changes a network's weights with the optimizer.
+    """
     table = draw_data(TASKS.get(setup.loss, "classification")).train
     if setup.weighted:
         weights = np.random.default_rng(2).uniform(0.1, 2, len(table))
@@ -93,8 +97,9 @@ def build(setup: Setup, numbers: Sequence[int]) -> tuple[list[Network], list[Upd
 
 
 def trained(engine: str, setup: Setup, first: int = 0) -> list[tuple[Array, Losses]] | str:
-    """Parameters and losses of each network after two blocks, or the engine's reason to refuse.
+    """Train with the engine on two blocks (consecutive batches) of rows.
 
+    Returns the parameters and the losses of each network, or the engine's reason for refusing the networks.
     The networks are numbered from ``first``. The number determines a network's initial weights, its order of
     rows, and its learning rates.
     """

@@ -31,10 +31,11 @@ Where the function is smooth, the two slopes differ by STEP times the curvature.
 def differences(
     function: Callable[[], Any], at: Array, weights: Array | float = 1.0
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """∂ Σ(weights · function()) / ∂at, and where the function has a kink. Changes and restores ``at``.
+    """∂ Σ(weights · function()) / ∂at by central differences, and the elements where there is a kink.
 
-    The weights multiply the differences, not the function values. The rounding error is then that of a
-    difference of two similar numbers, and not that of a long sum.
+    Every element of ``at`` is changed and then restored. The weights multiply the differences of the function
+    values, not the function values themselves. This keeps the rounding error small, because a difference of
+    two long sums would have the rounding error of the sums.
     """
     slope, kinks = np.empty_like(at), np.zeros(at.shape, bool)
     here = np.asarray(function())
@@ -54,12 +55,12 @@ def differences(
 def central_difference(
     function: Callable[[], Array | float], at: Array, weights: Array | float = 1.0
 ) -> Array:
-    """∂ Σ(weights · function()) / ∂at, where ``function`` reads ``at``. Changes and restores ``at``."""
+    """∂ Σ(weights · function()) / ∂at. ``function`` reads ``at``, whose elements are changed and restored."""
     return differences(function, at, weights)[0]
 
 
 def assert_gradient(computed: Array, numeric: Array) -> None:
-    """Assert that every element agrees to a millionth, or near 0 to the difference's rounding error."""
+    """Assert that every element agrees to a millionth of its value, or to 1e-9 if its value is near 0."""
     np.testing.assert_allclose(computed, numeric, rtol=1e-6, atol=1e-9, equal_nan=False)
 
 
@@ -116,7 +117,11 @@ class Context:
 
 
 class BoundLayer:
-    """A layer bound to its own arrays. Every forward pass rewinds: ``y`` depends only on ``x`` and ``p``."""
+    """A layer bound to its own arrays.
+
+    Every forward pass starts with the first state and the same random stream again. So the output ``y``
+    depends only on the input ``x`` and the parameters ``p``.
+    """
 
     def __init__(
         self,
@@ -141,7 +146,7 @@ class BoundLayer:
         return self.bound.y.copy()
 
     def backward(self, dy: Array, left: float = np.nan) -> None:
-        """Run backward after ``forward``. Elements that the layer does not write are ``left`` afterwards."""
+        """Run the backward pass. Gradient elements that the layer does not write are ``left`` afterwards."""
         for array in (self.dx, *self.g.values()):
             if array is not None:
                 array.fill(left)
@@ -170,10 +175,10 @@ class BoundLoss:
 
 @contextmanager
 def watched_bindings() -> Iterator[None]:
-    """Raise ``AssertionError`` if a layer or loss is bound to arrays that break the promises of ``api``.
+    """Raise ``AssertionError`` if a layer or loss is bound to arrays that are not contiguous or that overlap.
 
-    Inside the ``with`` statement, every binding of a registered layer or loss is watched, whether a network,
-    an engine, or a layer that contains other layers binds it.
+    Inside the ``with`` statement, every call of ``bind`` of a registered layer or loss is watched, whether a
+    network, an engine, or a layer that contains other layers makes the call.
     """
     components = [registries[kind][name] for kind in ("layer", "loss") for name in registries[kind].names()]
     classes: set[Any] = {base for cls in components for base in cls.__mro__ if "bind" in vars(base)}
@@ -232,8 +237,12 @@ def draw_parameters(
 
 
 def apart(stacked: Array) -> Array:
-    """Copy arrays ``(runs, …)`` so that they are not adjacent in memory, like the parameters of a stack."""
+    """Copy an array ``(runs, …)`` so that there is a gap in memory between the parts of two runs.
+
+    The parameters of stacked networks have such gaps too.
+    """
     runs, size = len(stacked), stacked[0].size
-    copied = np.empty((runs, size + 1), stacked.dtype)[:, :size].reshape(stacked.shape)  # a view
+    # Reshaping does not copy here, so the gap of one element in each row remains.
+    copied = np.empty((runs, size + 1), stacked.dtype)[:, :size].reshape(stacked.shape)
     copied[...] = stacked
     return copied

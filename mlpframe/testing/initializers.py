@@ -12,7 +12,7 @@ SHAPES = ((5, 3), (3, 5), (4, 4), (7,), (1,), (1, 1), (1, 6), (6, 1), (40, 50))
 
 
 def filled(subject: Subject, shape: tuple[int, ...], seed: int = 0) -> Array | None:
-    """A parameter that holds NaN and is then filled; ``None`` if the initializer refuses the shape."""
+    """Fill an array of NaN with the initializer. Returns ``None`` if the initializer refuses the shape."""
     out = np.full(shape, np.nan)
     parameter = Parameter(shape, subject.name, fan_in=shape[0], fan_out=shape[-1])
     try:
@@ -28,7 +28,7 @@ def all_filled(subject: Subject) -> dict[tuple[int, ...], Array]:
         shape: array for shape, array in arrays_by_shape.items() if array is not None
     }
     if not accepted:
-        subject.create()  # raises if the options are refused
+        subject.create()  # if the options are the reason, this raises their error
         raise Skipped(f"the initializer refuses the shapes {', '.join(map(str, SHAPES))}")
     return accepted
 

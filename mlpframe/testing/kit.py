@@ -22,7 +22,7 @@ from ..registry import KINDS, REQUIRED, nearest, options_of, registries
 UNITS = 3
 """The value for an option ``units``, which a model otherwise sets."""
 PLACEHOLDERS: dict[Any, Any] = {str: "a", int: 1, float: 0.5, bool: False}
-"""Values for required options while a check looks at another option."""
+"""Values for a component's required options, by type, while a check tests another option."""
 
 
 DRAW = "draw from the generator that the component is given"
@@ -31,7 +31,7 @@ PROPER_NAMES = {"json": "JSON", "nan": "NaN", "numpy": "NumPy", "rosenbrock": "R
 
 
 class Skipped(SkipTest):
-    """Raised with the reason if a check cannot be made here. pytest then reports a skipped test."""
+    """Raised with the reason if a check of a component cannot be made. pytest then reports a skipped test."""
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,14 @@ class Case:
         return Outcome(self, "ok")
 
     def _place(self, error: Exception) -> str:
-        """The last file and line of the component in an error's traceback, else the traceback's last line."""
+        """Where an error arose, as file:line: the last line in the component's own file, or the last line."""
         frames = traceback.extract_tb(error.__traceback__)
         own = inspect.getsourcefile(registries[self.kind][self.name])
         frame = next((candidate for candidate in reversed(frames) if candidate.filename == own), frames[-1])
         return f"{frame.filename}:{frame.lineno}"
 
     def _subjects(self) -> list[Subject]:
-        """The component with each of the options that the check is run with."""
+        """The component, once for each set of options that the check is run with."""
         if self.check.on_class:
             return [Subject(self.kind, self.name)]
         return subjects(self.kind, self.name, placeholders=self.check.on_options)

@@ -43,7 +43,7 @@ class Trial:
         self.bound = BoundLayer(self.layer, self.x, self.p, state=own, **bound)
 
     def step(self) -> tuple[Array, dict[str, Array]]:
-        """Output and gradients of a step."""
+        """Run a forward and a backward pass. Returns the output and the gradients."""
         y = self.bound.forward()
         self.bound.backward(self.dy)
         return y, self.bound.gradients()
@@ -60,7 +60,7 @@ def shapes(subject: Subject) -> list[tuple[int, int, int]]:
     accepted = [shape for shape in SHAPES if accepts(subject, shape)]
     widths = sorted({n_in for _, n_in, _ in SHAPES})
     if not accepted:
-        make(subject)  # raises if the options are refused
+        make(subject)  # if the options are the reason, this raises their error
         raise Skipped(
             f"the layer refuses inputs of {widths} features; set examples to options that accept one of these"
         )
@@ -227,7 +227,8 @@ def layers_share_no_state(subject: Subject) -> None:
 @check("layer")
 def stacked_networks_equal_single_networks(subject: Subject) -> None:
     """Networks stacked along a new leading axis compute the same numbers as single networks."""
-    runs = 1 if draws(subject) else 3  # networks that share a stream draw different numbers
+    # All networks of a stack share one random stream, so only a stack of one equals a single network.
+    runs = 1 if draws(subject) else 3
     for shape in shapes(subject):
         batch, n_in, units = shape
         rng, layer = np.random.default_rng(1), make(subject, units)
@@ -256,7 +257,8 @@ def stacked_networks_equal_single_networks(subject: Subject) -> None:
 @check("layer")
 def float32_is_near_float64(subject: Subject) -> None:
     """In float32, all arrays are float32, and the numbers agree with float64 up to rounding errors."""
-    shape, training = shapes(subject)[0], not draws(subject)  # a stream gives different numbers in float32
+    # A layer that draws random numbers is compared in evaluation, because it draws other numbers in float32.
+    shape, training = shapes(subject)[0], not draws(subject)
     double = Trial(subject, shape, training=training)
     y, gradients = double.step()
     p, state = ({k: v.astype("f4") for k, v in arrays.items()} for arrays in (double.p, double.state))
@@ -343,7 +345,7 @@ def evaluation_changes_no_state(subject: Subject) -> None:
 
 @check("layer")
 def randomness_keeps_the_expectation(subject: Subject) -> None:
-    """The mean output over many draws equals the output in evaluation, or mean and variance are kept."""
+    """The mean output over many draws equals the output in evaluation, or all outputs keep mean and variance."""
     if not draws(subject):
         return
     shape = next((candidate for candidate in shapes(subject) if candidate[1] >= 4), shapes(subject)[0])

@@ -71,7 +71,7 @@ def problems(subject: Subject, *, stack: tuple[int, ...] = ()) -> Iterator[Probl
             if np.isfinite(Problem("", wide, problem.target).bind(subject.create()).run()).all():
                 yield Problem(f"{words}, outputs from −9 to 9", wide, problem.target)
     if not count:
-        subject.create()  # raises if the options are refused
+        subject.create()  # if the options are the reason, this raises their error
         raise Skipped("the loss refuses every shape that the kit tries")
 
 
@@ -144,7 +144,7 @@ def loss_derivative_equals_the_finite_difference(subject: Subject) -> None:
 
 @check("loss")
 def loss_is_the_mean_over_the_batch(subject: Subject) -> None:
-    """The loss and the derivative of a batch are means over its parts, weighted by the number of rows."""
+    """A batch's loss is the mean of the losses of parts of the batch, weighted by their numbers of rows."""
     for problem in problems(subject):
         bound, rows = problem.bind(subject.create()), len(problem.output)
         value = bound.run()
@@ -197,7 +197,7 @@ def outputs_and_targets_are_not_changed(subject: Subject) -> None:
 
 @check("loss")
 def losses_share_no_state(subject: Subject) -> None:
-    """A loss bound to two batches computes the same numbers for each batch as a loss bound to it alone."""
+    """A loss bound to two batches computes for the first batch what a loss bound only to this batch does."""
     problem = next(problems(subject))
     two_rows = problem.part(slice(0, 2))
     alone = problem.bind(subject.create())

@@ -1,4 +1,4 @@
-"""Checks of the ONNX nodes of layers and losses. They exist where the package onnx is installed."""
+"""Checks of the ONNX nodes of layers and losses. The checks exist only if the package onnx is installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ DTYPES = ("float32", "float64")
 
 
 def draw_inputs(rng: np.random.Generator, rows: int, n_in: int) -> Array:
-    """Normal numbers; every other row is rounded to halves, because layers have kinks and codes there."""
+    """Normal numbers. Every other row is rounded to multiples of 1/2.
+
+    Layers may have a kink at rounded numbers, and whole numbers can be category numbers.
+    """
     x = 2 * rng.standard_normal((rows, n_in))
     x[::2] = np.round(2 * x[::2]) / 2
     return x
@@ -40,7 +43,7 @@ def prepared_network(layer: Layer, n_in: int, dtype: str) -> Network:
 
 
 def _evaluated(model: Any, x: Array) -> Array:
-    """The output of a model with one input and one output, by onnx's own implementation in NumPy."""
+    """The output of an ONNX model with one input and one output, computed by onnx's own implementation."""
     from onnx.reference import ReferenceEvaluator
 
     (output,) = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: x})

@@ -15,18 +15,18 @@ from .gradients import apart
 from .kit import Skipped, Subject, check, require, require_close, require_fast_form, require_finite
 
 RATES = (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
-"""Multiples of ``default_lr``. A check that asks whether an optimizer descends at all uses the best one."""
+"""Multiples of ``default_lr``. A check of whether an optimizer descends tries all, and uses the best one."""
 SEARCHES = 5
-"""Number of updates of an optimizer that evaluates the loss itself (scope "search")."""
+"""Number of updates to make with an optimizer that evaluates the loss itself (scope "search")."""
 N = 60
-"""Number of elements in the small vectors."""
+"""Number of elements in the weight vectors that most checks use."""
 
 Value = Callable[[Array], float]
 Gradient = Callable[[Array], Array]
 
 
 class Driven:
-    """An optimizer with its arrays: vectors, or with scope "tensor" a parameter in its own shape."""
+    """An optimizer with weights, slots and scratch array, ready to make updates."""
 
     def __init__(self, optimizer: Optimizer, w: Array) -> None:
         self.optimizer, self.w = optimizer, w
@@ -90,8 +90,9 @@ def use(subject: Subject) -> None:
 
 
 def _lowest(subject: Subject, start: Array, value: Value, slope: Gradient, steps: int) -> float:
-    """The lowest value that any of the rates reaches."""
-    searches = subject.create().scope == "search"  # it evaluates the loss many times in each update
+    """The lowest function value that the optimizer reaches with any of the learning rates."""
+    # An optimizer that searches evaluates the loss many times in each update, so few updates suffice.
+    searches = subject.create().scope == "search"
     reached = []
     for factor in (1.0,) if searches else RATES:
         driven = Driven(subject.create(), start.copy())
@@ -185,7 +186,7 @@ def zero_gradients_give_finite_weights(subject: Subject) -> None:
 
 @check("optimizer")
 def slices_equal_the_whole_vector(subject: Subject) -> None:
-    """With scope "element", updating the vector in slices of any length gives the same bits as at once."""
+    """With scope "element", updating slices of a vector gives the same bits as updating the whole vector."""
     if subject.create().scope != "element":
         return
     w, gradients = draw(subject, 6, size=1000)

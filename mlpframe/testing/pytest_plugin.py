@@ -1,4 +1,4 @@
-"""The kit in pytest: ``--mlpframe-plugin`` adds a test for every check of every component selected."""
+"""The conformance kit in pytest: ``--mlpframe-plugin`` adds a test for every check of its components."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k selects tests
+@pytest.hookimpl(tryfirst=True)  # so that the option -k can select among the added tests
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(
 
 
 class Item(pytest.Item):
-    """One check of one component."""
+    """A test: one check of one component."""
 
     def __init__(self, *, case: Any, **more: Any) -> None:
         super().__init__(**more)

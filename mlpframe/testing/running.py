@@ -26,7 +26,7 @@ N_IN, WIDTH, N_OUT = 4, 4, 3
 
 
 class NoTracker:
-    """A tracker that keeps nothing."""
+    """A tracker that records nothing."""
 
     def start(self, about: Mapping[str, Any]) -> None: ...
 
@@ -37,7 +37,7 @@ class NoTracker:
 
 
 class Saving(Callback):
-    """Saves the run in the middle of an epoch."""
+    """Saves the run after update 8, in the middle of an epoch."""
 
     name = "saving"
     step = 8
@@ -72,7 +72,10 @@ def default(kind: str, name: str, **options: Any) -> Any:
 
 
 def layers_for(loss: Loss, task: Task, middle: Layer | None = None) -> list[Layer]:
-    """Linear, ``middle``, linear, and a last layer if needed to bring outputs into the loss's domain."""
+    """The layers of a small network: linear, ``middle``, linear, and a last layer if the loss needs one.
+
+    The last layer turns the outputs into numbers that the loss accepts, such as probabilities.
+    """
     layers = [
         default("layer", "linear", units=WIDTH),
         middle or default("layer", "tanh"),
@@ -110,7 +113,7 @@ def make_run(
 ) -> Trainer:
     """A run of three epochs, with defaults for all components that are not given.
 
-    Without a ``task``, it is a classification if the loss takes classes, else the first task of the loss.
+    The default of ``task`` is classification if the loss supports this task, else the loss's first task.
     """
     loss = loss or default("loss", "cross_entropy")
     task = task or ("classification" if "classification" in loss.tasks else loss.tasks[0])

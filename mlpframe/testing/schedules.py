@@ -15,7 +15,7 @@ TOTAL = 1000
 
 
 def losses(n: int, seed: int = 0) -> list[float]:
-    """Noisy losses that fall and then stay level, so that every reactive schedule reacts."""
+    """Noisy losses that first fall and then stay level, so that every schedule that observes them reacts."""
     noise = np.random.default_rng(seed).uniform(0.9, 1.1, n)
     return [float(value) for value in np.maximum(np.exp(-np.arange(n) / 10), 0.2) * noise]
 

@@ -21,7 +21,7 @@ from .running import Saving, fit, make_run
 
 
 def start(subject: Subject, folder: Path, **settings: Any) -> Trainer:
-    """Start a run with the component. ``given`` holds further arguments of ``make_run``."""
+    """Make a small run with the component. ``settings`` holds further arguments of ``make_run``."""
     try:
         return make_run(folder, **{subject.kind: subject.create(), **settings})
     except (ValueError, UsageError) as error:

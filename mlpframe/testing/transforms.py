@@ -40,7 +40,7 @@ def problems(subject: Subject, dtype: str = "float32") -> Iterator[Rows]:
             count += shape[0] > 1
             yield f"{shape[0]} rows of {shape[1]} × {shape[2]}, {words}", x, y
     if not count:
-        subject.create()  # raises if the options are refused
+        subject.create()  # if the options are the reason, this raises their error
         raise Skipped("the transform refuses all rows that the kit tries; set examples to options to try")
 
 
