@@ -31,12 +31,12 @@ STEP² = 1e-10, and the rounding error of the order of 1e-16 / STEP = 1e-11."""
 LOSSES = ("cross_entropy", "mse", "nll")
 REPORT_WIDTHS = (2, 3, 2)
 REPORT_WEIGHTS = [1.0, 1.0, 1.0, -1.0, -1.0, -1.0, *[0.0] * 3, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0, *[0.0] * 2]
-"""The example that the report works by hand (question 3)."""
+"""Weights and biases of the network that the report of ``mlpframe report`` works by hand (question 3)."""
 
 
 @dataclass(frozen=True)
 class Activation:
-    """h = value(k) and its local derivative ∂h/∂k = slope(h), each with its formula."""
+    """h = value(k) and its local derivative ∂h/∂k = slope(h), each with its formula as text."""
 
     formula: str
     value: Callable[[float], float]
@@ -66,12 +66,12 @@ class Example:
         x: the inputs.
         hidden: units of the hidden layers, first to last; may be empty.
         outputs: number of outputs.
-        activation: of the hidden units, a name of ``ACTIVATIONS``.
-        loss: a name of ``LOSSES``. mse takes linear outputs; the other losses follow a softmax.
+        activation: the activation function of the hidden units, a name in ``ACTIVATIONS``.
+        loss: a name in ``LOSSES``. mse takes linear outputs; the other losses follow a softmax.
         target: the number of the true class. For mse, a value for each output is allowed too.
         lr: the learning rate of the single update.
         seed: the seed for weights drawn from N(0, 1); biases are 0. ``None`` means seed 0, except for a
-            2-3-2 network, which gets the report's weights.
+            2-3-2 network, which gets ``REPORT_WEIGHTS``.
         weights: weights to use instead of drawn weights: W row by row, then b, layer after layer.
 
     Raises:
@@ -116,7 +116,7 @@ class Example:
                 f"{self.shape} has {size} weights and biases, not {len(self.weights)}: "
                 "expected for each layer W by rows (a row per input), then b"
             )
-        _ = self.goal  # raises if the target does not fit
+        _ = self.goal  # raises an error if the target does not fit the loss and the outputs
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ class Example:
 
     @property
     def goal(self) -> int | Vector:
-        """The true class, or for mse a value for each output: one-hot if a class is given."""
+        """The true class; for mse, the target value of each output, which is one-hot if a class is given."""
         if self.loss == "mse" and len(self.target) == self.outputs:
             return self.target
         if len(self.target) != 1 or self.target[0] not in range(self.outputs):
@@ -143,7 +143,7 @@ class Example:
 
     @property
     def has_report_weights(self) -> bool:
-        """Whether the network uses the report's weights."""
+        """Whether the network uses ``REPORT_WEIGHTS``."""
         return self.weights is None and self.seed is None and self.widths == REPORT_WIDTHS
 
 
@@ -172,7 +172,11 @@ class Stage:
 
 @dataclass
 class Worked:
-    """The example by hand. The softmax has ``y``, ``dy`` = ∂l/∂y and ``jacobian[i][j]`` = ∂y_i/∂o_j."""
+    """All numbers of the example, computed by hand.
+
+    ``y`` are the outputs of the softmax, ``dy`` = ∂l/∂y and ``jacobian[i][j]`` = ∂y_i/∂o_j. All three are
+    empty for mse, which has no softmax.
+    """
 
     stages: list[Stage]
     loss: float = 0.0
@@ -187,7 +191,7 @@ class Worked:
 
 @dataclass(frozen=True)
 class Trace:
-    """The example by hand, and the loss and gradients of the network and of finite differences.
+    """The example computed by hand, the network's loss, and the gradients by network and by differences.
 
     The gradients are in the order of the network's parameters: W row by row, then b, layer after layer.
     """
@@ -200,7 +204,7 @@ class Trace:
 
     @property
     def deviations(self) -> tuple[float, float]:
-        """The largest |by hand − network| and |by hand − finite difference| of a gradient."""
+        """The largest |by hand − network| and |by hand − finite difference| over all derivatives."""
         own = self.by_hand.gradient
         references = self.by_network, self.by_differences
         network, differences = (max(abs(a - b) for a, b in zip(own, o, strict=True)) for o in references)
@@ -239,7 +243,7 @@ def trace(example: Example) -> Trace:
 
 
 def by_hand(example: Example, weights: list[tuple[Matrix, Vector]]) -> Worked:
-    """Forward and backward with loops over lists. Every local derivative and product is computed singly."""
+    """Compute the forward and backward passes with loops over lists, one product of numbers at a time."""
     activation = ACTIVATIONS[example.activation]
     x, stages = example.x, []
     for W, b in weights:
@@ -294,5 +298,5 @@ def _network(example: Example) -> Network:
 
 
 def _number(loss: float | list[float]) -> float:
-    assert isinstance(loss, float)  # a stack of networks would have a list
+    assert isinstance(loss, float)  # only stacked networks have a list of losses
     return loss

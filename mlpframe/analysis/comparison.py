@@ -1,4 +1,4 @@
-"""Compare groups of runs: means with intervals, a test for each pair, and the runs that are still needed.
+"""Compare groups of runs: means with intervals, a test for each pair, and how many runs a decision needs.
 
 SciPy and statsmodels compute the statistics. This module chooses the test and puts the result into words.
 """
@@ -113,7 +113,8 @@ class Pair:
             1 − level.
         partners: the keys of the paired runs; empty if the runs are not paired.
         difference: the difference of the means, or the mean of the paired differences.
-        interval: the interval of the difference, for this pair alone; ``None`` without spread.
+        interval: the confidence interval of the difference, not corrected for the number of pairs; ``None``
+            if the values have no spread.
         test: the test of the means, a paired t test or Welch's; ``None`` if nothing can be tested.
         rank_test: the test that does not assume normality, Wilcoxon's signed-rank test or Mann and Whitney's.
         effect: the difference in units of the spread.
@@ -138,10 +139,10 @@ class Pair:
 
     @property
     def runs_needed(self) -> int | None:
-        """The pairs, or runs in each group, that give a power of 0.8 at the observed effect.
+        """The number of paired runs, or of runs in each group, for a power of 0.8 at the observed effect.
 
-        ``None`` if more than 10,000 are needed. The level is Bonferroni's, which suffices whatever the
-        other pairs show.
+        ``None`` if more than 10,000 are needed. The significance level is divided by the number of pairs of
+        groups (Bonferroni's correction). This is enough for Holm's correction, which is never stricter.
         """
         if self.effect is None:
             return None
@@ -306,16 +307,18 @@ def compare(metric: str, groups: Sequence[Group], level: float = 0.95) -> Compar
 
 
 def runs_needed(effect: float, alpha: float, *, paired: bool) -> int | None:
-    """The pairs, or runs in each of two equal groups, that give a power of 0.8; ``None`` if over 10,000.
+    """The number of paired runs, or of runs in each of two equal groups, that gives a power of 0.8.
+
+    ``None`` if more than 10,000 are needed.
 
     Args:
         effect: Cohen's d_z for paired runs, otherwise Hedges' g.
         alpha: the significance level of the two-sided t test.
         paired: whether the runs are paired.
     """
-    if abs(effect) < 0.01:  # would need 78,000 at a level of 0.05
+    if abs(effect) < 0.01:  # even 0.01 needs 78,000 paired runs at a level of 0.05
         return None
-    size = min(abs(effect), 5.0)  # 5 needs three runs; the solver fails for larger effects
+    size = min(abs(effect), 5.0)  # an effect of 5 needs only three runs, and the solver fails for larger effects
     if paired:
         needed = TTestPower().solve_power(effect_size=size, alpha=alpha, power=POWER)
     else:
@@ -333,7 +336,8 @@ def _compare_pair(metric: str, a: Group, b: Group, level: float) -> Pair:
     if min(len(x), len(y)) < 2 or not (_has_spread(x) or _has_spread(y)):
         return plain
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # if one of the two has no spread; Welch's t has
+        # SciPy warns if one of the groups has no spread, but Welch's test is valid with spread in the other.
+        warnings.simplefilter("ignore", RuntimeWarning)
         welch = stats.ttest_ind(x, y, equal_var=False)
         interval = welch.confidence_interval(level)
     ranks = stats.mannwhitneyu(x, y)
@@ -372,7 +376,8 @@ def _test(name: str, result: Any) -> HypothesisTest:
 def _has_spread(values: Array, beside: Array | None = None) -> bool:
     """Whether values differ by more than rounding errors.
 
-    ``beside`` holds the values that ``values`` were computed from, if their size sets the rounding error.
+    If ``values`` are differences, ``beside`` holds the values before subtraction. Rounding errors are then
+    relative to the size of ``beside``.
     """
     size = np.abs(values if beside is None else beside).max()
     return len(values) > 1 and bool(np.ptp(values) > ROUNDING * size)
@@ -388,7 +393,7 @@ def _bounds(interval: Interval | None) -> tuple[float | None, float | None]:
 
 
 def number(value: float, spread: float | None, sign: str = "") -> str:
-    """The number as text. Rounding changes it by less than a twentieth of its spread."""
+    """The number as text, with decimals enough that rounding changes less than a twentieth of ``spread``."""
     if spread is None or not 1e-6 < spread < 1e6:
         return f"{value:{sign}.6g}"
     return f"{value:{sign}z.{max(0, 1 - floor(log10(spread / 2)))}f}"

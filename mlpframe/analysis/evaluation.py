@@ -1,4 +1,4 @@
-"""How good predictions are: intervals of metrics, the worst mistakes, importance of inputs, a threshold."""
+"""How good predictions are: intervals of metrics, worst mistakes, importance of inputs, best threshold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..api.component import Task
 LEVEL = 0.95
 """The share of intervals that contain the true value."""
 THRESHOLDS = ("f1", "accuracy", "balanced_accuracy")
-"""What a threshold can maximize."""
+"""The metrics that a threshold between two classes can be chosen to maximize."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,10 @@ def importances(
 
     Args:
         names: the names of the inputs.
-        permuted: the predictions if the values of an input, by position, come from these rows.
+        permuted: called with the position of an input and a permutation of the rows. Returns the predictions
+            if each row gets the value of this input from the permuted row.
         score: how good predictions are; larger is better.
-        prediction: the predictions for the inputs as they are.
+        prediction: the predictions for the unchanged inputs.
         repeats: how many permutations, at least 2; the deviation is the standard deviation over them.
         rng: draws the permutations.
 
@@ -129,19 +130,19 @@ def importances(
 
 
 def threshold_scores(p: Array, y: Array, threshold: Array) -> dict[str, Array]:
-    """What a threshold can maximize, for each of several thresholds: the second of two classes if p > t.
+    """The metrics of ``THRESHOLDS`` if the second of two classes is predicted where p > threshold.
 
     Args:
         p: probability of the second class ``(n,)``.
         y: class numbers ``(n,)``, 0 or 1.
-        threshold: ``(k,)``.
+        threshold: the thresholds to try, ``(k,)``. Each metric gets the same shape.
     """
     order = np.argsort(p, kind="stable")
     positives_below = np.concatenate([[0], np.cumsum(y[order])])
     below = np.searchsorted(p[order], threshold, side="right")  # rows with p ≤ t are predicted 0
-    missed = positives_below[below]  # FN
+    missed = positives_below[below]  # FN (false negatives)
     n, n_positive = len(y), int(y.sum())
-    hits, rejected = n_positive - missed, below - missed  # TP, TN
+    hits, rejected = n_positive - missed, below - missed  # TP and TN (true positives and negatives)
     chosen = n - below
     recall = hits / max(1, n_positive)
     specificity = rejected / max(1, n - n_positive)

@@ -12,16 +12,16 @@ from .style import curves, picture
 
 BINS = 10
 MOST_POINTS = 5000
-"""The most points of a scatter plot; the first rows are drawn."""
+"""The largest number of points in a scatter plot. If there are more rows, only the first are drawn."""
 MOST_BARS = 30
 
 
 def draw_calibration(p: Array, happened: Array, title: str, file: Path) -> None:
-    """Draw how often something happens that is predicted with probability p, in ten bins of equal width.
+    """Draw how often an event happens that was predicted with probability p, in ten bins of p.
 
     Args:
-        p: predicted probabilities ``(n,)``.
-        happened: 1 where it happened, else 0 ``(n,)``.
+        p: predicted probabilities of the event ``(n,)``.
+        happened: 1 for each row where the event happened, else 0 ``(n,)``.
         title: the title of the figure, which says what is predicted.
         file: the file for the picture.
     """
@@ -42,7 +42,7 @@ def draw_calibration(p: Array, happened: Array, title: str, file: Path) -> None:
 
 
 def draw_values(predicted: Array, true: Array, names: Sequence[str], file: Path) -> None:
-    """Draw predicted against true values, one picture for each target beside the others.
+    """Draw predicted against true values, with a diagram for each target, side by side.
 
     Args:
         predicted, true: ``(n, targets)``, in the targets' unit.

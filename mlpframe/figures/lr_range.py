@@ -17,7 +17,7 @@ def draw_lr_range(
     title: str,
     file: Path,
 ) -> None:
-    """Losses and their running mean over the learning rate, with a line at each suggested rate."""
+    """Draw losses and smoothed losses against the learning rate, with a line at each suggested rate."""
     with picture(file) as figure:
         axes = curves(figure, fill(title, 80), "learning rate", "training loss")
         axes.plot(rates, losses, color="0.75", linewidth=0.8, label="of each update")
@@ -25,6 +25,7 @@ def draw_lr_range(
         for i, (words, rate) in enumerate(suggested.items(), 1):
             axes.axvline(rate, color=f"C{i}", linestyle="--", linewidth=1, label=f"{rate:.2g}: {words}")
         low, high = min(means), max(means)
-        margin = 0.1 * (high - low) or 1.0  # single losses may be far outside
+        # The axis fits the smoothed losses, because the losses of single updates may be far higher.
+        margin = 0.1 * (high - low) or 1.0
         axes.set(xscale="log", ylim=(low - margin, high + margin))
         axes.legend(fontsize="small")

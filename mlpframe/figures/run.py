@@ -32,7 +32,7 @@ def draw_run(history: History, folder: Path) -> None:
 
 
 def plot_history(history: History) -> Figure:
-    """The loss, and beside the loss the metric that says most (accuracy, R²), against updates."""
+    """Draw the loss against updates, and beside it the first metric of ``SHOWN`` that the run has."""
     shown = next(filter(None, (_having(history, names) for names in SHOWN)), [])
     figure = Figure(figsize=(WIDE[0] * (2 if shown else 1), WIDE[1]), layout="constrained")
     left, *right = figure.subfigures(1, 2 if shown else 1, squeeze=False)[0]
@@ -48,7 +48,7 @@ SHOWN = (
     ("val/subset_accuracy",),
     ("val/r2",),
 )
-"""Metrics for the second half of a run's picture; the first that the run has is shown."""
+"""Groups of metrics for the right half of a run's picture. The first group that the run has is drawn."""
 
 
 def _having(history: History, names: Sequence[str]) -> list[str]:

@@ -39,7 +39,7 @@ def picture(file: Path, size: tuple[float, float] = WIDE) -> Iterator[Figure]:
 
 
 def curves(figure: FigureBase, title: str, x: str, y: str) -> Axes:
-    """The axes of a figure with curves."""
+    """Add axes with a title, labels and a grid to the figure."""
     axes = figure.subplots()
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)

@@ -1,1 +1,1 @@
-"""A component of each kind, and its test. ``mlpframe new`` copies them under another name."""
+"""A component of each kind, and its test. ``mlpframe new`` copies both under the name of a new component."""

@@ -20,7 +20,8 @@ from mlpframe.api import (
 class Template(Engine):
     """Trains one network at a time, batch by batch.
 
-    For each batch, the engine fills the plan, runs a step, and lets the optimizer update the weights.
+    For each batch, the engine copies the rows into the plan (the network's arrays for this batch size), runs
+    the forward and backward passes, and lets the optimizer update the weights.
     """
 
     priority = 50  # engine=auto asks the engine with the highest priority first
@@ -33,7 +34,7 @@ class Template(Engine):
         return None
 
     def suits(self, network: EngineNetwork, batch_size: int) -> bool:
-        return False  # True where this engine is fastest: engine=auto chooses it there
+        return False  # return True for networks that engine=auto should train with this engine
 
     def bind(self, network: EngineNetwork, updater: EngineUpdater) -> None:
         self._network, self._updater = network, updater

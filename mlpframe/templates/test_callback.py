@@ -1,4 +1,4 @@
-"""The callback ``template``."""
+"""Tests of the callback ``template``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_conforms(case: Case) -> None:
 
 
 class Told:
-    """A stand-in for the run: it shows the callback a loss and records the call of ``stop``."""
+    """Stands in for a run: gives the callback a loss, and records whether the callback calls ``stop``."""
 
     def __init__(self) -> None:
         self.latest = {"train/loss": 1.0}

@@ -1,4 +1,4 @@
-"""The data set ``template``."""
+"""Tests of the data set ``template``."""
 
 from __future__ import annotations
 

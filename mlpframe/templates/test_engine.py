@@ -1,4 +1,4 @@
-"""The engine ``template``."""
+"""Tests of the engine ``template``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The initializer ``template``."""
+"""Tests of the initializer ``template``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layer ``template``."""
+"""Tests of the layer ``template``."""
 
 from __future__ import annotations
 

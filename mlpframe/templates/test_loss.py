@@ -1,4 +1,4 @@
-"""The loss ``template``."""
+"""Tests of the loss ``template``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metric ``template``."""
+"""Tests of the metric ``template``."""
 
 from __future__ import annotations
 

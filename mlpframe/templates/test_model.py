@@ -1,4 +1,4 @@
-"""The model ``template``."""
+"""Tests of the model ``template``."""
 
 from __future__ import annotations
 

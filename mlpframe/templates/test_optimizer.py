@@ -1,4 +1,4 @@
-"""The optimizer ``template``."""
+"""Tests of the optimizer ``template``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule ``template``."""
+"""Tests of the schedule ``template``."""
 
 from __future__ import annotations
 

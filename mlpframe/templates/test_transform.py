@@ -1,4 +1,4 @@
-"""The transform ``template``."""
+"""Tests of the transform ``template``."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ NETWORKS: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("a multilabel network", ({"name": "linear", "units": 5}, "tanh", "linear"), "binary_cross_entropy"),
 )
 TASKS: dict[str, Task] = {"mse": "regression", "binary_cross_entropy": "multilabel"}
-"""The task of each loss in ``NETWORKS`` that is not named here is classification."""
+"""The task that each loss is tried on. A loss that is not listed here is tried on a classification."""
 OPTIMIZERS: tuple[Any, ...] = (
     "sgd",
     "momentum",

@@ -345,7 +345,7 @@ def evaluation_changes_no_state(subject: Subject) -> None:
 
 @check("layer")
 def randomness_keeps_the_expectation(subject: Subject) -> None:
-    """The mean output over many draws equals the output in evaluation, or all outputs keep mean and variance."""
+    """The mean output over many draws equals the output in evaluation, or mean and variance are the same."""
     if not draws(subject):
         return
     shape = next((candidate for candidate in shapes(subject) if candidate[1] >= 4), shapes(subject)[0])

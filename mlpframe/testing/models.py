@@ -42,7 +42,7 @@ def layers_for_all(model: Model) -> list[tuple[Shapes, Sequence[Spec]]]:
 
 
 def draw_table(shapes: Shapes) -> Table:
-    """Random inputs and targets for the task. Inputs named in ``shapes.codes`` are category numbers."""
+    """Random inputs and targets for the task. Inputs listed in ``shapes.codes`` are category numbers."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((ROWS, shapes.inputs))
     for position, count in shapes.codes.items():

@@ -1,4 +1,4 @@
-"""The conformance kit in pytest: ``--mlpframe-plugin`` adds a test for every check of its components."""
+"""The conformance kit in pytest: ``--mlpframe-plugin`` adds a test for each check of a component."""
 
 from __future__ import annotations
 
