@@ -316,9 +316,9 @@ def runs_needed(effect: float, alpha: float, *, paired: bool) -> int | None:
         alpha: the significance level of the two-sided t test.
         paired: whether the runs are paired.
     """
-    if abs(effect) < 0.01:  # even 0.01 needs 78,000 paired runs at a level of 0.05
+    if abs(effect) < 0.01:  # an effect of 0.01 needs 78,000 paired runs at a level of 0.05
         return None
-    size = min(abs(effect), 5.0)  # an effect of 5 needs only three runs, and the solver fails for larger effects
+    size = min(abs(effect), 5.0)  # the solver fails for larger effects; 5 needs only three runs
     if paired:
         needed = TTestPower().solve_power(effect_size=size, alpha=alpha, power=POWER)
     else:

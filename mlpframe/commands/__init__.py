@@ -1,4 +1,4 @@
-"""The commands: one file each, or a folder if computing and showing need several files."""
+"""The commands. Each command is one file, or a folder if its code needs several files."""
 
 from __future__ import annotations
 

@@ -32,29 +32,48 @@ from ..runs.predicting import FORMATS
 from ..runs.terminal import new_console
 
 MAIN = {"classification": "accuracy", "multilabel": "f1", "regression": "rmse"}
-"""The metric by which the importance of inputs is measured."""
+"""The metric, by task, whose change measures the importance of an input."""
 SMALLER_IS_BETTER = ("rmse",)
 SHOWN = 5
-"""The rows of a table that are printed; the files have more."""
+"""How many rows of a table are printed. The file of the table may have more rows."""
 WORST = 50
-"""The most mistakes in ``worst.csv``."""
+"""The largest number of mistakes that ``worst.csv`` lists."""
 IMPORTANCE_ROWS = 2000
-"""The rows that permutation importance uses, drawn at random if there are more."""
+"""How many rows permutation importance uses at most. If there are more rows, they are drawn at random."""
 
 MOST_INPUTS = 200
-"""The most inputs whose importance is measured."""
+"""If a model has more inputs than this, their importance is not measured."""
 
 
 @click.command("evaluate")
 @click.argument("names", nargs=-1, required=True, metavar="RUN... [FILE]")
 @click.option("-o", "--out", type=Path, default=None, help="Folder to write to; default: the run's folder.")
-@click.option("--threshold", default=None, metavar="METRIC", help="Of two classes: f1, accuracy, …")
-@click.option("--resamples", type=click.IntRange(2), default=1000, show_default=True, help="For intervals.")
 @click.option(
-    "--repeats", type=click.IntRange(0), default=5, show_default=True, help="For importance; 0: none."
+    "--threshold",
+    default=None,
+    metavar="METRIC",
+    help="Find the threshold between two classes with the best f1, accuracy or balanced_accuracy.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of resamples and repeats."
+    "--resamples",
+    type=click.IntRange(2),
+    default=1000,
+    show_default=True,
+    help="Number of bootstrap resamples for the intervals.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="Number of permutations of each input for its importance; 0: measure no importance.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the resamples and the permutations.",
 )
 def evaluate(
     names: Sequence[str], out: Path | None, threshold: str | None, resamples: int, repeats: int, seed: int
@@ -65,11 +84,12 @@ def evaluate(
     .csv or .parquet file with the target, or a .npz file with x and y. Several RUNs, or the folder of a
     sweep, are a committee: their probabilities, or the values of a regression, are averaged.
 
-    Metrics have 95 % bootstrap intervals: how much the figure depends on the rows. The folder gets metrics,
-    the worst mistakes, the permutation importance of the inputs, and figures. --threshold finds the
-    probability above which the second of two classes is predicted, so that f1 (of this class), accuracy or
-    balanced_accuracy is largest: on the validation part if the rows are the test part, else on the rows
-    themselves.
+    The 95 % bootstrap interval of a metric shows how much its value depends on the rows. The command writes
+    the metrics, the worst mistakes, the permutation importance of the inputs, and figures into the folder.
+
+    With --threshold, the second of two classes is predicted if its probability is above a threshold. The
+    command finds the threshold with the largest f1 (of the second class), accuracy or balanced_accuracy. It
+    searches on the validation part if the rows are the test part, and otherwise on the rows themselves.
     """
     runs, file = _split(names)
     folders = [folder for name in runs for folder in find_runs(name, needs=MODEL)]
@@ -106,7 +126,7 @@ def evaluate(
 
 
 def _split(names: Sequence[str]) -> tuple[Sequence[str], Path | None]:
-    """The words that name runs, and the file: the last word, if its suffix is that of a table."""
+    """Split the words into those that name runs, and the file: the last word, if it ends like a table's."""
     last = Path(names[-1])
     is_model = last.suffix == ".npz" and last.parent.name in ("model", "checkpoints")
     is_file = not is_model and any(suffix in FORMATS for suffix in last.suffixes[-2:])
@@ -116,7 +136,7 @@ def _split(names: Sequence[str]) -> tuple[Sequence[str], Path | None]:
 
 
 def _folder(committee: Committee) -> Path:
-    """Where results go: into the run's folder; for a committee or a fetched model, a folder of its own."""
+    """The folder for the results: in the run's folder, or a new one for a committee or a fetched model."""
     path = committee.folders[0].path
     if len(committee.members) == 1 and (path / "run.json").is_file():
         return path / "evaluation"

@@ -18,7 +18,7 @@ from ..training.predictor import Predictor
 @click.argument("run")
 @click.option("--onnx", "file", type=Path, default=None, help="ONNX file to write, for any runtime of ONNX.")
 @click.option(
-    "--python", "folder", type=Path, default=None, help="Folder for a Python file that needs NumPy alone."
+    "--python", "folder", type=Path, default=None, help="Folder for a Python file that needs only NumPy."
 )
 def export(run: str, file: Path | None, folder: Path | None) -> None:
     """Export the model of RUN, with everything that prediction needs: categories, dates, scaling, labels.

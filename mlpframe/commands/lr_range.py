@@ -92,7 +92,9 @@ def lr_range(
 
 
 class Growth(Schedule):
-    """The rate grows from ``start`` to ``end`` by the same ratio at each update. The base rate is 1.
+    """The learning rate grows from ``start`` to ``end`` by the same ratio at each update.
+
+    The run's lr is 1, so the factor of the schedule is the learning rate itself.
 
     factor = start · (end / start)^(step / (steps − 1))
     """
@@ -135,7 +137,7 @@ class Curve:
         self.losses.append(loss)
         self.means.append(mean)
         self._lowest = min(self._lowest, mean)
-        if mean - self._lowest > (self.stop - 1) * abs(self._lowest):  # a loss may be negative
+        if mean - self._lowest > (self.stop - 1) * abs(self._lowest):  # as a difference, for negative losses
             self.stopped = (
                 f"the smoothed loss was more than {self.stop:g} times its lowest value at lr {rate:.3g}"
             )
@@ -146,17 +148,17 @@ class Curve:
         return self.means.index(self._lowest)
 
     def suggest(self) -> dict[str, float]:
-        """The suggested rates, by the reason for each. There are none if the loss has not fallen.
+        """The suggested rates, each under the reason for it; empty if the loss has not fallen.
 
-        The slope of the mean from one update to the next is as noisy as the losses. So the slope is taken
-        over 1 / (1 − β) updates, the number that the mean averages over. The first updates are left out,
-        because the mean there averages over fewer.
+        The slope of the smoothed loss from one update to the next is as noisy as the losses. So the slope is
+        taken over 1 / (1 − β) updates, the number of losses that the smoothed loss averages. The first
+        updates are left out, because their smoothed losses average fewer losses.
         """
         window = round(1 / (1 - self.smoothing))
         half = max(window // 2, 1)
         places = range(window + half, self.lowest - half + 1)
         falls = {place: self.means[place - half] - self.means[place + half] for place in places}
-        steepest = max(falls, key=falls.__getitem__, default=0)  # the rates' logarithms are equally spaced
+        steepest = max(falls, key=falls.__getitem__, default=0)  # log rates are equally spaced
         if not falls or falls[steepest] <= 0:
             return {}
         suggested = {"where the smoothed loss falls most steeply": self.rates[steepest]}
@@ -186,7 +188,7 @@ class Curve:
 
 
 def _measure(overrides: Sequence[str], growth: Growth, curve: Curve, folder: Path) -> tuple[Curve, str]:
-    """Build the experiment as for training, and train at growing rates. Also returns its title."""
+    """Build the experiment as for training, and train at growing rates. Returns the curve and its title."""
     import numpy as np
 
     from ..config import read_root
@@ -203,7 +205,7 @@ def _measure(overrides: Sequence[str], growth: Growth, curve: Curve, folder: Pat
     root = replace(
         root,
         lr=1.0,
-        epochs=growth.steps,  # an epoch has at least one update
+        epochs=growth.steps,  # enough, because an epoch has at least one update
         log_every=LOOK_EVERY,
         metrics={},
         callbacks={},

@@ -22,16 +22,17 @@ from ..training.predictor import Predictor
     "--threshold",
     type=click.FloatRange(0, 1),
     default=None,
-    help="Of two classes, predict the second if its probability is above this number; evaluate finds one.",
+    help="Predict the second of two classes if its probability is above this number.",
 )
 def predict(run: str, file: Path, out: Path | None, threshold: float | None) -> None:
     """Predict every row of FILE (.csv, .parquet, .npy or .npz) with the model of RUN, in the rows' order.
 
-    A CSV file is read as the run read its own. Columns are found by their names; the target need not be
-    there. The output has, for a classification, the label and each class's probability p(<label>); for
-    multilabel, 0 or 1 and a probability for each class; for a regression, the values in the target's unit.
-    The suffix of --out decides its format: .csv, .csv.gz, .parquet, or .npy, which has the probabilities or
-    values alone, (rows, columns). Files larger than memory work.
+    A CSV file is read with the separator and number format of the run's training file. Columns are found by
+    their names, and the target column may be missing. For a classification, the output has the label and the
+    probability p(<label>) of each class; for multilabel, 0 or 1 and a probability for each class; for a
+    regression, the values in the target's unit. The suffix of --out decides the format: .csv, .csv.gz,
+    .parquet, or .npy. A .npy file has only the probabilities or values, as an array (rows, columns). FILE may
+    be larger than memory.
     """
     if out is not None and out.exists() and out.samefile(existing(file)):
         raise UsageError(f"--out {out} is the file to read; expected another name")

@@ -23,9 +23,9 @@ from ..runs.folder import UNRECORDED, RunFolder
 from ..runs.terminal import new_console
 
 LEFT_OUT = ("tracking", "resume", "callbacks.progress")
-"""Overrides that the table leaves out, because they do not change the results."""
+"""The beginnings of overrides that the table leaves out, because they do not change a run's results."""
 LONG = "overrides"
-"""The column that a narrow terminal cuts off. All others fit into 80 columns."""
+"""The column whose text is cut off on a narrow terminal. The other columns fit into a width of 80 letters."""
 STYLES = {"finished": "green", "running": "cyan", "interrupted": "yellow"}
 """Colors of a run's status; every other status is red."""
 
@@ -42,14 +42,16 @@ class _Runs(click.Group):
 
 
 @click.group("runs", cls=_Runs, invoke_without_command=True)
-@click.option("-n", "number", type=click.IntRange(1), default=20, show_default=True, help="How many runs.")
+@click.option(
+    "-n", "number", type=click.IntRange(1), default=20, show_default=True, help="How many runs to list."
+)
 @click.option("--all", "show_all", is_flag=True, help="Show all runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects, for scripts.")
 @click.pass_context
 def runs(context: click.Context, number: int, show_all: bool, as_json: bool) -> None:
-    """List the newest runs in outputs/, those of sweeps included, and what outputs/ takes on the disk.
+    """List the newest runs in outputs/, including the runs of sweeps, and the disk space of outputs/.
 
-    The first column names a run in every command that takes a RUN.
+    A command that takes a RUN accepts the word in the first column as the run's name.
     """
     if context.invoked_subcommand is not None:
         return
@@ -96,12 +98,12 @@ def diff(a: str, b: str) -> None:
 
 @runs.command("rm")
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
 def remove(names: Sequence[str], yes: bool) -> int:
     """Remove runs: their folders with the checkpoints, and their entries and files in MLflow.
 
-    A run that is going on, a run outside outputs/, and a run whose model is registered are refused. Then
-    nothing is removed.
+    The command refuses to remove a run that is still running, a run outside outputs/, and a run whose model
+    is registered. If the command refuses one run, no run is removed.
     """
     from ..runs.removing import Removal
 
@@ -130,7 +132,7 @@ def remove(names: Sequence[str], yes: bool) -> int:
 
 
 def _table(known: Sequence[KnownRun], ids: Mapping[Path, str]) -> Table:
-    """A row for each run. Columns in which no run has anything are left out."""
+    """A table with a row for each run. Columns that are empty for all runs are left out."""
     metrics = dict.fromkeys(name for run in known for name in _main_metrics(run.record.get("metrics", {})))
     rows = [_words(run, ids[run.folder.path]) | _numbers(run, metrics) for run in known]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
@@ -166,7 +168,7 @@ def _numbers(run: KnownRun, names: Iterable[str]) -> dict[str, Text]:
 
 
 def _main_metrics(metrics: Mapping[str, float]) -> list[str]:
-    """The metrics to show: the validation loss, and how good the run is, on the test part if it has one."""
+    """The metrics to show: the validation loss, and one metric of quality, such as the test accuracy."""
     usual = [f"{part}/{name}" for part in ("test", "val") for name in ("accuracy", "r2")]
     others = [name for name in metrics if name.startswith(("test/", "val/")) and not name.endswith("/loss")]
     best = [name for name in (*usual, *others, "test/loss") if name in metrics]
@@ -205,7 +207,7 @@ def _footer(known: Iterable[KnownRun]) -> str:
 
 
 def _contents(folder: RunFolder) -> dict[str, dict[str, Any]]:
-    """What two runs are compared by, part by part."""
+    """What the command ``diff`` compares of a run: values by key, for each part such as ``configuration``."""
     record = folder.read()
     return {
         "configuration": _configuration(folder),

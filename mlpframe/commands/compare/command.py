@@ -25,7 +25,7 @@ from .selection import read_groups, read_values, usual_metric
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Confidence level of the intervals.",
 )
-@click.option("--experiment", default=None, help="Name of the only MLflow experiment to search.")
+@click.option("--experiment", default=None, help="Search only the MLflow experiment with this name.")
 @click.option(
     "--uri", default=None, help="MLflow store; default: MLFLOW_TRACKING_URI, else outputs/mlflow.db."
 )
@@ -40,7 +40,7 @@ def compare(
     uri: str | None,
     out: Path | None,
 ) -> None:
-    """Compare runs: means with intervals, a test for each pair, and how many more seeds would decide.
+    """Compare runs: means with intervals, a test for each pair, and how many seeds a decision needs.
 
     A GROUP is the id of a run or sweep, or the beginning of the id; the folder of a run or sweep; or a filter
     in MLflow's syntax, e.g. "params.`optimizer.name` = 'adam'". A sweep stands for its runs. A single GROUP

@@ -24,12 +24,14 @@ METRICS = ("test/accuracy", "val/accuracy", "val/r2", "val/loss")
 LABELED = re.compile(r"""(?P<label>[^=<>!'"`]*[^=<>!'"`\s])=(?P<argument>[^\s'"=].*)""")
 
 FIELD = re.compile(r"(params?|parameters?|metrics?|tags?|attributes?|attr|run|datasets?)\.")
-"""The beginning of a field in MLflow's filters: ``params.lr`` in ``params.lr=…`` is not a label."""
+"""The beginning of a field in a filter of MLflow. A word that begins with a field, such as ``params.lr=…``,
+is a filter. In any other word, the text before ``=`` is a group's label."""
 
 OPERATOR = re.compile(r"[=<>]|\b(like|ilike|in|is)\b", re.IGNORECASE)
 
 LONGEST = 60
-"""Most letters of a label made from settings. If a label is longer, the argument itself is the label."""
+"""The largest number of letters of a label made from settings. If a label would be longer, the words of the
+command line are the labels."""
 
 
 def read_groups(store: RunStore, arguments: Sequence[str], notes: list[str]) -> dict[str, list[StoredRun]]:
@@ -78,8 +80,8 @@ def read_groups(store: RunStore, arguments: Sequence[str], notes: list[str]) -> 
 def read_values(groups: Mapping[str, Sequence[StoredRun]], metric: str, notes: list[str]) -> list[Group]:
     """The groups with their values of a metric, keyed by seed if all runs of a group have different seeds.
 
-    Two runs with equal settings and seed are not independent, so only the newest counts. Times are an
-    exception, because every run measures them anew.
+    Two runs with equal settings and seed are not independent, so only the newer run counts. For a metric that
+    is a time, both runs count, because every run measures its time anew.
 
     Raises:
         UsageError: a group has no value of the metric.
@@ -159,7 +161,7 @@ def _recorded_id(store: RunStore, folder: Path) -> str:
 
 
 def _misspelled(store: RunStore, argument: str) -> str:
-    """The end of an error message about a filter that finds no run: the names in it that no run has."""
+    """The end of an error message if a filter finds no run: the first name in the filter that no run has."""
     runs = store.search()
     for kind in ("params", "metrics", "tags"):
         known = {name for run in runs for name in getattr(run, kind)}
@@ -204,7 +206,8 @@ def _varying(runs: Sequence[StoredRun]) -> list[str]:
 def _labels(groups: Sequence[Sequence[StoredRun]]) -> list[str]:
     """Label each group by the settings that its runs share and that distinguish it from the other groups.
 
-    Settings that all runs have usually suffice. Then a label need not name every option of every optimizer.
+    If possible, a label names only settings that all runs have. Options that only some runs have, such as
+    those of one optimizer, are named only if the labels would otherwise be equal.
     """
     runs = [run for group in groups for run in group]
     varying = _varying(runs)

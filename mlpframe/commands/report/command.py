@@ -85,7 +85,7 @@ def report(quick: bool, out: Path | None, at_once: int, data_dir: str | None, ur
 
 @dataclass(frozen=True)
 class Task:
-    """A job, the folder that it works in, and the overrides that the command adds."""
+    """A run that the report needs, the run's folder, and overrides that the command adds to the run's."""
 
     job: Job
     path: Path
@@ -104,7 +104,7 @@ class Task:
         return record.get("status") == "finished" and record.get("overrides") == self.overrides
 
     def run(self, parent: str, at_once: int) -> Outcome:
-        """Start or continue training in this process."""
+        """Start the run, or continue an interrupted run, in this process."""
         from ...runs.compose import compose
         from ...runs.request import Request
         from ...runs.train import train
@@ -119,7 +119,7 @@ class Task:
 
 
 def _run_task(task: Task, parent: str, at_once: int) -> tuple[str, str | None, int]:
-    """Run a task in a process of the pool. Returns how the task ended, why, and the exit status."""
+    """Run a task in a process of the pool. Returns how the run ended, the error, and the exit status."""
     from ...registry import UsageError
 
     try:
@@ -150,7 +150,7 @@ def _run_all(
                     failed.append((task, status, reason, code))
                     if status == "interrupted":
                         raise SystemExit(code)
-                    if code == 2:  # the same mistake would stop every task
+                    if code == 2:  # a wrong request, which would stop every other task too
                         break
                 progress(task.job.name)
     except (SystemExit, BrokenProcessPool) as stopped:
@@ -164,9 +164,11 @@ def _run_all(
 
 
 def _attach(parent: int) -> None:
-    """Make the command the only sender of signals to a process of the pool, and end the process with it."""
+    """Let only the command interrupt this process of the pool, and end the process if the command ends."""
     if hasattr(os, "setsid"):
-        os.setsid()  # else Ctrl-C would arrive from the terminal too, and a second signal ends a run at once
+        # Without a session of its own, the process would get Ctrl-C from the terminal and from the command.
+        # The second signal would end the run before the run has saved its state.
+        os.setsid()
 
     def watch() -> None:
         while os.getppid() == parent:

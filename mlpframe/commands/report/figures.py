@@ -21,7 +21,7 @@ INK = "#010203"
 BLUE, ORANGE = "#3b82d6", "#e07b1f"
 """Colors that are legible on light and dark pages."""
 STYLE: Any = {
-    "svg.fonttype": "none",  # keep text as text, in the page's font
+    "svg.fonttype": "none",  # text stays text, which the page shows in its font
     "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -33,7 +33,8 @@ STYLE: Any = {
 }
 SIZE = re.compile(r'(width|height)="([\d.]+)pt"')
 EM_PER_POINT = 0.12
-"""Formulas are set in 10 points. They look right when they are a fifth larger than the text beside them."""
+"""The size of a formula in em (the text size of the page) for each point. Matplotlib sets formulas in
+10 points. They look right at 1.2 em."""
 Curve = tuple[Sequence[float], Sequence[float]]
 _salt = count()
 
@@ -50,7 +51,7 @@ def formula(tex: str) -> str:
 
 
 def loss_curve(windows: Curve, epochs: Sequence[int], label: str) -> str:
-    """Loss per window against iterations, with a dotted line at the end of each epoch."""
+    """Draw the mean loss of each window (consecutive updates), with a dotted line at the end of an epoch."""
     figure, axes = _figure("iterations", "mean loss of a window")
     axes.plot(*windows, color=BLUE, linewidth=0.7)
     for end in epochs[:-1]:
@@ -60,7 +61,7 @@ def loss_curve(windows: Curve, epochs: Sequence[int], label: str) -> str:
 
 
 def loss_curves(curves: Mapping[str, Curve], label: str) -> str:
-    """Loss per window against the number of examples seen, one curve for each way to train."""
+    """Draw the mean loss of each window (consecutive updates) against examples seen, a curve for each run."""
     figure, axes = _figure("examples seen", "mean loss of a window")
     for color, (name, curve) in zip((BLUE, ORANGE), curves.items(), strict=False):
         axes.plot(*curve, color=color, linewidth=0.8, label=name)
@@ -70,7 +71,7 @@ def loss_curves(curves: Mapping[str, Curve], label: str) -> str:
 
 
 def band(runs: Sequence[Run], window: int, label: str) -> str:
-    """The loss per window: its mean over the runs as a line, and its standard deviation as a band."""
+    """Draw the loss of each window of ``window`` updates: its mean over the runs, and a band of ± its std."""
     curves = [run.windows(window) for run in runs]
     steps = curves[0][0]
     losses = np.array([values for _, values in curves])
@@ -83,7 +84,7 @@ def band(runs: Sequence[Run], window: int, label: str) -> str:
 
 
 def by_epoch(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], measure: str, label: str) -> str:
-    """Measured values by epoch as lines, and printed values as hollow markers of the same color."""
+    """Draw measured values by epoch as lines, and the report's printed values as hollow markers."""
     figure, axes = _figure("epoch", measure)
     for color, (name, (measured, printed)) in zip((BLUE, ORANGE), curves.items(), strict=False):
         epochs = range(1, len(measured) + 1)
@@ -114,7 +115,7 @@ def _svg(figure: Figure, label: str) -> str:
 
 
 def _embedded(svg: str, label: str) -> str:
-    """The SVG element alone, in the page's text color, with a label for screen readers."""
+    """Cut the SVG element out of a file, give it the page's text color, and a label for screen readers."""
     start = svg.index("<svg")
     escaped = label.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return (

@@ -22,7 +22,8 @@ def render(results: Results, *, judged: bool) -> str:
 
     Args:
         results: all runs of the plan.
-        judged: whether the runs are the report's own experiments, so that verdicts have a meaning.
+        judged: whether the runs are the full experiments. Only their numbers are compared with the printed
+            numbers; the small version of ``--quick`` gets no verdicts.
     """
     folder = Path(__file__).parent
     templates = jinja2.Environment(

@@ -44,7 +44,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table. ``good`` sets the color of a verdict."""
+    """A cell of a table. ``good`` is set for a verdict: ``True`` is shown in green, ``False`` in red."""
 
     text: str
     good: bool | None = None
@@ -125,7 +125,8 @@ def beside(
         labels: the labels of the rows.
         printed, measured: the numbers, one of each for a row.
         tolerances: one tolerance for all rows, or one for each row.
-        judged: whether the runs are the report's own experiments, so that verdicts have a meaning.
+        judged: whether the runs are the full experiments. Only their numbers are compared with the printed
+            numbers; the small version of ``--quick`` gets no verdicts.
     """
     each = repeat(tolerances) if isinstance(tolerances, Tolerance) else tolerances
     table = Table(caption, ("", "printed", "measured", "deviation", "tolerance", "verdict"))

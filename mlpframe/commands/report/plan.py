@@ -1,4 +1,4 @@
-"""The runs that the report consists of."""
+"""The runs that the command ``report`` makes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Size:
         many_seeds: number of runs for the part whose data are points in the plane.
         synth, mnist: overrides of the experiments on points in the plane, and of the experiments on images.
         single, batches: overrides of the experiments that train on single examples, and on batches.
-        windows, rule: overrides with the length of a loss window, for the history and for the schedule.
+        windows: overrides that set over how many updates each loss in the history is averaged.
+        rule: overrides that set over how many updates the schedule averages the losses that it compares.
         no_validation: overrides of the experiments without a validation part.
     """
 

@@ -30,7 +30,8 @@ def sections(results: Results, *, judged: bool) -> list[Section]:
 
     Args:
         results: all runs of the plan.
-        judged: whether the runs are the report's own experiments, so that verdicts have a meaning.
+        judged: whether the runs are the full experiments. Only their numbers are compared with the printed
+            numbers; the small version of ``--quick`` gets no verdicts.
     """
     return [
         _derivations(),

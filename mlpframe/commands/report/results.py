@@ -40,21 +40,24 @@ class Run:
         return self.history.series(metric)[1]
 
     def windows(self, size: int) -> tuple[list[int], list[float]]:
-        """The loss in windows of ``size`` updates: the step at the end of each window, and its mean loss."""
+        """The last step of each window of ``size`` updates, and the mean loss of each window."""
         steps, values = self.history.series("train/loss_window")
         together = size // steps[0]
         ends = range(together, len(values) + 1, together)
         return [steps[end - 1] for end in ends], [fmean(values[end - together : end]) for end in ends]
 
     def last_windows(self) -> list[float]:
-        """The mean loss of the last whole window of every epoch."""
+        """The mean loss of the last complete window (consecutive updates) of every epoch."""
         by_step = dict(zip(*self.history.series("train/loss_window"), strict=True))
         ends = self.history.series("train/loss")[0]
         return [by_step[max(step for step in by_step if step <= end)] for end in ends]
 
     @property
     def last_lr(self) -> float:
-        """The learning rate after the last window: the last rate used, times the last ratio of windows."""
+        """The learning rate that the report's rule gives after the last window (consecutive updates).
+
+        The rule multiplies the rate by the ratio of the mean losses of the last two windows.
+        """
         _, windows = self.history.series("train/loss_window")
         return self.history.latest["lr"] * windows[-1] / windows[-2]
 

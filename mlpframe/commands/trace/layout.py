@@ -54,7 +54,7 @@ class Decimals:
     """Numbers as text.
 
     Args:
-        digits: number of decimals. A number too small for them is written with an exponent.
+        digits: number of decimals. A number that would round to 0 is written with an exponent.
     """
 
     def __init__(self, digits: int) -> None:
@@ -69,7 +69,7 @@ class Decimals:
         return [self.number(value) for value in values]
 
     def factor(self, value: float) -> str:
-        """The number as a factor in a calculation."""
+        """The number as a factor of a product: without zeros at the end, in parentheses if negative."""
         text = self.number(value)
         text = text if "e" in text else text.rstrip("0").rstrip(".")
         return f"({text})" if text.startswith("-") else text
