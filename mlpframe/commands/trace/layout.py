@@ -207,8 +207,8 @@ def _three_ways(trace: Trace, names: Sequence[Names], text: Decimals) -> Iterato
     """The three gradients side by side, and their largest differences."""
     worked = trace.by_hand
     lines = [
-        "Plain Python as above; the layers of the network, in NumPy; and the central finite difference",
-        f"(l(w + ε) − l(w − ε)) / 2ε of the network, ε = {STEP:g}. All in double precision.",
+        "Computed in plain Python as above, by the network's layers in NumPy, and by the central finite",
+        f"difference (l(w + ε) − l(w − ε)) / 2ε of the network, ε = {STEP:g}. All in double precision.",
     ]
     stages = list(zip(names, worked.stages, strict=True))
     parameters = [f"∂l/∂{parameter}" for name, stage in stages for parameter in name.parameters(stage)]
@@ -227,7 +227,7 @@ def _three_ways(trace: Trace, names: Sequence[Names], text: Decimals) -> Iterato
         kinks = [f"{n.k}[{j}]" for n, s in hidden for j, k in enumerate(s.k) if abs(k) < NEAR_KINK]
         if kinks:
             lines.append(
-                f"At 0 relu has no derivative and 0 is taken; at 0 or next to it: {', '.join(kinks)}."
+                f"relu has no derivative at 0, where mlpframe takes 0. At or near 0: {', '.join(kinks)}."
             )
     yield Block("", lines)
 
