@@ -89,7 +89,7 @@ def evaluate(
 
     With --threshold, the second of two classes is predicted if its probability is above a threshold. The
     command finds the threshold with the largest f1 (of the second class), accuracy or balanced_accuracy. It
-    searches on the validation part if the rows are the test part, and otherwise on the rows themselves.
+    searches on the validation part if the rows are the test part of one run, else on the rows themselves.
     """
     runs, file = _split(names)
     folders = [folder for name in runs for folder in find_runs(name, needs=MODEL)]
