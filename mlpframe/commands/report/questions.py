@@ -168,10 +168,10 @@ def _synthetic(results: Results, judged: bool) -> Section:
                 "α = 0.1 · (loss of window n ÷ loss of window 1). The printed last α of 0.0011 with a last "
                 "window of 0.0599 would need a first window with a loss of 5.4. This data and this "
                 "initialization do not give such a loss, so the printed run had another first window or "
-                "other data. «Expected» is the result of eight independent runs of the written protocol. The median is judged, "
-                "because a few runs (the highest above) end in another minimum, which three hidden units "
-                "cannot leave. Nothing is shuffled, so the last windows of all epochs hold the same "
-                "examples. That is why their losses fall so smoothly."
+                "other data. «Expected» is the result of eight independent runs of the written protocol. The "
+                "median is judged, because a few runs (the highest above) end in another minimum, which "
+                "three hidden units cannot leave. Nothing is shuffled, so the last windows of all epochs "
+                "hold the same examples. That is why their losses fall so smoothly."
             ),
         ],
     )
