@@ -1,4 +1,4 @@
-"""Build a trainer that is ready to run from a checked configuration."""
+"""Turn a checked configuration into a trainer that is ready to run."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ from .request import Request
 FREE = ("resume", "epochs", "metrics", "threads", "data_dir", "run_name", "tags", "tracking", "register")
 """The settings that may differ between a run and its continuation."""
 PROGRESS = "progress"
-"""The callback that shows how far a run is. Without this callback, a command prints only errors."""
+"""The callback that shows a run's progress. Without this callback, a command prints only errors."""
 
 
 @contextmanager
 def blas_threads(threads: int | str, jobs: int) -> Iterator[int]:
-    """Limit BLAS to ``threads`` threads, or to this job's share of the processors. Yields the number.
+    """Limit BLAS to ``threads`` threads inside the ``with`` statement. Yields the number of threads.
 
-    One processor is left to the tracking process. BLAS threads wait for each other, so all of them stop
-    whenever one of them has to share its processor.
+    With ``threads="auto"``, all processors but one are divided equally among the ``jobs``. One processor is
+    left to the tracking process, because BLAS threads wait for each other: if one thread had to share its
+    processor, all threads would be slower.
     """
     free = max(1, processors() - 1)
     number = max(1, free // jobs) if threads == "auto" else int(threads)
@@ -64,8 +65,9 @@ def build_trainer(
         request: the experiment as it was requested.
         threads: the number of BLAS threads, which is recorded with the run.
         tracker: records the metrics.
-        first: the first of several trainers that run together; ``None`` for that first trainer. Only the
-            first trainer shows progress. A later trainer whose data are equal shares the first one's arrays.
+        first: the first of several trainers that run together; ``None`` if this trainer is the first or the
+            only one. Only the first trainer shows progress. A later trainer with equal data shares the
+            arrays of the first trainer.
         schedule: replaces the configuration's schedule.
         validate: whether the validation part is evaluated after each epoch.
     """
@@ -144,7 +146,7 @@ def build_trainer(
 
 
 def _balanced(data: Data) -> list[float]:
-    """A weight for every class, so that all classes together count the same in the loss."""
+    """A weight for every class, so that each class as a whole counts as much in the loss as any other."""
     if data.splits.task != "classification":
         raise UsageError(
             f"class_weights=balanced needs one class for each row, but dataset={data.name} is a "
@@ -161,7 +163,7 @@ def start_from(network: Network, name: str, uri: str | None) -> str:
     Args:
         network: the new network.
         name: as ``find_model`` takes it.
-        uri: the store to ask for what is not on this machine.
+        uri: the MLflow store in which to look for a model that is not on this machine.
 
     Returns:
         The id of the run if it has one, else its folder, or the name of the registered model or file.
@@ -196,7 +198,7 @@ def plain(root: Root) -> dict[str, Any]:
 
 
 def converted(config: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The configuration of a run that began before format 2, in which no target was scaled."""
+    """Convert the configuration of a run that format 1 recorded. In format 1, targets were never scaled."""
     dataset = dict(config["dataset"])
     dataset["scaling"] = "standard" if dataset.pop("standardize") else "none"
     scale_target = False if task == "regression" else None

@@ -51,11 +51,11 @@ def as_yaml(config: DictConfig) -> str:
 
 
 def prepare_hydra(by_group: Mapping[str, str] | None = None) -> None:
-    """Register with Hydra the components that it needs, and the presets of plugin folders and packages.
+    """Register the components with Hydra, and tell Hydra where plugin folders and packages keep presets.
 
     Args:
-        by_group: the component of each group; ``None``: register every component, because a sweep may need
-            any of them.
+        by_group: the only component to register of each group; ``None``: register every component, because a
+            sweep may need any of them.
     """
     load_plugins()
     _add_presets()
@@ -86,7 +86,7 @@ def in_words() -> Iterator[None]:
 
 
 def usage_error(error: Exception) -> UsageError | None:
-    """The mistake in the request, in one to three lines; ``None`` if the request did not cause the error."""
+    """Explain the error in one to three lines; ``None`` if no mistake in the request caused the error."""
     if isinstance(error, UsageError):
         return error
     if isinstance(error, MemoryError):

@@ -27,7 +27,7 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "multilabel": ("subset_accuracy", "hamming_loss", "f1", "roc_auc"),
     "regression": ("rmse", "mae", "r2"),
 }
-"""The metrics of an evaluation, in addition to those of the run."""
+"""The metrics of an evaluation, by task. The metrics of the run's configuration are added to them."""
 OF_PROBABILITIES = ("log_loss", "calibration_error", "brier")
 """Metrics that make no sense for scores that are not probabilities."""
 
@@ -39,9 +39,10 @@ class Part:
     Args:
         name: which rows these are, in words: "the test part", or the name of a file.
         x: raw inputs, a data frame or an array.
-        y: class numbers ``(n,)``, or ``(n, outputs)`` with values, or with 0 or 1 for each class.
-        numbers: the number of each row in what was read, from 1.
-        notes: sentences for the user.
+        y: class numbers ``(n,)``; for a regression, values ``(n, outputs)``; for multilabel, 0 or 1 for each
+            class ``(n, outputs)``.
+        numbers: the number of each row in the file or data set that the rows come from, counted from 1.
+        notes: sentences to print for the user.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Committee:
     p = (p₁ + … + p_M) / M: the mean of the probabilities, or of the values of a regression.
 
     Raises:
-        UsageError: the models do not predict the same.
+        UsageError: the models predict different classes or targets.
     """
 
     def __init__(self, folders: Sequence[RunFolder]) -> None:
@@ -115,7 +116,7 @@ def _predicts(predictor: Predictor) -> str:
 
 
 def metrics_for(committee: Committee, config: Mapping[str, Any]) -> dict[str, Metric]:
-    """The scalar metrics of a run and those that every evaluation has, where they fit the task."""
+    """The scalar metrics of every evaluation and of the run's configuration, if defined for the task."""
     configured = {name: options for name, options in (config.get("metrics") or {}).items() if options}
     metrics = {}
     for name in dict.fromkeys([*METRICS[committee.task], *configured]):
@@ -131,10 +132,11 @@ def metrics_for(committee: Committee, config: Mapping[str, Any]) -> dict[str, Me
 
 
 def held_out(folders: Sequence[RunFolder], committee: Committee) -> tuple[Part, Part | None]:
-    """The rows on which to evaluate, and the rows on which to choose a threshold.
+    """The rows on which to evaluate, and the rows on which to choose a threshold, if these are other rows.
 
-    The rows to evaluate are the test part of the runs, or the validation part if they have no test part. With
-    a test part, the validation part is for the threshold.
+    The rows to evaluate are the test part of the runs, or the validation part if they have no test part. The
+    threshold of a single run with a test part is chosen on the validation part. In any other case, there are
+    no rows for the threshold (``None``).
 
     Raises:
         UsageError: a run has no such part, its data are not there, or several runs held out different rows.
@@ -144,9 +146,9 @@ def held_out(folders: Sequence[RunFolder], committee: Committee) -> tuple[Part, 
         other, _ = _held_out(folder, member)
         if not (np.array_equal(other.y, parts.y) and _same(other.x, parts.x)):
             raise UsageError(
-                f"{parts.name} of {folders[0].path} and of {folder.path} have different rows, so rows of "
-                "one were in the training of the other; expected a FILE, or runs with the same rows held out "
-                "(dataset.split=last, or dataset.test_file)"
+                f"{parts.name} of {folders[0].path} and of {folder.path} have different rows, so each run "
+                "may have been trained on rows that the other held out; expected a FILE, or runs that held "
+                "out the same rows (dataset.split=last, or dataset.test_file)"
             )
     return parts, tuning if len(folders) == 1 else None
 
@@ -187,7 +189,7 @@ def _held_out(folder: RunFolder, predictor: Predictor) -> tuple[Part, Part | Non
 def _changed(
     config: Mapping[str, Any], dataset: Any, place: Path, record: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """A note if the data are not those that the run was trained on."""
+    """A note for the user if the data set has changed since the run was trained; empty if it has not."""
     loss: Any = registries["loss"].create(config["loss"])
     data = load_data(
         dataset,
@@ -220,11 +222,11 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def read_part(path: Path, dataset: Mapping[str, Any], predictor: Predictor) -> Part:
-    """The rows of a file, with the true targets that the file has. Rows without a target are left out.
+    """Read the rows of a file and their true targets. Rows without a target are left out.
 
     Args:
         path: a CSV or Parquet file with the target columns, or a .npz file with the arrays x and y.
-        dataset: the data set's options of the run; they say how its files are written.
+        dataset: the options of the run's data set, such as the separator of its CSV files.
         predictor: the model.
 
     Raises:
@@ -257,7 +259,7 @@ def read_part(path: Path, dataset: Mapping[str, Any], predictor: Predictor) -> P
 
 
 def _own_file(path: Path, dataset: Mapping[str, Any]) -> str | None:
-    """The option that names this file as one that the run was trained or stopped with."""
+    """The data set's option that names this file, if the run used the file for training or for validation."""
     for option in ("file", "validation_file"):
         named = dataset.get(option)
         if named and Path(named).expanduser().resolve() == path.resolve():

@@ -1,4 +1,4 @@
-"""Finding runs: all that have a folder on this machine, and the one that a word on a command line names."""
+"""Find runs: all runs with a folder on this machine, or the run that a word on a command line names."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from ..registry import nearest
 from .folder import CHECKPOINT, MODEL, RECORD, RunFolder
 
 PLACES = {"run": "runs/*/*", "sweep": "sweeps/*/*/*", "report": "report/*/runs/*"}
-"""Where in ``outputs/`` the folders of runs are, by what made the runs."""
+"""Where in ``outputs/`` the folders of runs are: a pattern for single runs, for the runs of sweeps, and for
+the runs of the command ``report``."""
 SHORTEST = 4
-"""Fewest letters of the beginning of an id."""
+"""A run may be named by the beginning of its id if the beginning has at least this many letters."""
 SHOWN = (8, 16, 32)
 """How many letters of an id are shown: the first of these numbers that tells the id from all others."""
 ID = re.compile(f"[0-9a-f]{{{SHORTEST},32}}")
@@ -34,11 +35,11 @@ class KnownRun:
 
     Args:
         folder: the run's folder.
-        kind: what made the run, a key of ``PLACES``.
+        kind: whether a single command, a sweep or a report made the run, as a key of ``PLACES``.
         record: the run's record; empty if the record is damaged.
         mlflow_id: the id of the run in MLflow; ``None`` if the run has no readable id.
         damage: why the record or the id cannot be read; ``None`` if both can.
-        started: when the run began, or was continued last, in seconds since 1970.
+        started: when the run began, or when it was last continued, in seconds since 1970.
     """
 
     folder: RunFolder
@@ -50,13 +51,16 @@ class KnownRun:
 
     @property
     def names(self) -> list[str]:
-        """The name of the run's folder, alone and after the folders above; a sweep's runs are numbers."""
+        """The name of the run's folder, alone and with the folder above it.
+
+        The folder of a sweep's run is only a number, so its names have one more folder above.
+        """
         parts = self.folder.path.parts
         return ["/".join(parts[-count:]) for count in ((1, 2) if self.kind == "run" else (2, 3))]
 
     @property
     def status(self) -> str:
-        """How the run ended, ``running``, ``died`` or ``damaged``."""
+        """The status in the run's record, such as ``finished`` or ``running``; or ``died`` or ``damaged``."""
         if not self.record:
             return "damaged"
         status: str = self.record["status"]
@@ -66,9 +70,9 @@ class KnownRun:
 
 
 def known_runs() -> list[KnownRun]:
-    """All runs in ``outputs/``, newest first. A damaged record is reported in its run."""
+    """All runs in ``outputs/``, newest first. If a run's record is damaged, its ``damage`` says why."""
     kinds = {
-        RunFolder(file.parent).path: kind  # a link to a run's folder is the same run
+        RunFolder(file.parent).path: kind  # without links, so that a link to a folder adds no second run
         for kind, place in PLACES.items()
         for file in OUTPUTS.glob(f"{place}/{RECORD}")
     }
@@ -94,12 +98,12 @@ def _known(folder: RunFolder, kind: str) -> KnownRun:
 def _changed(file: Path) -> float:
     try:
         return file.stat().st_mtime
-    except OSError:  # removed in the meantime
+    except OSError:  # another process has removed the file
         return 0.0
 
 
 def shown_ids(runs: Sequence[KnownRun]) -> dict[Path, str]:
-    """A short word that names each run, by the run's folder: the beginning of its id, or its name."""
+    """For each run's folder, a short word that names only this run: the beginning of its id, or its name."""
 
     def words(run: KnownRun) -> list[str]:
         return [*(run.mlflow_id[:length] for length in SHOWN if run.mlflow_id), *run.names]
@@ -121,7 +125,7 @@ def find_run(name: str, *, needs: str | None = None, uri: str | None = None) -> 
         name: the MLflow id of a run, or at least 4 letters of its beginning; a run's folder, or the name of
             the folder; ``latest``; or a registered model, ``models:/name/3`` or ``models:/name@alias``.
         needs: a file that the run must have, ``MODEL`` or ``CHECKPOINT``. ``latest`` skips runs without it.
-        uri: the store to ask for what is not on this machine; ``None``: the usual store.
+        uri: the MLflow store to search for a run that is not on this machine; ``None``: the usual store.
 
     Raises:
         UsageError: there is no such run, several runs have the name, or the run is damaged or lacks the file.
@@ -153,11 +157,11 @@ def find_run(name: str, *, needs: str | None = None, uri: str | None = None) -> 
 
 
 def find_model(name: str, uri: str | None = None) -> tuple[Path, RunFolder | None]:
-    """The model file that ``name`` names, and the folder of its run if that is on this machine.
+    """The model file that ``name`` names, and the folder of the model's run if it is on this machine.
 
     Args:
-        name: as ``find_run`` takes it, or a model file anywhere.
-        uri: the store to ask for what is not on this machine; ``None``: the usual store.
+        name: a name that ``find_run`` accepts, or the path of a model file.
+        uri: the MLflow store to search for a run that is not on this machine; ``None``: the usual store.
 
     Raises:
         UsageError: there is no such run or file, or the run has no model.
@@ -187,7 +191,7 @@ def find_runs(name: str, *, needs: str) -> list[RunFolder]:
 
 
 def recorded_model(name: str) -> tuple[str, str]:
-    """The address in MLflow of the model of the run that ``name`` names, and the address of the store.
+    """The address of a run's model in MLflow, and the address of the store. ``name`` names the run.
 
     Raises:
         UsageError: there is no such run, or MLflow has not recorded the run.
@@ -198,7 +202,7 @@ def recorded_model(name: str) -> tuple[str, str]:
     if name.startswith("models:"):
         if not REGISTERED.fullmatch(name):
             raise UsageError(f"{name}: expected models:/<name>/<version> or models:/<name>@<alias>")
-        RunStore(store).run_of_model(name)  # refuses an unknown name
+        RunStore(store).run_of_model(name)  # raises an error if the name is unknown
         return name, store
     runs = known_runs()
     folder = _latest(runs, MODEL) if name == "latest" else _local(name, runs)
@@ -211,7 +215,7 @@ def recorded_model(name: str) -> tuple[str, str]:
     entry = folder.mlflow()
     if not entry:
         raise UsageError(
-            f"{name}: MLflow has not recorded this run (tracking=none), so it has no model of it"
+            f"{name}: MLflow has not recorded this run (tracking=none), so MLflow has no model of the run"
         )
     return f"runs:/{entry['run_id']}/model", entry["uri"]
 
@@ -261,7 +265,7 @@ def _local(name: str, runs: Sequence[KnownRun]) -> RunFolder | None:
         UsageError: several runs have the name, or ``name`` is the folder of a sweep.
     """
     path = Path(name)
-    if path.suffix == ".npz":  # a checkpoint or model in a run's folder
+    if path.suffix == ".npz":  # the checkpoint or the model in a run's folder names the run
         path = path.parent.parent
     if os.path.isfile(path / RECORD):
         return RunFolder(path)
@@ -304,7 +308,7 @@ def _lacks(needs: str) -> str:
 
 
 def _fetched(name: str, uri: str | None) -> RunFolder:
-    """A temporary folder with the model that the store has under this id or name."""
+    """Copy the model of a run, or a registered model, from the store into a temporary folder."""
     from ..tracking.reading import fetch_model  # imports MLflow
 
     folder = Path(tempfile.mkdtemp(prefix="mlpframe-"))

@@ -1,4 +1,4 @@
-"""Training on arrays and data frames from Python, configured the way the command line is."""
+"""Train on arrays and data frames from Python, with the settings of the command line."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def fit(x: Any, y: Any, *overrides: str, test: Any = None, weights: Any = None, 
             ``dataset={"task": ...}``, one of ``"classification"``, ``"multilabel"`` and ``"regression"``,
             decides instead.
         overrides: settings as on the command line, including the options of the dataset ``arrays``.
-        test: inputs and targets ``(x, y)`` of the test part, which ``final=True`` evaluates. If ``y`` names
-            columns, a data frame.
+        test: inputs and targets ``(x, y)`` of the test part, which ``final=True`` evaluates. If ``y`` is the
+            name of a column or a list of names, ``test`` is one data frame with these columns.
         weights: the weight of each row in the loss, ``(rows,)``, at least 0, or, if ``x`` is a data frame,
             the name of a column; ``None``: equal weights.
         settings: settings by key. The value of a group is a component's name, or a mapping of its options in
@@ -47,7 +47,7 @@ def fit(x: Any, y: Any, *overrides: str, test: Any = None, weights: Any = None, 
 
     Raises:
         UsageError: arrays or settings are wrong; nothing was started.
-        RuntimeError: the run diverged, failed or was interrupted. The message says what its folder holds.
+        RuntimeError: the run diverged, failed or was interrupted. The message names the run's folder.
     """
     try:
         return _fit(x, y, [*overrides, *from_settings(settings, CHOSEN)], test, weights)

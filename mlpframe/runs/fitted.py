@@ -1,4 +1,4 @@
-"""A finished run in Python: predict, evaluate, look at the training, keep the model."""
+"""A finished run in Python: predict, evaluate, look at the curves of the training, save the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .folder import RunFolder
 
 @final
 class Fitted:
-    """A finished run, or the model file of one.
+    """A finished run, or only the model file of a finished run.
 
     Args:
         model: the model file.
@@ -52,7 +52,7 @@ class Fitted:
         return target.labels(np.arange(len(target.class_names)))
 
     def predict(self, x: Any) -> Array:
-        """What the model predicts for ``x``.
+        """Predict the targets for the inputs ``x``.
 
         Args:
             x: raw inputs as in training: a data frame with the training table's columns, in any order, or an
@@ -103,7 +103,7 @@ class Fitted:
 
     @cached_property
     def _metrics(self) -> dict[str, Any]:
-        """The metrics of the run; of a model file, those of the default configuration."""
+        """The run's metrics by name; for a model file alone, the metrics of the default configuration."""
         file = None if self.folder is None else self.folder / "config" / "config.yaml"
         config: Any = OmegaConf.load(file) if file is not None and file.is_file() else compose([])
         chosen = {name: options for name, options in config.metrics.items() if options is not None}
@@ -154,7 +154,7 @@ def _are_names(y: Any) -> bool:
 
 
 def _columns(frame: Any, names: str | Sequence[str]) -> Any:
-    """One column of a data frame, or several."""
+    """The named column of a data frame, or the named columns if there are several names."""
     several = [names] if isinstance(names, str) else list(names)
     for name in several:
         if name not in frame.columns:
@@ -166,7 +166,7 @@ def _columns(frame: Any, names: str | Sequence[str]) -> Any:
 
 
 def _rows(x: Any) -> Any:
-    """The inputs; images ``(rows, height, width)`` as rows of pixels."""
+    """The inputs as the model takes them: images ``(rows, height, width)`` become rows of pixels."""
     if hasattr(x, "columns"):
         return x
     array = np.asarray(x)

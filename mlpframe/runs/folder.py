@@ -57,7 +57,7 @@ class RunFolder:
         if any(file.name != LOCK for file in self.path.glob("*")):
             return
         (self.path / LOCK).unlink(missing_ok=True)
-        with suppress(OSError):  # a folder that is not empty stays
+        with suppress(OSError):  # rmdir fails for a folder that is not empty, and the folder stays
             for path in new:
                 path.rmdir()
 
@@ -70,7 +70,7 @@ class RunFolder:
                 return False
         except Timeout:
             return True
-        except OSError:  # somebody else's folder: a run of ours cannot be in it
+        except OSError:  # this user may not write to the folder, so no process of this user runs in it
             return False
 
     def write(self, **values: Any) -> None:
@@ -97,10 +97,10 @@ class RunFolder:
         return record
 
     def mlflow(self) -> dict[str, str]:
-        """The ids of run and experiment in MLflow and the address of the store; empty without MLflow.
+        """The run's id and experiment in MLflow, and the address of the store; empty without MLflow.
 
         Raises:
-            UsageError: the file that holds them is damaged.
+            UsageError: the file with the ids is damaged.
         """
         file = self.path / MLFLOW
         entry = _read_object(file)
@@ -115,7 +115,7 @@ class RunFolder:
         return self.mlflow().get("run_id")
 
     def config(self) -> dict[str, Any]:
-        """The run's configuration as it was recorded; empty if there is none.
+        """The run's configuration, as the run recorded it; empty if the run has recorded none.
 
         Raises:
             UsageError: the file is damaged.
@@ -155,7 +155,7 @@ def _is_metrics(value: object) -> bool:
 
 
 LATEST = 1e11
-"""Seconds since 1970 that no run begins after. Dates have no year beyond 9999."""
+"""A later start of a run, in seconds since 1970, is refused, because a date cannot have a year above 9999."""
 EXPECTED: dict[str, Callable[[object], bool]] = {
     "status": lambda value: isinstance(value, str),
     "overrides": _is_list_of_text,
@@ -164,7 +164,7 @@ EXPECTED: dict[str, Callable[[object], bool]] = {
     "data": lambda value: isinstance(value, dict),
     "versions": lambda value: isinstance(value, dict),
 }
-"""Tells for the keys of a record whether a value is of the right type."""
+"""For each key of a run's record, a function that tells whether a value is valid."""
 REQUIRED = ("status", "overrides")
 """The keys that every record has."""
 
@@ -177,7 +177,7 @@ def _read_object(file: Path) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # ValueError: the file is not JSON, or not UTF-8
         raise UsageError(f"{file} is damaged: {error}") from error
     _refuse_unless(isinstance(content, dict), file, "it holds no JSON object")
     return dict(content)

@@ -24,7 +24,7 @@ NAME = re.compile(r"[A-Za-z_][\w/-]*")
 CHOSEN = (*GROUPS, "tracking", "experiment")
 """The groups that ``group=name`` chooses from."""
 OVERRIDE = "override "
-"""In a defaults list, what precedes a group whose choice is replaced instead of included."""
+"""In the defaults list of a preset, the word before a group whose choice the preset replaces."""
 COMMAND_LINE_KEYS = ("replicas", "folds")
 """Keys of the command line that are not keys of the configuration."""
 
@@ -49,8 +49,9 @@ def presets(group: str) -> dict[str, Path]:
 def components(overrides: Sequence[Override]) -> dict[str, str]:
     """The component that these overrides choose in each group, directly, by a preset or by default.
 
-    As in Hydra, the groups are visited from the last of ``conf/config.yaml`` to the first, and the first
-    choice of a group counts: the command line's, then an experiment's, then another preset's.
+    As in Hydra, the groups are read from the last line of ``conf/config.yaml`` to the first, and the first
+    choice that is found for a group counts. The command line's choice comes before an experiment's choice,
+    which comes before the choice of any other preset.
     """
     chosen = {o.key: o.value for o in overrides if o.key in CHOSEN and o.value}
     by_group: dict[str, str] = {}
@@ -97,7 +98,7 @@ def _refuse_choices(override: Override) -> None:
     try:
         parsed = OverridesParser.create().parse_override(str(override))
     except OverrideParseException:
-        return  # Hydra reports the mistake
+        return  # Hydra reports this mistake later
     if parsed.is_sweep_override():
         raise UsageError(f"{override}: expected one experiment, not several; for a sweep use -m {override}")
 
@@ -156,7 +157,10 @@ def _options(group: str, name: str) -> list[str]:
 
 
 def _selected(group: str, name: str, chosen: dict[str, str]) -> dict[str, str]:
-    """The components that ``name`` in ``group`` includes, by group. Adds the choices that it makes."""
+    """The components, by group, that the preset or component ``name`` of ``group`` includes.
+
+    If the preset replaces the choice of another group, the new choice is added to ``chosen``.
+    """
     by_group: dict[str, str] = {}
     if name in (_names_of(group) if group in (*GROUPS, "tracking") else ()):
         by_group[group] = name
@@ -176,7 +180,10 @@ def _selected(group: str, name: str, chosen: dict[str, str]) -> dict[str, str]:
 
 @cache
 def _defaults(file: Path, group: str) -> tuple[tuple[str, str], ...]:
-    """The choices in a YAML file's defaults list, as (group, name); the group of an override says so."""
+    """The choices in a YAML file's defaults list, as (group, name).
+
+    If the choice replaces an earlier choice of the group, the group begins with ``OVERRIDE``.
+    """
     return tuple(_entries(yaml.safe_load(file.read_text("utf-8")) or {}, group))
 
 

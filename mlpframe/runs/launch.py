@@ -1,4 +1,4 @@
-"""The command without a name: run one experiment or a sweep, or show the information a flag asks for."""
+"""The command without a name: run one experiment or a sweep, or show what a flag of Hydra asks for."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ def launch(arguments: Sequence[str]) -> int:
         UsageError: the request is wrong; nothing was started, and no files are left behind.
     """
     replicas, line = take_replicas(take_folds(CommandLine.parse(arguments)))
-    completes = any(flag in COMPLETION for flag in line.flags)  # then the line may be incomplete
+    completes = any(flag in COMPLETION for flag in line.flags)  # the shell completes an unfinished line
     if not completes:
         check(line.overrides, sweep=line.is_sweep)
         line = _started_from(_continued(line))
-    from .compose import prepare_hydra  # imports Hydra, which takes long; a wrong request has failed by now
+    # Importing Hydra takes long, so most wrong requests are refused before this import.
+    from .compose import prepare_hydra
     from .sweep import new_session
 
     prepare_hydra(None if line.is_sweep or completes else components(line.overrides))
@@ -54,9 +55,9 @@ def _continued(line: CommandLine) -> CommandLine:
 
 
 def _started_from(line: CommandLine) -> CommandLine:
-    """The command line in which ``start_from=latest`` names the folder of the run.
+    """The command line with the run's folder in place of ``latest`` in ``start_from=latest``.
 
-    Otherwise the second job of a sweep would start from the first job.
+    With ``latest``, the second job of a sweep would start from the first job, which is then the latest run.
     """
     if line.last("start_from") != "latest" or line.last("resume") not in (None, "", "null"):
         return line

@@ -35,7 +35,7 @@ OPEN_DICTS = ("transforms", "metrics", "callbacks", "tags")
 FOLD = "dataset.fold"
 """The key of a fold's number, which differs between the runs of a cross-validation."""
 PARENT = "tracking.parent"
-"""The key that gives a sweep's jobs the id of their parent run in MLflow."""
+"""The key whose value tells the jobs of a sweep the id of the sweep's run in MLflow."""
 
 
 COMPLETION = ("--shell-completion", "-sc")
@@ -54,7 +54,7 @@ VALUED = (
 """Flags that take the next word as their value."""
 PREFIX = re.compile(r"\+\+|\+|~|")
 PLAIN = re.compile(r"(?!(null|true|false|nan|inf)$)[a-z_][\w./-]*", re.IGNORECASE | re.ASCII)
-"""Texts that mean the same with and without quotes."""
+"""Matches texts that Hydra reads as the same text with and without quotes."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Override:
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line that trains: Hydra's flags and the overrides, each in the order given."""
+    """The command line of a training: the flags of Hydra and the overrides, each in their order."""
 
     flags: list[str] = field(default_factory=list)
     overrides: list[Override] = field(default_factory=list)
@@ -137,12 +137,12 @@ class CommandLine:
         return [override for override in self.overrides if override.key not in keys]
 
     def for_hydra(self) -> list[str]:
-        """The words for Hydra, which expects ``--multirun`` first."""
+        """The words in the order that Hydra expects: flags first, then overrides."""
         return [*self.flags, *(override.for_hydra() for override in self.overrides)]
 
 
 def own_overrides(overrides: Iterable[str]) -> list[str]:
-    """The overrides that define the experiment, as a person gives them. A continuation has the same ones."""
+    """The overrides that define the experiment, without those that continue a run or belong to a sweep."""
     parsed = [Override.parse(text) for text in overrides]
     own = [override for override in parsed if override.key not in (PARENT, "resume")]
     return [str(o).removeprefix("++") for o in own]
@@ -182,14 +182,14 @@ def _override(key: str, value: Any) -> str:
         same = OverridesParser.create().parse_override(text).value() == plain
     except HydraException:
         same = False
-    if not same:  # such as a key of a mapping with quotes in it, which Hydra cannot read
+    if not same:  # Hydra cannot read, for example, a key of a mapping that contains quotes
         raise UsageError(f"{key}={value!r} cannot be written as a setting; use simple keys and numbers")
     return text
 
 
 def _plain(key: str, value: Any) -> Any:
-    """The value as text, numbers, truth values, ``None``, and lists and mappings of these."""
-    if hasattr(value, "tolist"):  # of NumPy
+    """Convert a value to text, a number, a truth value, ``None``, or lists and mappings of these."""
+    if hasattr(value, "tolist"):  # an array or a number of NumPy
         value = value.tolist()
     if isinstance(value, Enum):
         value = value.name

@@ -1,4 +1,4 @@
-"""Predictions for a file of any size: its rows in blocks, and the table of what is predicted for them."""
+"""Predict a file of any size: read a few thousand rows at a time, and write a table of the predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELLS = 1 << 22
-"""Inputs of the network that are computed at a time, 32 MB as float64."""
+"""How many inputs of the network, counted over all rows, are in memory at a time: 32 MB as float64."""
 PACKED = (".gz", ".xz", ".bz2", ".zip")
 """The suffixes of compressed CSV files."""
 FORMATS = {
@@ -51,7 +51,7 @@ def file_format(path: Path, allowed: tuple[str, ...] = ("csv", "parquet", "npy",
 
 
 def existing(path: Path) -> Path:
-    """The path of a file that exists. Raises ``UsageError`` with the most similar names of its folder."""
+    """Return the path if the file exists. Otherwise raise ``UsageError`` with similar names in its folder."""
     if path.is_file():
         return path
     if path.exists():
@@ -61,12 +61,12 @@ def existing(path: Path) -> Path:
 
 
 def read_blocks(path: Path, dataset: Mapping[str, Any], rows: int) -> Iterator[Any]:
-    """The rows of a file in blocks: data frames of CSV and Parquet files, arrays of NumPy files.
+    """Read consecutive rows of a file as blocks: data frames from CSV and Parquet, arrays from NumPy files.
 
     Args:
         path: the file.
-        dataset: the data set's options of the run; they say how its CSV files are written.
-        rows: about how many rows a block has.
+        dataset: the options of the run's data set, such as the separator of its CSV files.
+        rows: the approximate number of rows of a block.
 
     Raises:
         UsageError: the file does not exist, or cannot be read.
@@ -83,7 +83,7 @@ def read_blocks(path: Path, dataset: Mapping[str, Any], rows: int) -> Iterator[A
 
 
 def frame_dataset(form: str, path: Path, dataset: Mapping[str, Any]) -> Any:
-    """The data set that reads a CSV or Parquet file as the run read its own file."""
+    """The data set that reads a CSV or Parquet file with the same options as the run's training file."""
     options = {key: dataset[key] for key in CSV_OPTIONS if key in dataset} if form == "csv" else {}
     return registries["dataset"].create({"name": form, "file": str(path), **options})
 
@@ -101,7 +101,7 @@ def _array_blocks(path: Path, dataset: Mapping[str, Any], rows: int) -> Iterator
 
 
 def array_of(arrays: Any, path: Path, option: str, dataset: Mapping[str, Any]) -> Array:
-    """An array of a .npz file: the inputs or targets, by the names that the run's options give them."""
+    """The inputs or targets in a .npz file. The run's options may give the name of the array."""
     name = dataset.get(option, option) if dataset.get("name") == "npz" else option
     if name not in arrays.files:
         raise UsageError(f"{path} has no array {name!r}; {nearest(str(name), arrays.files)}")
@@ -110,10 +110,10 @@ def array_of(arrays: Any, path: Path, option: str, dataset: Mapping[str, Any]) -
 
 
 def model_inputs(predictor: Predictor, block: Any) -> Any:
-    """The inputs in a block of a file, as the model takes them. A column is found by its name.
+    """Select the model's inputs from rows of a file. Columns are found by their names.
 
     Raises:
-        UsageError: a column that the model needs is missing, or holds something else than in training.
+        UsageError: a column that the model needs is missing, or has another type of values than in training.
     """
     names, columns = predictor.encoder.names, predictor.encoder.columns
     if columns is not None and not hasattr(block, "columns"):
@@ -139,7 +139,7 @@ def model_inputs(predictor: Predictor, block: Any) -> Any:
 
 
 def unknown_columns(predictor: Predictor, block: Any) -> list[str]:
-    """The columns of a data frame that are left out, because the model does not know them."""
+    """The columns of a data frame that are not used, because the model does not know them."""
     encoder = predictor.encoder
     if not hasattr(block, "columns"):
         return []
@@ -153,7 +153,7 @@ def unknown_columns(predictor: Predictor, block: Any) -> list[str]:
 
 
 class Writer(Protocol):
-    """Writes tables, one below the other."""
+    """Writes tables into one file, one below the other."""
 
     def write(self, table: pd.DataFrame, prediction: Array) -> None: ...
 
@@ -184,7 +184,7 @@ class _Parquet:
         import pyarrow.parquet as pq
 
         schema = None if self._writer is None else self._writer.schema
-        if schema is None:  # a column of text, also if the first block has no label at all
+        if schema is None:  # so that a label column is text even if no row of the first table has a label
             text = [name for name in table.columns if table[name].dtype == object]
             table = table.astype(dict.fromkeys(text, "string"))
         arrow = pa.Table.from_pandas(table, schema=schema, preserve_index=False)
@@ -198,7 +198,7 @@ class _Parquet:
 
 
 class _NPY:
-    """The number of rows is known at the end, and is then written into the space that the header keeps."""
+    """Writes a .npy file. The number of rows is known only at the end, when the header is written again."""
 
     def __init__(self, path: Path) -> None:
         self._file, self._rows, self._like = path.open("wb"), 0, np.empty((0, 0))
@@ -223,9 +223,10 @@ class _NPY:
 
 @contextmanager
 def writer(out: Path | None) -> Iterator[Writer]:
-    """Yield what writes predictions to a file, by its suffix, or as CSV to standard output.
+    """Yield a writer of predictions: to a file in the format of its suffix, or as CSV to standard output.
 
-    The file gets its name at the end of the ``with`` statement; nothing half-made is left if writing fails.
+    The rows go to a temporary file, which gets the name ``out`` at the end of the ``with`` statement. If
+    writing fails, the temporary file is deleted.
 
     Raises:
         UsageError: the suffix is not known, or there is no such folder.
@@ -270,12 +271,12 @@ def predict_file(
     note: Callable[[str], None],
     threshold: float | None = None,
 ) -> int:
-    """Predict every row of a file, in order, a block at a time. Returns the number of rows.
+    """Predict every row of a file, in order, some thousand rows at a time. Returns the number of rows.
 
     Args:
         predictor: the model.
         path: the file with the rows.
-        dataset: the data set's options of the run; they say how its CSV files are written.
+        dataset: the options of the run's data set, such as the separator of its CSV files.
         out: the file to write; ``None``: standard output.
         note: called with sentences for the user.
         threshold: as in ``training.data.table.Words``.

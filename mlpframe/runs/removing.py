@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Removal:
-    """The removal of a run that may be removed. Nothing is removed before ``carry_out``.
+    """A run that may be removed. The constructor checks this, and only ``carry_out`` removes the run.
 
     Args:
         folder: the run's folder; its record may be damaged.
 
     Raises:
-        UsageError: the folder is not where mlpframe keeps runs, the run is going on, its store cannot be
-            read, or its model is registered.
+        UsageError: the folder is not where mlpframe keeps runs, the run is still running, its MLflow store
+            cannot be read, or its model is registered.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -37,7 +37,7 @@ class Removal:
         self._without_entry = ""
         _refuse_elsewhere(folder.path)
         if folder.busy() or _is_recorded(folder.path):
-            raise UsageError(f"the run in {folder.path} is still going on")
+            raise UsageError(f"the run in {folder.path} is still running")
         self._find_entry()
 
     def _find_entry(self) -> None:
@@ -57,10 +57,10 @@ class Removal:
         self._entry = StoredEntry(mlflow["uri"], mlflow["run_id"])
 
     def carry_out(self) -> list[str]:
-        """Remove the run. Returns what was done, one line each.
+        """Remove the run. Returns a line for each thing that was removed or that could not be removed.
 
         Raises:
-            UsageError: the run has been continued in the meantime, or MLflow refused; the folder is kept.
+            UsageError: the run is running again, or MLflow refused the removal. The folder is then kept.
         """
         self.folder.acquire()
         try:
@@ -68,13 +68,13 @@ class Removal:
             shutil.rmtree(self.folder.path)
         finally:
             self.folder.release()
-        with suppress(OSError):  # the folder of the day is removed with its last run
+        with suppress(OSError):  # rmdir fails unless this was the last run in the folder of its day
             self.folder.path.parent.rmdir()
         return [f"removed {os.path.relpath(self.folder.path)}", *filter(None, done)]
 
 
 def _refuse_elsewhere(path: Path) -> None:
-    """Refuse a folder that is not where runs are kept. ``path`` has no links, so no link leads outside."""
+    """Refuse a folder that is not where mlpframe keeps runs. ``path`` must be resolved, without links."""
     outputs = OUTPUTS.resolve()
     parts = path.relative_to(outputs).parts if path.is_relative_to(outputs) else ()
     for place in PLACES.values():
@@ -84,11 +84,11 @@ def _refuse_elsewhere(path: Path) -> None:
         ):
             return
     places = ", ".join(f"{OUTPUTS}/{place}" for place in PLACES.values())
-    raise UsageError(f"{path} is not removed: only the folders of runs in {places} are")
+    raise UsageError(f"{path} is not removed: only the folders of runs in {places} can be removed")
 
 
 def _is_recorded(path: Path) -> bool:
-    """Whether the tracking process of a killed run is still recording the run."""
+    """Whether a tracking process is still recording the run, even though the run's process has ended."""
     file = path / "mlflow.lock"
     if not file.exists():
         return False

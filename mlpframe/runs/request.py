@@ -30,8 +30,8 @@ class Request:
         overrides: the settings that a person gave; they are recorded with the run.
         folder: the folder that the run writes its files into.
         dataset: the configuration's dataset, if it has been created already.
-        explains: whether the run prints what it has understood of the user's own data. Of a sweep, the first
-            job does.
+        explains: whether the run prints how it has read the columns of the user's table. In a sweep, only the
+            first job prints this.
     """
 
     config: DictConfig
@@ -44,8 +44,8 @@ class Request:
 def take_replicas(line: CommandLine) -> tuple[int, CommandLine]:
     """The number of runs to train together, and the command line rewritten as a sweep over seeds.
 
-    ``replicas=R`` sweeps over R consecutive seeds. The first is the given seed, or 0. If the command
-    already sweeps over seeds, its runs are trained together in groups of R.
+    ``replicas=R`` sweeps over R consecutive seeds, from the given seed or from 0. If the command already
+    sweeps over seeds, its runs are trained together in groups of R.
 
     Raises:
         UsageError: ``replicas`` is not a number, or it is combined with a launcher or with ``resume``.

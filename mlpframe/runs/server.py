@@ -1,4 +1,4 @@
-"""A server of MLflow, run until it ends or somebody ends it."""
+"""Run one of MLflow's servers until it ends, or until a signal ends it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .signals import on_signal
 
 
 def run_server(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run ``python -m mlflow <arguments>`` until it ends. Ctrl-C and SIGTERM end it and its processes.
+    """Run ``python -m mlflow <arguments>``. Ctrl-C and SIGTERM end the server and all of its processes.
 
     Args:
         arguments: the command of MLflow.
@@ -42,7 +42,7 @@ def run_server(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     with on_signal(stop_by_signal):
         server = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
         servers.append(server)
-        if stopped:  # the signal came before the server was in the list
+        if stopped:  # a signal came before the server was in the list, so ``stop`` did not end the server
             stop()
         server.wait()
         stop()

@@ -15,7 +15,7 @@ from .folder import RunFolder
 from .overrides import FOLD, Override
 
 REPEATED = ("seed", FOLD)
-"""The settings that differ between repetitions of one configuration."""
+"""The settings that differ between runs that repeat one configuration. The table averages over such runs."""
 METRICS = ("train/loss", "val/loss", "val/accuracy", "val/r2", "test/loss", "test/accuracy", "test/r2")
 """The metrics that get a column in the table if any run has them."""
 
@@ -49,7 +49,7 @@ def read_jobs(sweep: Path) -> list[Job]:
                 number,
                 folder.path,
                 record.get("overrides", []),
-                "died" if status == "running" else status,  # the process ended before it wrote a status
+                "died" if status == "running" else status,  # its process ended without a new status
                 record.get("metrics", {}),
                 record.get("error"),
             )

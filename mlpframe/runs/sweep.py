@@ -59,7 +59,7 @@ class Sweep:
         return cls(folder, tracker)
 
     def discard_if_unused(self) -> bool:
-        """Delete the sweep if none of its jobs was started. Returns whether the sweep was deleted."""
+        """Delete the sweep if none of its jobs has started. Returns whether the sweep was deleted."""
         if read_jobs(self.folder):
             return False
         if self.tracker is not None:
@@ -137,7 +137,7 @@ class SweepSession:
         except Exception as error:
             self._clean_up()
             raise (usage_error(error) or error) from error
-        except BaseException:  # interrupted
+        except BaseException:  # Ctrl-C, or the exit after an interrupted job
             self._clean_up(interrupted=True)
             raise
         if self._refused is not None:
@@ -162,17 +162,17 @@ class SweepSession:
             return None
         try:
             self._attempt([request], _jobs_at_once(settings), mode)
-        except KeyboardInterrupt:  # before the run has started
+        except KeyboardInterrupt:  # Ctrl-C came before the run handled signals itself
             folder.remove_if_unused(self.new_folders)
             raise
         except Exception as error:
             folder.remove_if_unused(self.new_folders)
-            self._refused = error  # raised after Hydra has returned: Hydra would print more
+            self._refused = error  # ``run`` raises the error later; here Hydra would add its own lines
             return None
         return self._outcomes[-1].metrics.get("val/loss")
 
     def _attempt(self, requests: Sequence[Request], jobs: int, mode: RunMode) -> None:
-        """Train. An error in a job of a sweep becomes that job's outcome, and the other jobs continue."""
+        """Train. If a job of a sweep fails, its error becomes the job's outcome, and the sweep goes on."""
         try:
             outcomes = train(requests, jobs)
         except Exception as error:
@@ -185,7 +185,7 @@ class SweepSession:
         self._outcomes.extend(outcomes)
         if mode == RunMode.MULTIRUN:
             for outcome in outcomes:
-                if outcome.status == "interrupted":  # the signal asks the whole sweep to stop
+                if outcome.status == "interrupted":  # a signal to one job stops the whole sweep
                     raise SystemExit(outcome.exit_code)
 
     def _clean_up(self, *, interrupted: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 WIDTH = 200
-"""Width in columns of output to a file or a pipe. It is large, so that no line is wrapped or cut."""
+"""Width in letters of output to a file or a pipe. The width is large, so that no line is wrapped or cut."""
 
 
 def new_console(*, quiet: bool = False, soft_wrap: bool = False) -> Console:

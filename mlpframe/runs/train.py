@@ -43,11 +43,11 @@ class Outcome:
 
 
 def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
-    """Run one experiment, or train several together that differ only in seed and learning rate.
+    """Run one experiment, or train several experiments together that differ only in the seed and in lr.
 
     Args:
         requests: the experiments to run.
-        jobs: how many processes like this one run at the same time. With ``threads=auto`` they share the
+        jobs: how many processes train at the same time on this machine. With ``threads=auto``, they share the
             processors equally.
 
     Raises:
@@ -88,7 +88,7 @@ def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
 def _tracker(root: Root, request: Request) -> RunTracker:
     if root.tracking["name"] != "mlflow":
         return NoTracker()
-    worker()  # imports MLflow while the data are read
+    worker()  # the worker imports MLflow while this process reads the data
     return MLflowTracker(request.folder.path)
 
 
@@ -103,14 +103,14 @@ class _Run:
         self._began = 0.0
 
     def _say(self, line: str) -> None:
-        """Print a line. If the terminal or pipe has been closed, the run continues in silence."""
+        """Print a line. If the terminal or pipe has been closed, the run continues and prints nothing."""
         try:
             self._console.print(line)
         except OSError:
             self._console.quiet = True
 
     def start(self, threads: int, together: int) -> None:
-        """Record the start of the run. Of several trained together, only the first prints a headline."""
+        """Record the start of the run. Of runs that are trained together, only the first prints a line."""
         configuration = self.trainer.about["config"]
         path = self._folder.path
         data, versions = data_parts(self.trainer.data), self._versions(threads)
@@ -143,7 +143,8 @@ class _Run:
                 run_id=self._folder.mlflow_run(),
             )
         )
-        for step, name, value in self.trainer.history.rows():  # a store may lack values of a continued run
+        # A continued run sends its earlier values again, because the store may lack some of them.
+        for step, name, value in self.trainer.history.rows():
             self._tracker.log_metrics(step, {name: value})
         if together == 1 or PROGRESS in self.trainer.callbacks:
             self._say(_headline(self.trainer, threads, together))
@@ -152,7 +153,7 @@ class _Run:
         self._began = time.perf_counter()
 
     def _versions(self, threads: int) -> dict[str, str]:
-        """What decides the last bits of the results, besides configuration and data."""
+        """Versions and settings that, besides configuration and data, may change the last bits of results."""
         return {
             "version": __version__,
             "engine": self.trainer.engine.name,
@@ -223,15 +224,16 @@ class _Run:
         return model_interface(trainer.data, trainer.step, scores=trainer.network.loss.predicts_scores)
 
     def _finish(self) -> dict[str, Array]:
-        """Evaluate the test part; returns the metrics that are arrays, by name."""
+        """Evaluate the test part. Returns the values of metrics that are arrays, by the metric's name."""
         trainer = self.trainer
         trainer.finish()
         part = trainer.data.test or trainer.data.validation
         return trainer.arrays_at_end(part) if part else {}
 
     def _draw(self, arrays: Mapping[str, Array]) -> None:
-        """Draw the figures of the run. Meanwhile the tracking process may still be importing MLflow."""
-        from ..figures.run import draw_arrays, draw_run  # matplotlib takes as long to import as a short run
+        """Draw the figures of the run."""
+        # Matplotlib takes as long to import as a short run, so it is imported only at the end.
+        from ..figures.run import draw_arrays, draw_run
 
         trainer, folder = self.trainer, self._folder.path / "figures"
         draw_run(trainer.history, folder)
@@ -239,7 +241,7 @@ class _Run:
         draw_arrays(arrays, trainer.data.splits.class_names, columns, folder)
 
     def _record(self, outcome: Outcome, model: ModelInterface | None) -> None:
-        """Send the results to the tracker. If it cannot record them, the outcome says so."""
+        """Send the results to the tracker. If the tracker cannot record them, the outcome gets the error."""
         files = ["config", "data", "history", "figures", "checkpoints"]
         tags = {"mlpframe.status": outcome.status}
         try:
