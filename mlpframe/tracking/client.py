@@ -45,7 +45,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # only the training process handles Ctrl-C; it then says what to record
+            start_new_session=True,  # Ctrl-C reaches only the training process, which then tells the worker
         )
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._used = False
@@ -62,7 +62,7 @@ class Worker:
                     pipe.flush()
             pipe.close()
         except OSError:
-            pass  # the worker is gone; ``ask`` says so
+            pass  # the worker has ended, and ``ask`` raises an error for this
 
     def send(self, run: Path, message: Message) -> None:
         """Queue a message about the run in the folder ``run``, without waiting for the worker."""
@@ -100,7 +100,7 @@ _worker: Worker | None = None
 
 
 def worker() -> Worker:
-    """The tracking process of this process. The first call starts it."""
+    """The tracking process that works for this process. The first call starts the tracking process."""
     global _worker
     if _worker is None:
         _worker = Worker()

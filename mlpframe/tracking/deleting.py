@@ -19,7 +19,7 @@ from .store import client, few_retries
 
 
 class StoredEntry:
-    """A run in a store that exists: the run itself, its models, and the files of both.
+    """A run in an existing MLflow store, with its models and the files of the run and the models.
 
     Args:
         uri: the address of the store.
@@ -58,7 +58,7 @@ class StoredEntry:
         )
 
     def _registered(self) -> list[str]:
-        """The versions of registered models that are models of the run, as ``name/version``."""
+        """The registered models that came from the run, as ``name/version``."""
         filters = [f"run_id = '{self.run_id}'"]
         filters += [f"source_path = 'models:/{model.model_id}'" for model in self._models]
         search = self._client.search_model_versions
@@ -66,13 +66,13 @@ class StoredEntry:
         return sorted({f"{version.name}/{version.version}" for version in found})
 
     def delete(self, inside: Path) -> list[str]:
-        """Delete the run and its models, and their files where these are in the folder ``inside``.
+        """Delete the run and its models in MLflow, and their files if these are in the folder ``inside``.
 
         Returns:
-            What was done, one line each.
+            A line for each thing that was deleted or that remains.
 
         Raises:
-            UsageError: the store refused.
+            UsageError: the store refused to delete the run or a model.
         """
         if self._run is None:
             return [f"MLflow has no run {self.run_id} any more"]

@@ -6,9 +6,9 @@ import os
 
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # MLflow's default, 7, takes four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # with MLflow's 7, a dead server takes four minutes
 }
-"""mlpframe's defaults for variables that are not set."""
+"""The values that mlpframe gives to environment variables of MLflow that the user has not set."""
 
 
 def set_defaults() -> None:

@@ -91,7 +91,9 @@ class Discard:
 
 @dataclass(frozen=True)
 class ModelInterface:
-    """What a model takes and returns: a table, or an array.
+    """The inputs and outputs of a model, for MLflow's signature of the model.
+
+    A model trained on a data frame takes and returns tables. Any other model takes and returns arrays.
 
     Args:
         step: the number of parameter updates after which the model was saved.
@@ -113,13 +115,13 @@ class ModelInterface:
 
 @dataclass(frozen=True)
 class End:
-    """End the run, and answer with the place where the run is recorded.
+    """End the run. The answer holds the ids of run and experiment, and the address of the store.
 
     Args:
         status: MLflow's status: FINISHED, FAILED or KILLED.
         tags: recorded at the end.
         files: subfolders of the run's folder to keep as artifacts.
-        model: what the model in ``model/model.npz`` takes and returns; ``None`` if there is no model to log.
+        model: inputs and outputs of the model in ``model/model.npz``; ``None`` if there is no model.
         register: the name under which the model is registered; ``None`` if it is not registered.
     """
 
@@ -151,7 +153,7 @@ def decode(line: bytes) -> tuple[Path, Message]:
 
 
 def data_parts(data: Data) -> list[DataPart]:
-    """The parts of a run's data, as a tracker records them."""
+    """Describe the parts of a run's data (training, validation and test rows) for the tracker."""
     tables = {"train": data.train, "validation": data.validation, "test": data.test}
     return [
         DataPart(

@@ -25,7 +25,7 @@ def write_model(path: Path, file: Path, model: ModelInterface, logged: LoggedMod
     Args:
         path: the folder to write.
         file: the model file that ``save_model`` of ``mlpframe.training`` wrote.
-        model: what the model takes and returns.
+        model: the inputs and outputs of the model.
         logged: the model's entry in the store.
     """
     packages = [f"mlpframe=={__version__}", f"numpy=={np.__version__}"]
@@ -49,11 +49,11 @@ def write_model(path: Path, file: Path, model: ModelInterface, logged: LoggedMod
 
 
 def _signature(model: ModelInterface) -> ModelSignature:
-    """What the model takes and returns, in MLflow's words.
+    """The model's inputs and outputs as a signature of MLflow.
 
-    A table's columns have names and the type Any, so that the encoder judges their values. MLflow's own
-    types are too strict for a table: double refuses a column of whole numbers, and string refuses a column
-    without any value.
+    The columns of a table have MLflow's type Any, so that MLflow accepts all values, and the model itself
+    checks the values. MLflow's other types are too strict for a table: double refuses a column of whole
+    numbers, and string refuses a column without any value.
     """
     if model.columns is not None:
         return ModelSignature(
@@ -61,7 +61,7 @@ def _signature(model: ModelInterface) -> ModelSignature:
             Schema([ColSpec(kind, name) for name, kind in model.returned.items()]),
         )
     return ModelSignature(
-        Schema([ColSpec("double")] * model.inputs),  # unlike a tensor spec, accepts float32 too
+        Schema([ColSpec("double")] * model.inputs),  # a tensor of double would refuse float32
         Schema([TensorSpec(np.dtype(model.dtype), (-1, model.outputs))]),
     )
 

@@ -20,10 +20,10 @@ from mlpframe.training import Predictor
 
 
 class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types
-    """Predicts for rows of raw inputs, as in training.
+    """Predicts from raw inputs in the form of the training data.
 
-    A model of a table returns a data frame: labels and probabilities, or values in the target's unit. A model
-    of an array returns the array that ``Predictor.predict`` returns.
+    A model that was trained on a table returns a data frame: labels and probabilities, or values in the
+    target's unit. A model that was trained on an array returns the array that ``Predictor.predict`` returns.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -36,7 +36,7 @@ class MLPModel(PythonModel):  # type: ignore[misc]  # mlflow has no types
             if self._predictor.encoder.columns is None:
                 return self._predictor.predict(np.asarray(model_input))
             return self._predictor.predict_frame(model_input)
-        except UsageError as error:  # a server answers with the message of MLflow's own exception only
+        except UsageError as error:  # only messages of MLflow's own exceptions reach a server's client
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
 

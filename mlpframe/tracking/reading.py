@@ -45,8 +45,8 @@ class RunStore:
         experiment: the name of the experiment to search; ``None``: all experiments.
 
     Raises:
-        UsageError: the store or the experiment does not exist. Every method raises this error if it does
-            not find what it was asked for.
+        UsageError: the store or the experiment does not exist. Every method raises this error if the store
+            does not have the run or the model that the method looks for.
     """
 
     def __init__(self, uri: str, experiment: str | None = None) -> None:
@@ -131,8 +131,8 @@ def fetch_model(uri: str, name: str, folder: Path, *, to: Path) -> None:
     Args:
         uri: the address of the store.
         name: a registered model, such as ``models:/name/3``, or the beginning of the id of a run.
-        folder: a new folder, for ``config/config.yaml`` of the run and the artifacts of the model.
-        to: the place of the model file.
+        folder: a new folder that gets the run's ``config/config.yaml`` and the model's artifacts.
+        to: the path that the model file gets.
 
     Raises:
         UsageError: the store has no such model, or mlpframe did not write the model.
@@ -161,9 +161,9 @@ def fetch_model(uri: str, name: str, folder: Path, *, to: Path) -> None:
 
 @contextmanager
 def _current_store(uri: str) -> Iterator[None]:
-    """Make ``uri`` MLflow's current store, the only one in which MLflow reads ``runs:/`` and ``models:/``."""
+    """Make ``uri`` MLflow's current store, because MLflow looks up ``runs:/`` and ``models:/`` only there."""
     before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)  # sets the variable too
+    mlflow.set_tracking_uri(uri)  # also sets MLFLOW_TRACKING_URI
     try:
         yield
     finally:
@@ -184,8 +184,8 @@ def _in_words(what: str) -> Iterator[None]:
 def _check_database(uri: str) -> None:
     """Refuse a file that is missing, empty or not an SQLite database.
 
-    MLflow would create a database in place of a missing or empty file, and would try for minutes to read a
-    file of another kind.
+    Otherwise MLflow would turn a missing or empty file into a new database, and would try for minutes to read
+    a file that is no database.
     """
     file = Path(uri.removeprefix(PREFIX))
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""Call a store that other processes write to."""
+"""Repeat calls to an MLflow store whose database is locked by another process."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LOCKED_SECONDS = 600.0
-"""How long to wait for a database that other processes write to. On a busy machine, they write slowly."""
+"""How long to wait for a locked database. On a busy machine, other processes take long to write to it."""
 
 PASSING = ("locked", "locking protocol", "disk I/O error")
-"""Texts in SQLite's error messages about a database that another process is writing to."""
+"""Texts in SQLite's error messages if another process is writing to the database. Such errors pass."""
 
 
 def persistently(call: Callable[[], T], *, refused_seconds: float = 0.0) -> T:

@@ -17,23 +17,23 @@ PREFIX = "sqlite:///"
 
 
 def few_retries() -> None:
-    """Give up soon on a server that does not answer, and report no usage to MLflow's makers."""
+    """Let MLflow give up soon on a server that does not answer, and send no data about its use."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default, 7, takes four minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default, 7, takes 4 min
 
 
 @event.listens_for(Engine, "connect")
 def _sync_rarely(connection: object, _: object) -> None:
-    """Sync to the disk less often. With a write-ahead log this is as safe against a crash of the process.
+    """Let SQLite wait for the disk less often, so that processes that share the database wait less.
 
-    Other processes then wait less for the disk.
+    With a write-ahead log, a crash of a process still loses no data.
     """
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def client(uri: str) -> MlflowClient:
-    """A client of the store at ``uri``. Creates a SQLite store that does not exist."""
+    """A client of the store at ``uri``. If the store is an SQLite file that does not exist, it is created."""
     if uri.startswith(PREFIX):
         _make_ready(Path(uri.removeprefix(PREFIX)))
     return MlflowClient(tracking_uri=uri)
@@ -42,8 +42,8 @@ def client(uri: str) -> MlflowClient:
 def _make_ready(database: Path) -> None:
     """Create the database under a lock in a temporary file, and move the finished file into place.
 
-    Without the lock, several processes that create one store at the same time damage it permanently. The
-    temporary file need not be synced to the disk after every migration, which saves most of the time.
+    Without the lock, several processes that create the same database at the same time damage it permanently.
+    SQLite need not wait for the disk after every step in the temporary file, which saves most of the time.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock"):
@@ -69,7 +69,7 @@ def _make_ready(database: Path) -> None:
 def experiment_id(store: MlflowClient, uri: str, name: str) -> str:
     """The id of the experiment ``name``, which is created if it is new.
 
-    A SQLite store keeps the experiment's artifacts in the folder beside it.
+    If the store is an SQLite file, the experiment's artifacts are in the folder ``mlartifacts`` beside it.
     """
     experiment = store.get_experiment_by_name(name)
     if experiment is not None:
@@ -80,7 +80,7 @@ def experiment_id(store: MlflowClient, uri: str, name: str) -> str:
         location = {"artifact_location": folder.resolve().as_uri()}
     try:
         return str(store.create_experiment(name, **location))
-    except MlflowException:  # another process created it first
+    except MlflowException:  # another process may have created the experiment first
         experiment = store.get_experiment_by_name(name)
         if experiment is None:
             raise

@@ -29,7 +29,7 @@ from .retry import persistently
 
 FLUSH_SECONDS = 1.0
 RETRY_SECONDS = 60.0
-"""For how long a run keeps trying to record what the store has refused."""
+"""For how long the worker repeats a call that the store refuses."""
 BATCH = 1000  # MLflow's limit for the metrics in one call
 PARAMS = 100  # MLflow's limit for the parameters in one call
 PARAM_LENGTH = 6000
@@ -48,7 +48,7 @@ class RecordedRun:
 
         self.folder = folder
         self._lock = FileLock(self.folder / "mlflow.lock")
-        self._lock.acquire()  # the worker of a killed run may still be recording
+        self._lock.acquire()  # waits, because the worker of a killed process may still be recording this run
         self.uri = start.uri
         self.client = persistently(lambda: store.client(self.uri))
         self._pending: list[tuple[str, float, int, int]] = []
@@ -87,7 +87,7 @@ class RecordedRun:
             persistently(partial(self.client.set_tag, self.id, key, value))
 
     def _recorded(self) -> set[tuple[str, int]]:
-        """The metric values in the store, as (name, step). A value that is logged again would show twice."""
+        """The metric values in the store, as (name, step). A value that is sent again would appear twice."""
         metrics = self.client.get_run(self.id).data.metrics
         history = [m for name in metrics for m in self.client.get_metric_history(self.id, name)]
         history.sort(key=lambda metric: metric.step)
@@ -119,13 +119,13 @@ class RecordedRun:
             self.client.log_inputs(self.id, inputs)
 
     def add(self, values: Sequence[Sequence[Any]]) -> None:
-        """Collect metric values, each as (name, value, milliseconds, step)."""
+        """Collect metric values, each as (name, value, milliseconds since 1970, step), for ``flush``."""
         new = [(name, value, at, step) for name, value, at, step in values if (name, step) not in self._known]
         self._pending += new
         self._latest |= {metric[0]: metric for metric in new}
 
     def flush(self) -> None:
-        """Record the collected values. Values that the store refuses stay collected."""
+        """Record the collected values. Values that the store refuses are kept for the next call."""
         from mlflow.entities import Metric
 
         while self._pending:
@@ -134,7 +134,7 @@ class RecordedRun:
             del self._pending[:BATCH]
 
     def end(self, message: End) -> dict[str, Any]:
-        """Record the remaining values and the folder's files, and end the run. Returns where it is."""
+        """Record the remaining values and the folder's files, and end the run. Returns the answer to ``End``."""
         persistently(self.flush, refused_seconds=RETRY_SECONDS)
         for part in message.files:
             if (self.folder / part).is_dir():
@@ -156,7 +156,7 @@ class RecordedRun:
         self.client.delete_run(self.id)
 
     def _register(self, name: str, address: str) -> str:
-        """Register the model at an address of MLflow under a name. Returns the address of the version."""
+        """Register the model with MLflow's address ``address`` as ``name``. Returns the version's address."""
         import mlflow
 
         mlflow.set_tracking_uri(self.uri)
@@ -166,7 +166,8 @@ class RecordedRun:
     def _log_model(self, model: ModelInterface) -> str:
         """Record the model in the run's folder, with its metrics and the data that they were computed on.
 
-        ``mlflow.pyfunc.log_model`` would also load the model and try the example, and it links no data.
+        ``mlflow.pyfunc.log_model`` is not used: it would load the model and predict the example, which takes
+        time, and it would not link the data.
         """
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
@@ -185,7 +186,7 @@ class RecordedRun:
         return f"models:/{logged.model_id}"
 
     def _link_metrics(self, model_id: str, step: int) -> None:
-        """Link the metrics after ``step`` updates to the model, and to the part of the data of each."""
+        """Link each metric after ``step`` updates to the model, and to the data that it was computed on."""
         from mlflow.entities import Metric
 
         metrics = []
@@ -232,7 +233,7 @@ class Recorder:
         try:
             return run.end(message)
         except Exception as error:
-            with suppress(Exception):  # otherwise the run would appear to run forever
+            with suppress(Exception):  # without an end, MLflow would show the run as running forever
                 run.client.set_terminated(run.id, "FAILED")
             return {"error": _reason(error)}
 
@@ -265,17 +266,17 @@ def _reason(error: Exception) -> str:
 
 
 def _prefetch() -> None:
-    """Import what the end of a run needs, while the worker has nothing else to do."""
+    """Import the modules that the end of a run needs, at a moment when the worker has no messages."""
     from . import model  # noqa: F401
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
     if hasattr(os, "nice"):
-        os.nice(10)  # training has priority
+        os.nice(10)  # lower priority than the training process
     set_defaults()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps the output of libraries out of the answers
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that libraries cannot print between the answers
     messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def read() -> None:
@@ -303,7 +304,7 @@ def main() -> None:
             flushed = time.monotonic()
     recorder.abandon()
     sys.stderr.flush()
-    os._exit(0)  # a normal exit of an interpreter that has imported MLflow takes half a second
+    os._exit(0)  # because a normal exit takes half a second after MLflow has been imported
 
 
 if __name__ == "__main__":
