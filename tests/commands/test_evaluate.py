@@ -155,7 +155,10 @@ def test_images_and_figures_of_several_classes(place: Path, evaluate: Evaluate) 
     ("arguments", "words"),
     [
         (["late.csv"], "expected a RUN before the file"),
-        (["late", "other"], "have different rows, so rows of one were in the training of the other"),
+        (
+            ["late", "other"],
+            "so each run may have been trained on rows that the other held out",
+        ),
         (["late", "price"], "the runs of a committee must predict the same"),
         (["late", "price.csv"], "price.csv has no column 'late', the target"),
         (["late", "--threshold", "f2"], "--threshold f2: "),

@@ -364,7 +364,7 @@ def test_a_run_that_is_going_on_is_not_removed(place: Path, lock: str) -> None:
 
     (single,) = run_folders(place)
     before = files(place)
-    with FileLock(single / lock), pytest.raises(UsageError, match="is still going on"):
+    with FileLock(single / lock), pytest.raises(UsageError, match="is still running"):
         dispatch(["runs", "rm", str(jobs(place)[0]), single.name, "--yes"])
     assert files(place) == before
 
