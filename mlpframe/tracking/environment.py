@@ -6,7 +6,7 @@ import os
 
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # with MLflow's 7, a dead server takes four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # MLflow's default, 7, would wait four minutes
 }
 """The values that mlpframe gives to environment variables of MLflow that the user has not set."""
 

@@ -134,7 +134,7 @@ class RecordedRun:
             del self._pending[:BATCH]
 
     def end(self, message: End) -> dict[str, Any]:
-        """Record the remaining values and the folder's files, and end the run. Returns the answer to ``End``."""
+        """Record the remaining values and the files, and end the run. Returns where the run is recorded."""
         persistently(self.flush, refused_seconds=RETRY_SECONDS)
         for part in message.files:
             if (self.folder / part).is_dir():
