@@ -73,7 +73,7 @@ def require_refused(subject: Subject, option: Option, value: Any, expected: str)
 
 @check()
 def configuration_creates_the_component(subject: Subject) -> None:
-    """The configuration derived from the signature is complete: the component can be created from it."""
+    """The configuration derived from the types and defaults of the signature creates the component."""
     from ..config import typed
 
     options = dict(subject.options)
