@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 # Student (1908): hours of sleep gained by ten patients with each of two drugs
 DRUG_1 = (0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0)
 DRUG_2 = (1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4)
-# Darwin (1876), in Fisher (1935), section 17: heights of maize, crossed minus self-fertilised, in 1/8 inch
+# Darwin (1876), in Fisher (1935), section 17: heights of maize, crossed minus self-fertilized, in 1/8 inch
 MAIZE = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)
 
 
@@ -45,7 +45,7 @@ def everything(comparison: Comparison) -> str:
 # --- tests and intervals -----------------------------------------------------------------------------
 
 
-def test_paired_t_of_students_sleep_data() -> None:
+def test_the_paired_t_test_of_students_sleep_data_agrees_with_r() -> None:
     # R 4.3: t.test(extra ~ group, data = sleep, paired = TRUE)
     pair = one_pair(DRUG_1, DRUG_2, paired=True)
     assert pair.test is not None
@@ -61,7 +61,7 @@ def test_paired_t_of_students_sleep_data() -> None:
     assert pair.decided
 
 
-def test_welch_and_mann_whitney_of_students_sleep_data() -> None:
+def test_welch_and_mann_whitney_of_students_sleep_data_agree_with_r() -> None:
     # R 4.3: t.test(extra ~ group, data = sleep); wilcox.test(extra ~ group, data = sleep, exact = FALSE)
     pair = one_pair(DRUG_1, DRUG_2, paired=False)
     assert pair.test is not None
@@ -77,7 +77,7 @@ def test_welch_and_mann_whitney_of_students_sleep_data() -> None:
     assert not pair.decided
 
 
-def test_paired_t_and_signed_rank_of_darwins_maize() -> None:
+def test_paired_t_and_signed_rank_of_darwins_maize_agree_with_published_numbers() -> None:
     # Fisher: t = 2.148, mean 20.93; SciPy's manual: signed-rank statistic 24, p = 0.041259765625 (exact)
     pair = one_pair(MAIZE, [0.0] * 15, paired=True)
     assert pair.test is not None
@@ -97,7 +97,7 @@ def test_mann_whitney_of_few_values_is_exact() -> None:
     assert pair.rank_test.p == pytest.approx(1 / 9, rel=1e-12)
 
 
-def test_hedges_g_of_a_published_example() -> None:
+def test_hedges_g_agrees_with_a_published_example() -> None:
     # Borenstein et al. (2009), p. 27: 103 ± 5.5 and 100 ± 4.5, 50 each: g = 0.5924, variance 0.0411
     shape = np.linspace(-1, 1, 50)
     shape /= shape.std(ddof=1)
@@ -109,7 +109,7 @@ def test_hedges_g_of_a_published_example() -> None:
     assert effect.interval.radius == pytest.approx(1.96 * sqrt(0.0411), rel=0.02)
 
 
-def test_students_interval_of_two_values_in_closed_form() -> None:
+def test_students_interval_of_two_values_equals_its_closed_form() -> None:
     # with one degree of freedom Student's distribution is Cauchy's: the quantile 0.975 is tan(0.475 π)
     interval = group("a", (0, 1)).interval(0.95)
     assert interval is not None
@@ -159,7 +159,7 @@ def test_holms_correction_equals_a_calculation_by_hand() -> None:
 
 
 def test_holms_correction_can_make_a_decided_difference_undecided() -> None:
-    # p = 0.0174 alone, times 3 above 0.05
+    # a and b alone have p = 0.0174; Holm's correction multiplies p by 3, which is above 0.05
     a, b, c, d = (1, 2, 3, 4, 5), (1.1, 2.5, 3.2, 4.4, 5.3), (1.2, 2.1, 2.8, 4.1, 4.9), (0.9, 2, 3.1, 4, 5.1)
     alone = compare("m", [group("a", a), group("b", b)]).pairs[0]
     among = compare("m", [group("a", a), group("b", b), group("c", c), group("d", d)]).pairs[0]
@@ -184,7 +184,9 @@ def test_holms_correction_can_make_a_decided_difference_undecided() -> None:
         (0.8, True, 15),
     ],
 )
-def test_the_number_of_runs_for_a_power_of_eighty_percent(effect: float, paired: bool, runs: int) -> None:
+def test_the_number_of_needed_runs_agrees_with_published_tables(
+    effect: float, paired: bool, runs: int
+) -> None:
     assert runs_needed(effect, 0.05, paired=paired) == runs
     assert runs_needed(-effect, 0.05, paired=paired) == runs
 
@@ -204,7 +206,7 @@ def test_the_advised_number_of_runs_decides_in_four_of_five_experiments() -> Non
     decided = sum(
         one_pair(list(rng.normal(0.8, 1, 15)), [0.0] * 15, paired=True).decided for _ in range(samples)
     )
-    power = 0.8213  # of 15 pairs at d = 0.8: R's pwr.t.test(15, 0.8, type = "paired")
+    power = 0.8213  # the power of 15 pairs at d = 0.8, by R's pwr.t.test(15, 0.8, type = "paired")
     assert decided / samples == pytest.approx(power, abs=3.5 * sqrt(power * (1 - power) / samples))
 
 
@@ -263,11 +265,12 @@ def test_equal_means_need_more_than_10_000_seeds() -> None:
 
 
 def test_the_conclusion_names_the_correction() -> None:
+    # The difference between a and c is the same in every pair of runs, so only two comparisons have a test.
     groups = [group(name, np.array(DRUG_1) + shift) for name, shift in (("a", 0), ("b", 0), ("c", 9))]
     groups[1] = group("b", DRUG_2)
     sentence = compare("sleep", groups).pairs[2].sentence()
     assert sentence.startswith("b reaches a lower sleep than c: ")
-    assert "p < 0.001 after Holm's correction for 2 comparisons" in sentence  # a and c differ without spread
+    assert "p < 0.001 after Holm's correction for 2 comparisons" in sentence  # not a and c
 
 
 @pytest.mark.parametrize(
@@ -277,7 +280,7 @@ def test_the_conclusion_names_the_correction() -> None:
         ((0.5, 0.5), (0.5, 0.5, 0.5), False, "a and b reach the same m in all runs."),
         ((0.9, 0.7, 0.4), (0.8, 0.6, 0.3), True, "a higher m than b by the same +0.1 in each of 3 pairs"),
         ((0.1, 0.1), (0.3, 0.3), False, "a reaches a lower m than b by the same -0.2 in all runs"),
-        ((0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), True, "a and b reach the same m"),  # 0.1 + 0.2 is rounded
+        ((0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), True, "a and b reach the same m"),  # 0.1 + 0.2 is not 0.3
         ((0.5,), (0.4, 0.3), False, "with a single run of a, the difference may be chance"),
         ((0.5,), (0.4,), True, "with a single run of a and of b, the difference may be chance"),
         ((0.5, 0.5, 0.5), (0.1, 0.2, 0.4), False, "not decided: m of a against b: +0.27 [-0.11, 0.65]"),
@@ -285,7 +288,7 @@ def test_the_conclusion_names_the_correction() -> None:
         ((1e-9, 2e-9), (1e9, 3e9), False, "not decided"),
     ],
 )
-def test_values_without_spread_and_single_runs(
+def test_values_without_spread_and_single_runs_are_described_in_words(
     a: Sequence[float], b: Sequence[float], paired: bool, words: str
 ) -> None:
     comparison = compare("m", [group("a", a), group("b", b, 0 if paired else 100)])
@@ -314,7 +317,7 @@ def test_a_group_needs_finite_values(values: dict[str, float]) -> None:
         Group("a", values)
 
 
-def test_nothing_is_printed_or_warned_about() -> None:
+def test_no_warning_is_raised() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         compare("m", [group("a", (1, 1, 1)), group("b", (1, 1, 2)), group("c", (3, 4, 5), 50)])

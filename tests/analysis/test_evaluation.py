@@ -1,4 +1,4 @@
-"""Intervals, worst rows, importance and thresholds, against counts by hand and closed forms."""
+"""Intervals, worst rows, importance and thresholds agree with counts by hand and closed forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of a user, with text, dates, missing values and identifiers, and runs on them."""
+"""A table like a user's own, with text, dates, missing values and identifiers, and runs on such tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``check``, ``new`` and the kit in pytest, each run in a new process as users run them."""
+"""The commands ``check`` and ``new``, and the conformance kit in pytest, each run in a process of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wrong(folder: Path) -> Path:
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """The rows of the table: the text after each check's name."""
+    """The rows of the table that ``check`` prints: the outcome by the name of the check."""
     results = {}
     for line in done.stdout.splitlines():
         row = re.fullmatch(r"(?:\w+ \w+)? *(\S+(?: \S+)+)  +(ok|failed|skipped)(.*)", line)
@@ -144,7 +144,7 @@ def test_an_error_that_fails_many_checks_is_reported_once(tmp_path: Path) -> Non
     done = mlpframe(tmp_path, "check", "broken.py")
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.count("KeyError: 'W'") == 1
-    shown = " ".join(done.stdout.split())  # the table folds long reasons
+    shown = " ".join(done.stdout.split())  # long reasons are on several lines
     assert re.search(
         r"KeyError: 'W' \(\S*broken\.py:\d+\) \(\d\d more checks failed for this reason\)", shown
     )
@@ -164,7 +164,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_kind_s_plugin_passes_its_test(written: Path) -> None:
+def test_the_new_plugin_of_every_kind_passes_its_test(written: Path) -> None:
     done = run_python(written, "-m", "pytest", "-p", "no:cacheprovider", "-v", "my_plugins")
     assert done.returncode == 0, done.stdout
     for kind in KINDS:
@@ -173,7 +173,7 @@ def test_every_kind_s_plugin_passes_its_test(written: Path) -> None:
         assert sum(not case for _, case in facts) == 1
 
 
-def test_every_kind_s_plugin_passes_the_check(written: Path) -> None:
+def test_the_new_plugin_of_every_kind_passes_the_check(written: Path) -> None:
     done = mlpframe(written, "check", "my_plugins")
     assert (done.returncode, done.stderr) == (0, "")
     no_fast_form = {
@@ -259,7 +259,7 @@ def test_pytest_shows_the_fact_and_the_failure(tmp_path: Path) -> None:
     assert "2 failed" in done.stdout
     assert "Every option refuses numbers outside the range in its help, with an error" in done.stdout
     assert "gain=-1.0 is accepted, but its help says 'more than 0'" in done.stdout
-    assert "kit.py" not in done.stdout  # the line of the kit does not help the author of a plugin
+    assert "kit.py" not in done.stdout  # the author of a plugin needs a line of the plugin, not of the kit
 
 
 def test_pytest_adds_the_checks_to_the_tests_of_a_project(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def compare_here(
 def test_unfinished_and_repeated_runs_are_left_out(log: Log, compare_here: Compare) -> None:
     for lr in ("0.1", "0.2"):
         for seed in range(3):
-            log({"lr": lr, "seed": seed}, {"val/loss": 9.0})  # the same run again:
+            log({"lr": lr, "seed": seed}, {"val/loss": 9.0})  # the next line repeats this run
             log({"lr": lr, "seed": seed}, {"val/loss": float(lr) + seed**2 * float(lr)})
     log({"lr": "0.1", "seed": 3}, {"val/loss": 100.0}, "FAILED")
     log({"lr": "0.2", "seed": 3}, {"train/loss": 0.1})

@@ -1,4 +1,4 @@
-"""The command ``evaluate``: which rows are evaluated, and what is said and written."""
+"""The command ``evaluate``: which rows it evaluates, and what it prints and writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Evaluate = Callable[..., tuple[str, str]]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the runs late, final, other (another seed), price and digits, and a sweep over seeds."""
+    """A folder with runs named late, final, other (with another seed), price and digits, and a sweep."""
     folder = tmp_path_factory.mktemp("evaluate")
     frame = orders()
     frame.drop(columns="price").to_csv(folder / "late.csv", index=False)
@@ -145,7 +145,7 @@ def test_a_committee_averages_probabilities(place: Path, evaluate: Evaluate) -> 
     assert again == out
 
 
-def test_images_and_figures_of_several_classes(place: Path, evaluate: Evaluate) -> None:
+def test_images_get_a_confusion_matrix_and_no_importance(place: Path, evaluate: Evaluate) -> None:
     out, _ = evaluate("digits", "-o", "of_digits")
     assert "no permutation importance: the inputs are images" in out
     assert (place / "of_digits" / "confusion_matrix.png").stat().st_size > 1000

@@ -31,7 +31,7 @@ sys.argv = sys.argv[1:]
 import runpy
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Runs a Python file as a program that can import the standard library and NumPy alone."""
+"""A program that runs a Python file but lets it import only NumPy and the standard library."""
 
 
 def run_alone(folder: Path, *arguments: str) -> str:
@@ -74,7 +74,7 @@ def test_the_exported_file_predicts_a_csv_as_the_command_does(
     monkeypatch.chdir(place)
     file = {"price": "price.csv", "tags": "tags.csv"}.get(name, "late.csv")
     run = train(place, *TABLES[name], "epochs=5")
-    strange = orders().head(20).assign(color="never seen", size=np.nan)  # what the training rows do not have
+    strange = orders().head(20).assign(color="never seen", size=np.nan)  # values that no training row has
     marks: dict[str, Any] = {"sep": ";", "decimal": ","} if name == "price" else {}
     if name != "tags":
         strange.to_csv("strange.csv", index=False, **marks)

@@ -20,7 +20,7 @@ from tests.running import ROOT, environment, mlpframe
 
 Done = subprocess.CompletedProcess[str]
 DIVERGES = ("seed=3", "--from", "1e-4", "--to", "100", "--steps", "300")
-"""Learning rates above 100, with which no optimizer learns the digits."""
+"""Arguments with which the test reaches learning rates so high that the loss diverges."""
 
 
 def table(folder: Path) -> dict[str, list[float]]:
@@ -107,14 +107,14 @@ def test_lr_range_stops_when_the_loss_is_four_times_the_lowest_loss(
 
 
 def test_the_suggested_learning_rates_train(folder: Path, done: dict[str, Done]) -> None:
-    """The suggestions lie between the ends and below divergence; plain SGD learns digits with 0.01 to 1."""
+    """Both suggested rates are below the rate of the lowest loss. SGD learns the digits with 0.01 to 1."""
     columns = table(folder / "first")
     lowest = columns["lr"][int(np.argmin(columns["smoothed"]))]
     steepest, tenth = rates(done["first"])
     for rate in (steepest, tenth):
         assert 1e-4 < rate < lowest < columns["lr"][-1]
         assert 0.01 <= rate <= 1
-    assert tenth == pytest.approx(lowest / 10, rel=0.05)  # the output has two digits
+    assert tenth == pytest.approx(lowest / 10, rel=0.05)  # the output is rounded to two digits
 
 
 @pytest.mark.usefixtures("done")
@@ -188,10 +188,10 @@ def curve_of(loss: Callable[[float], float], steps: int = 601, smoothing: float 
 
 
 def test_the_suggestions_are_the_steepest_fall_and_the_lowest_loss() -> None:
-    """The loss falls smoothly at a rate of 10⁻³ and rises beyond 1; the mean lags 9 updates behind."""
+    """The loss falls most steeply at a rate of 10⁻³ and rises above 1. The smoothed loss lags 9 updates."""
     curve = curve_of(lambda x: 2 - np.tanh(3 * (x + 3)) + 4 * max(x, 0.0) ** 2)
     suggested = list(curve.suggest().values())
-    behind = 9 * 6 / 600  # decades
+    behind = 9 * 6 / 600  # 9 updates in powers of ten: 600 updates cover six
     assert np.log10(suggested[0]) == pytest.approx(-3 + behind, abs=0.02)
     assert -1.1 < np.log10(suggested[1]) < -1 + behind + 0.05
 
@@ -223,7 +223,7 @@ def test_negative_losses_end_the_curve_only_after_a_rise() -> None:
     for loss in (-1.0, -2.0, -1.5, 3.9):
         curve.add(0.1, loss)
         assert curve.stopped is None
-    curve.add(0.1, 4.1)  # more than 3 · 2 above the lowest loss
+    curve.add(0.1, 4.1)  # more than (4 − 1) · |−2| above the lowest loss
     assert curve.stopped is not None
 
 

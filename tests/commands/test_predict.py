@@ -21,7 +21,7 @@ Run = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with tables and the runs ``late`` (classes), ``price`` (values), ``tags``, ``array``."""
+    """A folder with tables and the runs ``late`` (classes), ``price`` (values), ``tags`` and ``array``."""
     folder = tmp_path_factory.mktemp("predict")
     frame = orders()
     frame.drop(columns="price").to_csv(folder / "late.csv", index=False)
@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def predict(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[str, str]]:
-    """Gives ``predict`` its arguments, in that folder; returns standard output and standard error."""
+    """A function that runs ``predict`` in the folder ``place`` and returns standard output and error."""
     monkeypatch.chdir(place)
 
     def run(*arguments: str) -> tuple[str, str]:
@@ -74,7 +74,7 @@ def test_classes_have_labels_and_probabilities_of_every_row_in_order(place: Path
 def test_values_are_in_the_unit_of_the_target_and_the_file_is_read_as_in_training(
     place: Path, predict: Predict
 ) -> None:
-    one_row = orders().drop(columns=["late", "price"])[3:4]  # nothing in it shows the decimal comma
+    one_row = orders().drop(columns=["late", "price"])[3:4]  # no number in this row has a decimal comma
     one_row.to_csv(place / "whole.csv", index=False, sep=";", decimal=",")
     out, _ = predict("price", "whole.csv")
     whole, _ = predict("price", "price.csv")
@@ -125,7 +125,7 @@ def test_blocks_give_what_the_whole_file_gives(
         return pd.read_parquet(path) if suffix == "parquet" else pd.read_csv(path)
 
     whole = read(f"whole.{suffix}")
-    monkeypatch.setattr(predicting, "CELLS", 130)  # some ten rows at a time
+    monkeypatch.setattr(predicting, "CELLS", 130)  # so that about ten rows are read at a time
     blocks = read(f"blocks.{suffix}")
     assert len(blocks) == N
     pd.testing.assert_frame_equal(blocks, whole, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""The command ``report``: with ``--quick`` as a user runs it, and, if marked long, the full report."""
+"""The command ``report`` with ``--quick``. A test that is marked long runs the full report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUESTIONS = ["q1", "q3", "q4", "q5", "q6", "q7_1", "q7_2", "q7_3", "q7_4", "test
 
 
 class Page(HTMLParser):
-    """The addresses in a page, the names of its headings, and the elements that are not closed."""
+    """Parses an HTML page: its links, the names of its headings, and elements that are not closed."""
 
     VOID = frozenset(("meta", "br", "hr", "img", "link"))
 
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which ``report --quick`` was started, interrupted, and finished by a second call."""
+    """A folder in which ``report --quick`` was interrupted and then finished by a second command."""
     folder = tmp_path_factory.mktemp("report")
     runs = folder / "outputs" / "report" / "quick" / "runs"
     process = start(folder, "report", "--quick", "--jobs", "2")
@@ -88,7 +88,7 @@ def test_the_quick_report_has_every_question_and_figure(small: Path) -> None:
     assert page.names == ["summary", *QUESTIONS, "environment", "runs"]
     captions = re.findall(r"<figcaption>(Figure \d\w?)", text)
     assert captions == ["Figure 1", "Figure 2", "Figure 3", "Figure 4", "Figure 5a", "Figure 5b", "Figure 6"]
-    assert text.count("<svg") == 12  # these figures, and five formulas
+    assert text.count("<svg") == 12  # seven figures and five formulas
     assert 'class="bad"' not in text
 
 

@@ -1,4 +1,4 @@
-"""The command ``runs``: the list, the difference of two runs, and what is removed and what never is."""
+"""The command ``runs``: the list, the difference of two runs, and which runs it removes or refuses to."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a named run and a sweep over two learning rates, without MLflow; never changed."""
+    """A folder with a named run and a sweep over two learning rates, without MLflow. No test changes it."""
     folder = tmp_path_factory.mktemp("trained")
     train(folder, *TINY, "tracking=none", "seed=1", "run_name='[first] run'")
     train(folder, "-m", *TINY, "tracking=none", "seed=2", "lr=0.1,0.3")
@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of these runs, in the current folder."""
+    """The current folder, with a copy of the runs of ``trained``."""
     shutil.copytree(trained / "outputs", tmp_path / "outputs")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -62,7 +62,7 @@ def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.fixture
 def show(capsys: pytest.CaptureFixture[str]) -> Show:
-    """Gives ``runs`` its arguments, and returns what is printed."""
+    """A function that runs the command ``runs`` with arguments. Returns the printed text."""
 
     def show(*arguments: str, status: int = 0) -> str:
         assert dispatch(["runs", *arguments]) == status
@@ -89,7 +89,7 @@ def test_the_list_shows_every_run_with_its_results_newest_first(place: Path, sho
     assert " [first] run: dataset=iris " in lines[3]
 
 
-def test_the_footer_is_what_the_files_take(place: Path, show: Show) -> None:
+def test_the_footer_shows_the_disk_space_of_the_files(place: Path, show: Show) -> None:
     footer = show().splitlines()[-1]
     (unit,) = set(re.findall(r"[\d.]+ (\w+)", footer))
     assert unit == "kB"
@@ -114,7 +114,7 @@ def test_the_latest_runs_are_shown_first(place: Path, show: Show) -> None:
     assert len(show("-n", "1", "--all").splitlines()) == 5
 
 
-def test_the_list_for_scripts(place: Path, show: Show) -> None:
+def test_the_list_as_json_has_every_run(place: Path, show: Show) -> None:
     listed = json.loads(show("--json"))
     assert [Path(run["folder"]) for run in listed] == [*reversed(jobs(place)), *run_folders(place)]
     for run in listed:
@@ -129,7 +129,7 @@ def test_the_list_for_scripts(place: Path, show: Show) -> None:
     assert len(json.loads(show("--json", "-n", "2"))) == 2
 
 
-def test_a_torn_record_is_a_row(place: Path, show: Show) -> None:
+def test_a_run_with_a_damaged_record_is_listed(place: Path, show: Show) -> None:
     (run,) = run_folders(place)
     file = run / "run.json"
     file.write_bytes(file.read_bytes()[:100])
@@ -140,7 +140,7 @@ def test_a_torn_record_is_a_row(place: Path, show: Show) -> None:
     assert listed["metrics"] is None
 
 
-def test_a_run_that_is_going_on_is_told_from_one_that_died(place: Path, show: Show) -> None:
+def test_a_running_run_and_a_run_whose_process_died_have_different_status(place: Path, show: Show) -> None:
     (run,) = run_folders(place)
     folder = RunFolder(run)
     folder.write(status="running")
@@ -169,7 +169,9 @@ def test_a_narrow_terminal_cuts_off_the_overrides_alone(
         assert "…" in line
 
 
-def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, show: Show) -> None:
+def test_without_runs_the_list_says_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, show: Show
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert show().startswith("there are no runs in outputs/; ")
     assert json.loads(show("--json")) == []
@@ -187,7 +189,7 @@ print(sorted({"mlflow", "hydra", "matplotlib", "scipy", "pandas"} & set(sys.modu
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
-def test_a_misspelt_command_gets_the_nearest(place: Path) -> None:
+def test_a_misspelled_command_is_refused_with_the_nearest_command(place: Path) -> None:
     done = mlpframe(place, "runs", "dif")
     assert done.returncode == 2
     assert done.stderr == "runs: there is no command 'dif'; nearest: diff\n"
@@ -197,7 +199,7 @@ def test_a_misspelt_command_gets_the_nearest(place: Path) -> None:
 
 
 def rows(shown: str) -> dict[str, list[str]]:
-    """The two values of each key."""
+    """The values of both runs by key, read from the table that ``diff`` prints."""
     return {line.split()[-3]: line.split()[-2:] for line in shown.splitlines()[1:] if len(line.split()) > 2}
 
 
@@ -223,7 +225,7 @@ def test_other_data_and_versions_are_differences(place: Path, show: Show) -> Non
     other = RunFolder(job)
     other.write(versions={**record(job)["versions"], "numpy": "1.0"})
     differences = rows(show("diff", single.name, str(job)))
-    assert differences["seed"] == ["1", "2"]  # and so another split into training and validation rows
+    assert differences["seed"] == ["1", "2"]  # another seed also splits the rows in another way
     assert differences["lr"] == ["null", "0.1"]
     assert differences["numpy"] == [record(single)["versions"]["numpy"], "1.0"]
     assert differences["train"] == [record(run)["data"]["train"] for run in (single, job)]
@@ -287,7 +289,9 @@ def test_without_a_terminal_nothing_is_removed_without_yes(place: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "removed", "status"), [("n", 0, 0), ("", 0, 0), ("y", 1, 0), ("\x04", 0, 130)]
 )
-def test_on_a_terminal_the_answer_counts(place: Path, answer: str, removed: int, status: int) -> None:
+def test_on_a_terminal_the_answer_decides_whether_the_run_is_removed(
+    place: Path, answer: str, removed: int, status: int
+) -> None:
     terminal, its_end = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "mlpframe", "runs", "rm", "latest"],
@@ -359,7 +363,7 @@ def test_a_link_in_a_run_is_removed_and_not_what_the_link_leads_to(place: Path, 
 
 
 @pytest.mark.parametrize("lock", ["run.lock", "mlflow.lock"])
-def test_a_run_that_is_going_on_is_not_removed(place: Path, lock: str) -> None:
+def test_a_running_run_is_not_removed(place: Path, lock: str) -> None:
     from filelock import FileLock
 
     (single,) = run_folders(place)
@@ -374,7 +378,7 @@ def test_a_run_that_is_going_on_is_not_removed(place: Path, lock: str) -> None:
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of four runs that MLflow has recorded. Each test removes another one."""
+    """A folder with a sweep of four runs in MLflow. Each test removes a different run."""
     folder = tmp_path_factory.mktemp("tracked")
     train(folder, "-m", *TINY, "seed=0,1,2,3")
     return folder
@@ -382,7 +386,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def client(tracked: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """MLflow's own client of the store. The current folder is where the runs are."""
+    """An MLflow client for the store of ``tracked``, which becomes the current folder."""
     from mlflow import MlflowClient
 
     monkeypatch.chdir(tracked)
@@ -396,7 +400,7 @@ def job(tracked: Path, number: int) -> tuple[Path, str]:
 
 
 def artifact_folders(client: Any, tracked: Path, run_id: str) -> list[Path]:
-    """The folders of a run's files in the store: of the run, and of each of its models."""
+    """The folders with a run's files in the store: one for the run, and one for each of its models."""
     experiment = client.get_run(run_id).info.experiment_id
     models = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
     store = tracked / "outputs" / "mlartifacts"
@@ -422,7 +426,7 @@ def test_the_entry_in_mlflow_is_removed_with_its_files(tracked: Path, client: An
 def test_files_outside_outputs_stay(
     tracked: Path, client: Any, show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store belongs to another folder's outputs."""
+    """A run's files in a store outside ``outputs/`` of the current folder are kept."""
     folder, run_id = job(tracked, 1)
     kept = artifact_folders(client, tracked, run_id)
     copy = tmp_path / "outputs" / "runs" / "day" / "run"
@@ -450,7 +454,7 @@ def test_a_run_whose_model_is_registered_is_refused(tracked: Path, client: Any, 
     assert not folder.exists()
 
 
-def test_a_store_that_is_gone_does_not_keep_the_folder(place: Path, show: Show) -> None:
+def test_a_run_whose_store_has_been_deleted_is_removed(place: Path, show: Show) -> None:
     (single,) = run_folders(place)
     entry = {"run_id": "ab" * 16, "uri": f"sqlite:///{place}/gone.db", "experiment_id": "1"}
     (single / "mlflow.json").write_text(json.dumps(entry))
@@ -460,7 +464,9 @@ def test_a_store_that_is_gone_does_not_keep_the_folder(place: Path, show: Show) 
     assert not (place / "gone.db").exists()
 
 
-def test_an_entry_that_is_gone_does_not_keep_the_folder(place: Path, tracked: Path, show: Show) -> None:
+def test_a_run_whose_entry_in_mlflow_has_been_deleted_is_removed(
+    place: Path, tracked: Path, show: Show
+) -> None:
     (single,) = run_folders(place)
     entry = {"run_id": "ab" * 16, "uri": sqlite_uri(tracked), "experiment_id": "1"}
     (single / "mlflow.json").write_text(json.dumps(entry))
@@ -468,7 +474,7 @@ def test_an_entry_that_is_gone_does_not_keep_the_folder(place: Path, tracked: Pa
     assert not single.exists()
 
 
-def test_a_store_that_cannot_be_read_keeps_the_run(place: Path) -> None:
+def test_a_run_whose_store_cannot_be_read_is_not_removed(place: Path) -> None:
     (single,) = run_folders(place)
     entry = {"run_id": "ab" * 16, "uri": "nonsense://x", "experiment_id": "1"}
     (single / "mlflow.json").write_text(json.dumps(entry))

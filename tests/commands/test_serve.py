@@ -65,7 +65,7 @@ def test_the_server_answers_with_the_predictions_and_ends_with_ctrl_c(place: Pat
 
 
 def _numbers(predictions: Any) -> list[float]:
-    """The values of predictions, rows or records."""
+    """The numbers in the predictions of a server, which answers with rows or with records."""
     return [value for row in predictions for value in (row.values() if isinstance(row, dict) else row)]
 
 

@@ -21,7 +21,7 @@ from mlpframe.registry import UsageError
 from tests.running import mlpframe, run_python
 
 ASYMMETRIC = [0.2, -0.5, 1.1, -0.4, 0.3, 0.8, 0.1, -0.2, 0.05, 0.6, -1.0, -0.3, 0.9, 1.4, 0.2, -0.15, 0.25]
-"""Weights of 2-3-2 for which no derivative is 0."""
+"""Weights and biases of a 2-3-2 network for which no derivative is 0."""
 EXAMPLES = {
     "the report's": Example(),
     "asymmetric": Example(x=[0.7, -1.3], weights=ASYMMETRIC, target=[1.0]),

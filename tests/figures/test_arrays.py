@@ -1,4 +1,4 @@
-"""Metrics that are arrays become pictures of a run."""
+"""Metrics whose values are arrays are drawn as pictures."""
 
 from __future__ import annotations
 

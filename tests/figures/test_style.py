@@ -1,4 +1,4 @@
-"""No picture ends a run: text with formula characters is drawn as text, and an error is one line."""
+"""No picture ends a run: ``$`` in a text is drawn as text, and an error while drawing is only printed."""
 
 from __future__ import annotations
 

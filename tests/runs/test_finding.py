@@ -1,4 +1,4 @@
-"""Finding runs by id, folder, ``latest`` and registered model, among damaged and foreign records."""
+"""Runs are found by id, folder, ``latest`` and registered model, even if other records are damaged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def train(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two single runs, a sweep of two runs, and nothing in MLflow; never changed."""
+    """A folder with two single runs and a sweep of two runs, without MLflow. No test changes this folder."""
     folder = tmp_path_factory.mktemp("trained")
     train(folder, *UNTRACKED, "seed=1")
     train(folder, *UNTRACKED, "seed=2")
@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of these runs, in the current folder."""
+    """The current folder, with a copy of the runs of ``trained``."""
     shutil.copytree(trained / "outputs", tmp_path / "outputs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -48,7 +48,7 @@ def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def name_in_mlflow(run: Path, run_id: str) -> None:
-    """Give a run the id that the tracking process would write."""
+    """Write an MLflow id into a run's folder, as the tracking process would."""
     entry = {"run_id": run_id, "uri": "sqlite:///gone.db", "experiment_id": "1"}
     (run / "mlflow.json").write_text(json.dumps(entry))
 
@@ -139,7 +139,7 @@ def test_a_beginning_has_at_least_four_letters(place: Path) -> None:
         find_run("abc")
 
 
-def test_an_unknown_name_gets_the_nearest_and_the_way_to_a_list(place: Path) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_name_and_the_list_command(place: Path) -> None:
     run = run_folders(place)[0]
     wrong = run.name[:-1] + "x"
     with pytest.raises(UsageError) as refused:
@@ -153,13 +153,13 @@ def test_an_unknown_name_gets_the_nearest_and_the_way_to_a_list(place: Path) -> 
 
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "a\0b", "x" * 5000, "*", "outputs"])
-def test_a_name_that_cannot_be_one_is_refused_in_words(name: str) -> None:
+def test_an_impossible_name_is_refused_in_words(name: str) -> None:
     with pytest.raises(UsageError, match="no run of that id or folder"):
         find_run(name)
 
 
 @pytest.mark.usefixtures("place")
-def test_latest_is_the_newest_run_that_has_what_is_needed() -> None:
+def test_latest_is_the_newest_run_that_has_the_needed_file() -> None:
     newest = known_runs()[0].folder
     assert find_run("latest", needs=MODEL).path == newest.path
     (newest.path / MODEL).unlink()
@@ -177,7 +177,7 @@ def test_a_continued_run_is_the_latest(place: Path) -> None:
     assert find_run("latest").path == run
 
 
-def test_a_run_without_what_is_needed_is_refused(place: Path) -> None:
+def test_a_run_without_the_needed_file_is_refused(place: Path) -> None:
     run = run_folders(place)[0]
     (run / CHECKPOINT).unlink()
     (run / MODEL).unlink()
@@ -187,14 +187,14 @@ def test_a_run_without_what_is_needed_is_refused(place: Path) -> None:
         find_run(run.name, needs=CHECKPOINT)
 
 
-def test_no_runs_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_runs_every_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert known_runs() == []
     for name in ("latest", "abcdef", "nothing"):
         with pytest.raises(UsageError, match="python -m mlpframe runs"):
             find_run(name, needs=MODEL)
-    assert list(tmp_path.iterdir()) == []  # MLflow has made no store either
+    assert list(tmp_path.iterdir()) == []  # so MLflow has not created a store
 
 
 # --- damaged and foreign records -----------------------------------------------------------------------
@@ -215,7 +215,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_record_stops_only_those_who_ask_for_it(place: Path, content: bytes) -> None:
+def test_a_damaged_record_stops_only_the_commands_that_name_its_run(place: Path, content: bytes) -> None:
     damaged, sound = run_folders(place)
     (damaged / "run.json").write_bytes(content)
     name_in_mlflow(sound, "abcd" * 8)
@@ -233,7 +233,7 @@ def test_a_damaged_record_stops_only_those_who_ask_for_it(place: Path, content: 
     assert known.damage is not None
 
 
-def test_a_damaged_run_is_not_continued_in_one_line(place: Path) -> None:
+def test_continuing_a_damaged_run_is_refused_in_one_line(place: Path) -> None:
     damaged = run_folders(place)[0]
     (damaged / "run.json").write_bytes(DAMAGED["cut in half"])
     done = mlpframe(place, f"resume={damaged.name}")
@@ -243,7 +243,7 @@ def test_a_damaged_run_is_not_continued_in_one_line(place: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b'{"run_id": "ab', b"", b"[]", b'{"run_id": 3, "uri": "x"}', b"\xff"])
-def test_a_damaged_id_stops_nobody(place: Path, content: bytes) -> None:
+def test_a_damaged_id_does_not_stop_the_list_of_runs(place: Path, content: bytes) -> None:
     damaged, sound = run_folders(place)
     (damaged / "mlflow.json").write_bytes(content)
     name_in_mlflow(sound, "abcd" * 8)
@@ -278,9 +278,9 @@ def test_a_link_to_a_run_is_the_same_run(place: Path) -> None:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Any]:
-    """A folder whose only run is in MLflow, is registered as iris/1 and iris@champion, and has no folder.
+    """A folder with an MLflow store, the id of the only run in the store, and the weights of the run.
 
-    Also the id of the run, and its weights.
+    The model of the run is registered as iris/1 and iris@champion. The folder of the run has been deleted.
     """
     from mlflow import MlflowClient
 
@@ -350,7 +350,7 @@ def test_the_copy_is_deleted_when_the_process_ends(in_store: tuple[Path, str, An
         ("0123456789abcdef", "no run in .* has an id that begins with this; .*python -m mlpframe runs"),
     ],
 )
-def test_what_the_store_has_not_is_said_in_words(name: str, says: str) -> None:
+def test_a_model_that_is_not_in_the_store_is_refused_in_words(name: str, says: str) -> None:
     with pytest.raises(UsageError, match=f"^{name}: {says}"):
         find_run(name, needs=MODEL)
 
@@ -373,7 +373,7 @@ def test_a_model_of_another_program_is_refused(in_store: tuple[Path, str, Any], 
         find_run("models:/other/1", needs=MODEL)
 
 
-def test_mlflow_is_not_imported_where_the_folders_can_answer(place: Path) -> None:
+def test_mlflow_is_not_imported_if_the_run_has_a_folder(place: Path) -> None:
     run = run_folders(place)[0]
     name_in_mlflow(run, "abcd" * 8)
     code = f"""

@@ -145,7 +145,7 @@ def test_wrong_settings_are_refused_in_words_and_leave_nothing(
 LEARN: dict[str, Any] = {**QUIET, "epochs": 60, "optimizer": "adam", "lr": 0.01, "model": {"hidden": [32]}}
 
 
-def test_a_frame_and_the_name_of_its_target() -> None:
+def test_fit_learns_the_named_column_of_a_frame() -> None:
     frame = houses()
     run = fit(frame, "price", **LEARN)
     assert run.metrics["val/r2"] > 0.9
@@ -182,10 +182,10 @@ def test_several_targets_are_predicted_together() -> None:
         assert np.corrcoef(prediction[:, column], frame[name])[0, 1] > 0.9
 
 
-def test_a_test_part_and_weights_of_a_frame() -> None:
+def test_test_rows_and_weights_of_a_frame_may_be_columns_or_arrays() -> None:
     frame = houses().dropna()
     train, held = frame[:200].copy(), frame[200:]
-    train.loc[train.index[:100], "price"] = 9e9  # rows that count nothing
+    train.loc[train.index[:100], "price"] = 9e9  # rows of weight 0
     weights = np.repeat([0.0, 1.0], 100)
     settings = {**LEARN, "epochs": 3, "final": True}
     by_array = fit(train, "price", weights=weights, test=held, **settings)
@@ -248,7 +248,7 @@ def test_predict_gives_labels_as_they_were_given(labels: Any, kind: str, framed:
     assert run.evaluate(x, y)["accuracy"] == np.mean(prediction == y)
 
 
-def test_several_classes_a_row() -> None:
+def test_a_row_may_have_several_classes() -> None:
     y = (X > 0).astype(int)
     run = fit(X, pd.DataFrame(y, columns=["red", "round", "ripe"]), **LEARN)
     assert run.classes.tolist() == ["red", "round", "ripe"]
@@ -380,7 +380,7 @@ def test_a_run_starts_from_the_weights_of_another_run(tmp_path: Path) -> None:
         fresh = fit(X, y, **settings, epochs=1, lr=1e-30, seed=5)
         assert not np.array_equal(fresh.predict(X), second.predict(X))
         first.folder.touch()
-        for run in run_folders(tmp_path):  # so that the first run is the latest again
+        for run in run_folders(tmp_path):  # hides the other runs, so that the first run is the latest
             if run != first.folder:
                 (run / "run.json").unlink()
 

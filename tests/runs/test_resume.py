@@ -58,10 +58,11 @@ class Hold(Callback):
             Path("held").unlink()
 '''
 HELD_AT, SAVED_AT, LAST = 390, 270, 540
-"""Steps; an epoch has 135. The run pauses in its third epoch, after the checkpoint of the second."""
+"""The update at which the run pauses, the update of the last checkpoint, and the last update. An epoch has
+135 updates, so the run pauses in its third epoch, after the checkpoint of the second epoch."""
 PRESET = f"""
 # @package _global_
-# Windows of one step: when the run pauses, values later than the last checkpoint have been recorded.
+# log_every=1 records a value after every update, so values are recorded between the checkpoint and the pause.
 defaults:
   - override /dataset: synth
   - override /optimizer: adam
@@ -119,7 +120,7 @@ class Place:
 
 
 class Places:
-    """A function that creates folders for commands."""
+    """Creates folders for commands, with a plugin folder and an MLflow store that these folders share."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -142,7 +143,7 @@ class Places:
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     places = Places(tmp_path_factory.mktemp("resume"))
     yield places
-    for place in places.made:  # processes that a failed test has left
+    for place in places.made:  # a failed test may have left a process running
         if place.process is not None and place.process.poll() is None:
             place.process.kill()
             place.process.wait()
@@ -178,7 +179,7 @@ def undisturbed(places: Places) -> Place:
 
 @pytest.fixture(scope="module")
 def uninterrupted(undisturbed: Place) -> Path:
-    """The folder of the same run without an interruption."""
+    """The folder of a run with the same settings that was not interrupted."""
     return run_folders(undisturbed.folder)[0]
 
 
@@ -215,7 +216,7 @@ def assert_recorded(client: Any, place: Place) -> None:
 
 @pytest.fixture(scope="module")
 def killed(started: dict[str, Place], client: Any) -> Place:
-    """A run that SIGKILL ended after MLflow had received values later than the last checkpoint."""
+    """A run that was killed after MLflow had received values of updates after the last checkpoint."""
     place = started["killed"]
     process = place.wait_until_held(known_to_mlflow=True)
 
@@ -368,7 +369,7 @@ def test_auto_starts_a_run_if_no_run_can_be_continued(undisturbed: Place, uninte
     assert ended.returncode == 0, ended.stderr
     assert "continued" not in ended.stdout
     first, second = run_folders(undisturbed.folder)
-    assert first == uninterrupted  # the run has finished
+    assert first == uninterrupted  # the first run has finished, so a new run starts
     assert_same_end(second, uninterrupted)
 
 

@@ -23,7 +23,7 @@ SMALL = ("dataset=synth", "dataset.num_train=200", "dataset.num_val=100", "epoch
 
 @dataclass
 class Swept:
-    """A sweep that has ended, and its runs in MLflow."""
+    """A sweep that has ended, with its MLflow runs: the parent run of the sweep, and a child for each job."""
 
     folder: Path
     ended: subprocess.CompletedProcess[str]
@@ -182,7 +182,7 @@ def test_the_table_has_the_finished_jobs(partly_failed: Swept) -> None:
     assert row["runs"] == "1"
     (metrics,) = (record(job)["metrics"] for job in partly_failed.jobs[:1])
     assert float(row["val/loss"]) == metrics["val/loss"]
-    assert row["val/loss std"] == ""  # a single run has no deviation
+    assert row["val/loss std"] == ""  # one run has no standard deviation
     assert partly_failed.files("figures") == {"figures/train_loss.png", "figures/val_loss.png"}
 
 

@@ -1,4 +1,4 @@
-"""The defaults and the preset for tables of one's own."""
+"""The default settings for a user's own tables, and the preset ``experiment=table``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUIET = ("tracking=none", "threads=1", "callbacks.progress=null", "callbacks.che
 
 
 def draw_flowers(rows: int, seed: int = 0) -> pd.DataFrame:
-    """Flowers whose color says a part of their height. The unit of the height is far from 1."""
+    """Flowers whose height depends on their color and on the sun. The heights are numbers far from 1."""
     rng = np.random.default_rng(seed)
     colors = rng.integers(0, 3, rows)
     sun = rng.normal(50, 10, rows)
@@ -63,7 +63,7 @@ def test_classes_are_learned_and_a_color_never_seen_is_predicted(tmp_path: Path,
 
 
 def test_the_model_has_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
-    frame = draw_flowers(60).assign(height=np.random.default_rng(2).normal(size=60))  # nothing to learn
+    frame = draw_flowers(60).assign(height=np.random.default_rng(2).normal(size=60))  # noise
     outcome = run(tmp_path, frame, "dataset=csv", "epochs=60", "callbacks.keep_best.min_rows=1")
     _, losses = History.read_csv(tmp_path / "run" / "history" / "history.csv").series("val/loss")
     *by_epoch, kept = losses
@@ -92,7 +92,7 @@ def test_five_rows_are_enough(tmp_path: Path, setting: str) -> None:
 
 
 def chosen(*words: str) -> tuple[str, str, str]:
-    """Data set, optimizer and schedule, once Hydra and the check of keys agree."""
+    """The data set, optimizer and schedule that Hydra chooses. The check of keys must choose the same."""
     config = compose(list(words))
     by_group = components([Override.parse(word) for word in words])
     groups = ("dataset", "optimizer", "schedule")
@@ -115,5 +115,7 @@ def chosen(*words: str) -> tuple[str, str, str]:
         (["experiment=table", "dataset=parquet", "dataset.file=x"], ("parquet", "adam", "coslog")),
     ],
 )
-def test_a_data_set_chooses_unless_somebody_else_does(words: list[str], names: tuple[str, ...]) -> None:
+def test_a_data_set_chooses_defaults_that_presets_and_commands_replace(
+    words: list[str], names: tuple[str, ...]
+) -> None:
     assert chosen(*words) == names

@@ -18,7 +18,7 @@ RIGHT = sorted(FOLDER.glob("*.py"))
 
 
 class Mutant(NamedTuple):
-    """A mistake: the check that must find the mistake, and the change in a file."""
+    """A mistake in a component: the check that must find it, and the change of code that makes it."""
 
     file: str
     mistake: str
@@ -422,7 +422,7 @@ def test_only_built_in_components_must_have_a_textbook_form(tmp_path: Path) -> N
 
 
 def test_every_check_finds_at_least_one_mistake() -> None:
-    # a check without a mistake might be unable to fail
+    # A check that finds no mistake here might be unable to fail.
     used = {(kind, mutant.check) for mutant in MUTANTS for kind in [_kind(mutant.file)]}
     unused = [check.name for check in checks() if not any((kind, check.name) in used for kind in check.kinds)]
     assert unused == []

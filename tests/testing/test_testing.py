@@ -62,7 +62,7 @@ class Late(Metric):
 # --- finite differences ------------------------------------------------------------------------------
 
 
-def test_the_slope_of_a_sum_of_cubes() -> None:
+def test_differences_equal_the_derivative_of_a_sum_of_cubes() -> None:
     x = np.array([[-2.0, 0.0, 0.5], [1.0, 3.0, -0.1]])
     before = x.tobytes()
     slope, kinks = differences(lambda: x**3, x, weights=np.array([[1.0], [10.0]]))

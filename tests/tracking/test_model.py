@@ -110,7 +110,7 @@ def model(trained: Trained) -> Any:
     return trained.load()
 
 
-# --- what the model says of itself -------------------------------------------------------------------
+# --- signature, example and requirements of the model ------------------------------------------------
 
 
 def test_the_signature_names_the_columns_of_the_table(model: Any) -> None:
@@ -186,11 +186,11 @@ def test_whole_numbers_of_every_type_are_accepted_as_numbers(model: Any, dtype: 
 
 
 @pytest.mark.parametrize("column", INPUTS)
-def test_one_row_may_miss_any_value(trained: Trained, model: Any, column: str) -> None:
+def test_any_value_of_a_single_row_may_be_missing(trained: Trained, model: Any, column: str) -> None:
     row = table().iloc[[1]].astype(object)
     row[column] = None
     pd.testing.assert_frame_equal(model.predict(row), trained.expected(row))
-    read = row.assign(**{column: np.nan})  # as read from a file whose column is empty
+    read = row.assign(**{column: np.nan})  # pandas reads an empty cell of a file as NaN
     pd.testing.assert_frame_equal(model.predict(read), model.predict(row))
 
 
@@ -217,7 +217,7 @@ def test_text_among_numbers_is_refused_in_words(model: Any) -> None:
 
 
 def mlflow_environment() -> dict[str, str]:
-    """MLflow starts programs that it looks for on the path."""
+    """The environment for MLflow's commands, which start `python` and other programs from the PATH."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return environment(PATH=path, MLFLOW_DISABLE_TELEMETRY="true")
 

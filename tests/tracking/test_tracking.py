@@ -53,12 +53,12 @@ OVERRIDES = [
     "+tags.purpose=test",
 ]
 TRAIN, VALIDATION, STEPS = 90, 30, 3
-"""Iris has 150 rows; test and validation get a fifth each. The other 90 rows are three batches."""
+"""Iris has 150 rows. Test and validation get 30 rows each, and the 90 training rows make three batches."""
 
 
 @dataclass
 class Recorded:
-    """A run of the command line, in a checkout, and MLflow's own client of its store."""
+    """A run that the command line made in a git checkout, and an MLflow client for the run's store."""
 
     folder: Path
     run: Path
@@ -257,7 +257,7 @@ print(json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def loaded(finished: Recorded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Predictions of the model in MLflow, in a process that has only the name of the model."""
+    """The predictions of the recorded model, made by a process that knows only the model's name in MLflow."""
     folder, uri = tmp_path_factory.mktemp("loaded"), f"runs:/{finished.run_id}/model"
     ended = run_python(folder, "-c", LOAD, uri, MLFLOW_TRACKING_URI=sqlite_uri(finished.folder))
     assert ended.returncode == 0, ended.stderr
@@ -310,7 +310,7 @@ def test_the_predictor_computes_softmax_of_the_layers_of_standardized_inputs(
     logits = hidden @ W2.reshape(100, 3) + b2
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(predictor.predict(x), expected, rtol=1e-4, atol=1e-6)
-    # the 90 training rows, before standardization
+    # The encoder's shift and scale come from the 90 training rows, and x also holds the other 60 rows.
     np.testing.assert_allclose(arrays["encoder/input/shift"], x.mean(0), rtol=0.1)
     np.testing.assert_allclose(arrays["encoder/input/scale"], x.std(0), rtol=0.2)
 
@@ -362,7 +362,7 @@ def test_a_wrong_request_records_nothing(finished: Recorded, wrong: str) -> None
 
 
 def test_a_wrong_request_does_not_remove_the_empty_folder_where_it_ran(tmp_path: Path) -> None:
-    (tmp_path / "something").touch()  # otherwise pytest's empty folders would be removed, too
+    (tmp_path / "something").touch()  # not empty: if mlpframe removed too much, pytest's folders would stay
     folder = tmp_path / "mine" / "empty"
     folder.mkdir(parents=True)
     ended = mlpframe(folder, "model.hidden=[0]", "tracking=none")
@@ -493,7 +493,7 @@ def test_two_runs_that_insert_a_data_set_at_the_same_moment_are_both_recorded(tm
         recorded_runs.append(run)
 
     def overtake(*statement: Any) -> None:
-        """Record the second run while the first inserts a data set that both have found to be new."""
+        """Record the second run just before the first run inserts the data set that both runs share."""
         if statement[2].startswith("INSERT INTO datasets"):
             event.remove(Engine, "before_cursor_execute", overtake)
             record("second")
@@ -576,7 +576,7 @@ def test_a_server_named_in_the_environment_gets_the_run_and_training_imports_no_
     command = ["dataset=synth", "dataset.num_train=64", "epochs=2", "tracking.experiment=variable"]
     ended = run_python(tmp_path, "-c", MAIN, *command, MLFLOW_TRACKING_URI=server)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1] == "IMPORTED matplotlib"  # at the end, for the figures
+    assert ended.stdout.splitlines()[-1] == "IMPORTED matplotlib"  # imported last, to draw the figures
     assert_on_server(server, "variable", the_run(tmp_path))
     assert not (tmp_path / "outputs" / "mlflow.db").exists()
 
