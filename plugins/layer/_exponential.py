@@ -1,4 +1,4 @@
-"""What the layers share that are exponential below 0 and linear above."""
+"""Shared code of elu and selu, the layers that are exponential below 0 and linear above 0."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from mlpframe.api import Array, Bound, Context
 
 ALPHA = 1.6732632423543772848
 SCALE = 1.0507009873554804934
-"""selu's α and λ: with these, N(0, 1) keeps its mean 0 and variance 1 (the paper's equation 14)."""
+"""selu's α and λ: if x has the distribution N(0, 1), y has mean 0 and variance 1 (paper's equation 14)."""
 
 
 def bind_exponential(x: Array, dx: Array | None, ctx: Context, scale: float, alpha: float) -> Bound:
-    """y = scale · (max(x, 0) + α (exp min(x, 0) − 1)).
+    """Bind y = scale · (max(x, 0) + alpha (exp min(x, 0) − 1)).
 
-    exp − 1 is computed directly, at a fraction of the cost of expm1. The error is one rounding of 1, and 1 is
-    the size of y. The derivative is a multiple of the exponential itself and loses no precision.
+    exp x − 1 is computed as a difference, at a fraction of the cost of expm1. The absolute error is about the
+    rounding error of the number 1, and y itself is of order 1. The derivative is a multiple of exp x, without
+    a difference, so it loses no precision.
     """
     y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
-    power = ctx.array(*x.shape)  # 1 where x > 0
+    power = ctx.array(*x.shape)  # exp(min(x, 0)), which is 1 where x > 0
     numbers = (0, 1, scale, scale * alpha, scale - scale * alpha)
     zero, one, above, below, jump = (np.array(number, x.dtype) for number in numbers)
     scaled, bent = scale != 1, alpha != 1
-    positive = dy  # not in use before backward
+    positive = dy  # free as scratch space until the backward pass
 
     def forward() -> None:
         np.minimum(x, zero, out=power)
@@ -38,7 +39,7 @@ def bind_exponential(x: Array, dx: Array | None, ctx: Context, scale: float, alp
         if dx is None:
             return
         if bent:
-            np.greater(x, zero, dx)  # 1 or 0, as numbers
+            np.greater(x, zero, dx)  # dx is now 1 where x > 0, else 0
             np.multiply(dx, jump, dx)
             np.add(dx, below, dx)
             np.multiply(dx, power, dx)

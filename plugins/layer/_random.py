@@ -1,4 +1,4 @@
-"""What the layers that draw random numbers share."""
+"""Shared code of the layers that draw random numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlpframe.api import Array, Bound, Context
 
 
 def identity(x: Array, dx: Array | None, ctx: Context) -> Bound:
-    """y = x, with y and dy in their own arrays."""
+    """Bind y = x by copying: y and dy do not share memory with x and dx."""
     y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
 
     def forward() -> None:
@@ -27,14 +27,14 @@ def identity(x: Array, dx: Array | None, ctx: Context) -> Bound:
 def keep_mask(
     mask: Array, scratch: Array, drop: float, kept_value: float, ctx: Context
 ) -> Callable[[], None]:
-    """A function that draws ``mask``: every element 0 with probability ``drop``, else ``kept_value``."""
+    """A function that draws all of ``mask`` anew: 0 with probability ``drop``, else ``kept_value``."""
     rng, dtype = ctx.rng, mask.dtype
     uniform: Any = rng.random
     threshold, scale = np.array(drop, dtype), np.array(kept_value, dtype)
 
     def draw() -> None:
         uniform(out=scratch, dtype=dtype)
-        np.greater_equal(scratch, threshold, mask)  # 1 or 0, as numbers
+        np.greater_equal(scratch, threshold, mask)  # 1 where the element is kept, else 0
         np.multiply(mask, scale, mask)
 
     return draw

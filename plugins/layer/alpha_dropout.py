@@ -13,7 +13,7 @@ from ._exponential import ALPHA, SCALE
 from ._random import identity, keep_mask
 
 DROPPED = -SCALE * ALPHA
-"""α′: the limit of selu far below 0."""
+"""α′ in the formula of alpha_dropout: the limit of selu far below 0."""
 
 
 @register("alpha_dropout")
@@ -53,12 +53,12 @@ class AlphaDropout(Layer):
             return identity(x, dx, ctx)
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         a = 1 / sqrt((1 - rate) * (1 + rate * DROPPED**2))
-        mask = ctx.array(*x.shape)  # a m
-        draw = keep_mask(mask, dy, rate, a, ctx)  # dy: not in use before backward
+        mask = ctx.array(*x.shape)  # holds a m
+        draw = keep_mask(mask, dy, rate, a, ctx)  # dy is free as scratch space until the backward pass
         dropped, offset = (np.array(number, x.dtype) for number in (DROPPED, a * (1 - rate) * DROPPED))
 
         def forward() -> None:
-            # y = a m (x − α′) + a α′ + b
+            # the docstring's formula for y, rearranged: y = a m (x − α′) + a α′ + b
             draw()
             np.subtract(x, dropped, y)
             np.multiply(y, mask, y)

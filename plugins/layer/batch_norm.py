@@ -25,7 +25,8 @@ class BatchNorm(Layer):
 
     In evaluation μ and σ² are the running statistics, which are constants: ∂l/∂x = γ / √(σ² + ε) · ∂l/∂y. x
     and y are (batch, features), γ and β (features,); the running mean starts at 0, the running variance at 1.
-    Weights of rows do not count in the statistics. A linear layer before this layer needs no bias.
+    Row weights do not affect the statistics. A linear layer before this layer needs no bias, because μ is
+    subtracted.
 
     Options:
         momentum: m, the share of the running statistics that a step keeps, at least 0 and less than 1.
@@ -125,7 +126,10 @@ class BatchNorm(Layer):
     def _center(
         self, x: Array, xhat: Array, squares: Array, variance: Array, ctx: Context
     ) -> Callable[[], None]:
-        """A function that writes x − μ and σ², and in training moves the running statistics."""
+        """A function that writes x − μ to ``xhat`` and σ² to ``variance``.
+
+        In training the function also updates the running statistics.
+        """
         running_mean, running_variance = ctx.state["mean"], ctx.state["variance"]
         if not ctx.training:
 

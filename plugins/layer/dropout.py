@@ -45,7 +45,7 @@ class Dropout(Layer):
             return identity(x, dx, ctx)
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         mask = ctx.array(*x.shape)
-        draw = keep_mask(mask, dy, self.rate, 1 / (1 - self.rate), ctx)  # dy: not in use before backward
+        draw = keep_mask(mask, dy, self.rate, 1 / (1 - self.rate), ctx)  # dy is free until the backward pass
 
         def forward() -> None:
             draw()

@@ -27,7 +27,7 @@ Halves = tuple[Callable[[], object], Callable[[], object]]
 class Embedding(Layer):
     """Replaces the codes in categorical columns by trained vectors; the other columns pass through.
 
-    y = (x_other, E_1[c_1], E_2[c_2], …),  ∂l/∂E_j[c] = Σ of its ∂l/∂y over the rows whose c_j = c,
+    y = (x_other, y_1, y_2, …) with y_j = E_j[c_j],  ∂l/∂E_j[c] = Σ ∂l/∂y_j over the rows whose c_j = c,
     ∂l/∂x_other = ∂l/∂y_other,  ∂l/∂c_j = 0
 
     Each column of codes has a table E_j (categories, dim), which is the parameter ``E<column>``. y holds the
@@ -35,18 +35,20 @@ class Embedding(Layer):
     y (batch, features + columns · (dim − 1)).
 
     A code is a whole number from 0 to the column's number of categories minus 1; other numbers are rounded to
-    the nearest. A code outside this range, or NaN, stands for a category never seen: its vector is 0, and it
-    trains nothing. Columns of codes must not be standardized. Weight decay does not apply to the tables: it
-    would shrink the vectors of rare categories at every step in which they do not occur.
+    the nearest. A code outside this range, or NaN, stands for a category that was never seen: the vector is
+    0, and the row does not train the table. Columns of codes must not be standardized. Weight decay does not
+    apply to the tables: it would shrink the vectors of rare categories at every step in which they do not
+    occur.
 
     Options:
-        columns: the columns of x that hold codes, from 0, each once; null in a model: the inputs that hold
-            codes (dataset.encoding=codes). Without such columns, y = x.
+        columns: positions of the columns of x that hold codes, counted from 0, without repetition. If null,
+            a model inserts the positions of the inputs that hold codes (dataset.encoding=codes makes such
+            inputs). Without such columns, y = x.
         categories: the number of categories of each of these columns, in the same order.
         dim: length of the vectors, at least 1.
         init: initializer of the tables, a name or a mapping with name and options.
 
-    Raises ``UsageError`` where x has fewer columns.
+    Raises ``UsageError`` if a number in ``columns`` is not the position of a column of x.
 
     Source: Guo, Berkhahn 2016, "Entity embeddings of categorical variables".
     """
@@ -65,7 +67,7 @@ class Embedding(Layer):
         columns, categories = columns or [], categories or []
         if len(columns) != len(categories):
             raise ValueError(
-                f"categories must have a number for each of the {len(columns)} columns, not {categories}"
+                f"categories must have one number for each of the {len(columns)} columns, not {categories}"
             )
         if len(set(columns)) < len(columns):
             raise ValueError(f"columns must be distinct, not {columns}")
@@ -78,8 +80,8 @@ class Embedding(Layer):
     def n_out(self, n_in: int) -> int:
         if self.columns and max(self.columns) >= n_in:
             raise UsageError(
-                f"layer 'embedding': columns must be at most {n_in - 1}, since there are {n_in} features, "
-                f"not {max(self.columns)}"
+                f"layer 'embedding': columns must be at most {n_in - 1}, not {max(self.columns)}, "
+                f"since there are {n_in} features and the first is 0"
             )
         return n_in + len(self.columns) * (self.dim - 1)
 
@@ -144,7 +146,7 @@ class Embedding(Layer):
         return Bound(y, dy, forward, backward)
 
     def _numeric_runs(self, n_in: int) -> list[tuple[slice, slice]]:
-        """For each run of neighboring other columns, its place in x and its place in y."""
+        """The slices in x and in y of each group of adjacent columns without codes."""
         pairs, end = [], 0
         starts = [-1, *sorted(self.columns)]
         for before, column in zip(starts, [*starts[1:], n_in], strict=True):
@@ -161,22 +163,25 @@ class Embedding(Layer):
         parts = [graph.node("Gather", x, others, axis=1)] if others.size else []
         for column, size in zip(self.columns, self.categories, strict=True):
             code = graph.node("Round", graph.node("Gather", x, np.array(column), axis=1))
-            known = graph.node("Equal", code, graph.node("Clip", code, 0.0, size - 1.0))  # false for NaN
+            # false if the code is NaN
+            known = graph.node("Equal", code, graph.node("Clip", code, 0.0, size - 1.0))
             row = graph.node("Cast", graph.node("Where", known, code, float(size)), to=np.int64)
-            table = np.vstack([p[f"E{column}"], np.zeros(self.dim)])  # the last row: never seen
+            # the last row is for categories that were never seen
+            table = np.vstack([p[f"E{column}"], np.zeros(self.dim)])
             parts.append(graph.node("Gather", table, row))
         return graph.node("Concat", *parts, axis=1)
 
 
 def _bind_column(x: Array, y: Array, dy: Array, E: Array, gE: Array, ctx: Context) -> Halves:
-    """One column of codes ``(…, batch)`` and its vectors ``(…, batch, dim)``."""
+    """Forward and backward functions of one column: codes x ``(…, batch)``, vectors y ``(…, batch, dim)``."""
     size, dim = E.shape[-2:]
     rounded, nearest = ctx.array(*x.shape), ctx.array(*x.shape)
     in_range, vectors = ctx.array(*x.shape, 1), ctx.array(*y.shape)
     index, elements = np.empty(x.shape, np.intp), np.empty(y.shape, np.intp)
     zero, last = np.array(0, x.dtype), np.array(size - 1, x.dtype)
     within = np.arange(dim)
-    # one table for each stacked network, since they lie apart in memory; its elements also as one row
+    # Each stacked network is handled separately, because the networks' tables lie apart in memory. The
+    # gradient of a table is flattened to one axis.
     batch = x.shape[-1]
     tables = list(
         zip(E.reshape(-1, size, dim), index.reshape(-1, batch), vectors.reshape(-1, batch, dim), strict=True)
@@ -192,9 +197,9 @@ def _bind_column(x: Array, y: Array, dy: Array, E: Array, gE: Array, ctx: Contex
 
     def forward() -> None:
         np.rint(x, rounded)
-        np.fmax(rounded, zero, nearest)  # also for a NaN code
+        np.fmax(rounded, zero, nearest)  # fmax turns a NaN code into 0
         np.fmin(nearest, last, nearest)
-        np.equal(rounded, nearest, in_range[..., 0])  # 1 or 0, as numbers
+        np.equal(rounded, nearest, in_range[..., 0])  # 1 if the code is in range, else 0
         np.copyto(index, nearest, casting="unsafe")
         for table, rows, taken in tables:
             table.take(rows, 0, taken, "clip")

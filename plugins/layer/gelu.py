@@ -24,7 +24,7 @@ class GELU(Layer):
     approximates unless told otherwise. x and y are (batch, features).
 
     Options:
-        approximate: whether to use the approximation, and the approximation's own derivative.
+        approximate: whether y is the approximation; ∂l/∂x is then the derivative of the approximation.
 
     Source: Hendrycks, Gimpel 2016, "Gaussian error linear units (GELUs)".
     """
@@ -35,7 +35,7 @@ class GELU(Layer):
         self.approximate = approximate
 
     def textbook(self, x: Array, p: Mapping[str, Array], ctx: Context) -> tuple[Array, Backward]:
-        from scipy.special import ndtr  # Φ
+        from scipy.special import ndtr  # ndtr is Φ
 
         if self.approximate:
             t = np.tanh(sqrt(2 / pi) * (x + CUBIC * x**3))
@@ -63,7 +63,8 @@ Halves = tuple[Callable[[], object], Callable[[], object]]
 
 
 def _exact(x: Array, dx: Array | None, y: Array, dy: Array, cdf: Array) -> Halves:
-    from scipy.special import ndtr  # Φ, by erf, or by erfc where 1 + erf would cancel
+    # ndtr is Φ: it uses erfc where 1 + erf would lose its digits, and erf elsewhere
+    from scipy.special import ndtr
 
     half, density = np.array(-0.5, x.dtype), np.array(1 / sqrt(2 * pi), x.dtype)
 
@@ -85,11 +86,12 @@ def _exact(x: Array, dx: Array | None, y: Array, dy: Array, cdf: Array) -> Halve
 
 
 def _by_tanh(x: Array, dx: Array | None, y: Array, dy: Array, part: Array, x_minus_y: Array) -> Halves:
-    """y = x s with s = (1 + tanh u) / 2, ∂y/∂x = s (1 + 2 u′ (x − y))."""
+    """The approximation: y = x s with s = (1 + tanh u) / 2,  ∂y/∂x = s (1 + 2 u′ (x − y))."""
     root = sqrt(2 / pi)
     numbers = (1, 0.5, root, root * CUBIC, 2 * root, 6 * root * CUBIC)
     one, half, linear, cubic, linear_d, cubic_d = (np.array(number, x.dtype) for number in numbers)
-    u = tanh_u = s = part  # names for the successive contents of one array
+    # All names are the array ``part``. A name says what the array holds at that point.
+    u = tanh_u = s = part
 
     def forward() -> None:
         np.multiply(x, x, u)

@@ -54,7 +54,7 @@ class HardSigmoid(Layer):
 
         def backward() -> None:
             if dx is not None:
-                np.equal(line, y, dx)  # 1 or 0, as numbers
+                np.equal(line, y, dx)  # dx is now 0 where y was cut off, else 1
                 np.multiply(dx, slope, dx)
                 np.multiply(dx, dy, dx)
 

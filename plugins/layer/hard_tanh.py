@@ -37,7 +37,7 @@ class HardTanh(Layer):
 
         def backward() -> None:
             if dx is not None:
-                np.equal(x, y, dx)  # 1 or 0, as numbers
+                np.equal(x, y, dx)  # dx is now 0 where y was cut off, else 1
                 np.multiply(dx, dy, dx)
 
         return Bound(y, dy, forward, backward)

@@ -64,7 +64,8 @@ class LayerNorm(Layer):
         g_gamma, g_beta = (g["gamma"], g["beta"]) if affine else (column, column)
         features, epsilon = np.array(x.shape[-1], x.dtype), np.array(self.epsilon, x.dtype)
         ones = np.ones(x.shape[-2], x.dtype)
-        # names for the successive contents of an array, and of a column without and with its last axis
+        # Names in one line are the same array: a name says what the array holds at that point. ``row`` is
+        # ``column`` without its last axis.
         products = projection = scratch
         mean = mean_product = mean_d = row
         mean_column = mean_product_column = mean_d_column = column

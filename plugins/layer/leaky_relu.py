@@ -43,7 +43,7 @@ class LeakyReLU(Layer):
 
         def backward() -> None:
             if dx is not None:
-                np.greater(x, zero, dx)  # 1 or 0, as numbers
+                np.greater(x, zero, dx)  # dx is now 1 where x > 0, else 0
                 np.maximum(dx, slope, out=dx)
                 np.multiply(dx, dy, dx)
 

@@ -9,7 +9,7 @@ import numpy as np
 from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, Spec, check_range, register
 
 SMALL = 16_384
-"""The number of weights below which a call costs more than another pass over the gradient."""
+"""With fewer weights than this, NumPy's overhead of a call exceeds the cost of one pass over the gradient."""
 
 
 @register("linear")
@@ -21,7 +21,7 @@ class Linear(Layer):
     x is (batch, n_in), W (n_in, units), b (units,), y (batch, units).
 
     Options:
-        units: number of outputs, at least 1; null in a model: as many as the data set has.
+        units: number of outputs, at least 1; if null, a model inserts the number of outputs of the network.
         init: initializer of W, a name or a mapping with name and options; b starts at 0.
         bias: whether b is added.
 
@@ -30,7 +30,7 @@ class Linear(Layer):
 
     def __init__(self, *, units: int | None = None, init: Spec = "glorot", bias: bool = True) -> None:
         if units is None:
-            raise ValueError("units must be given outside a model")
+            raise ValueError("units must be given; only a layer listed directly in a model may omit units")
         check_range("units", units, minimum=1)
         self.units, self.init, self.bias = units, init, bias
 
@@ -58,8 +58,8 @@ class Linear(Layer):
         b, gb = (p["b"][..., None, :], g["b"]) if bias else (W, gW)
         xT, WT = x.swapaxes(-1, -2), W.swapaxes(-1, -2)
         rows = x.shape[-2]
-        # Both compute the same product. np.dot costs less to call, but clears its result first; np.matmul has
-        # no fast path for the outer product of one row.
+        # np.dot and np.matmul compute the same product. A call of np.dot costs less, but np.dot clears its
+        # result first. np.matmul is slow for the outer product that the gradient of a single row is.
         product = np.dot if x.ndim == 2 else np.matmul
         outer = np.dot if x.ndim == 2 and (rows == 1 or W.size < SMALL) else np.matmul
         rank_one = list(zip(xT, dy, gW, strict=True)) if x.ndim == 3 and rows == 1 else ()
@@ -80,7 +80,7 @@ class Linear(Layer):
             if only_row is not None:
                 gb[...] = only_row
             elif bias:
-                np.matmul(ones, dy, gb)  # the sum over the rows, in half the time
+                np.matmul(ones, dy, gb)  # sums over the rows in half the time of a NumPy sum
             if dx is not None:
                 product(dy, WT, dx)
 

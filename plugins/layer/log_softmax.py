@@ -33,10 +33,11 @@ class LogSoftmax(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         column = ctx.array(*x.shape[:-1], 1)
         row = column[..., 0]
-        # names for the successive contents of one array, without and with its last axis
+        # Names in one line are the same array: a name says what the array holds at that point. ``row`` is
+        # ``column`` without its last axis.
         top = total = log_total = sum_dy = row
         top_column = log_total_column = sum_dy_column = column
-        powers = dy  # not in use before backward
+        powers = dy  # free as scratch space until the backward pass
 
         def forward() -> None:
             np.maximum.reduce(x, -1, out=top)

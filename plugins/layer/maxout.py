@@ -31,11 +31,11 @@ class Maxout(Layer):
 
     The layer has its own weights, so no linear layer is needed before it. x is (batch, n_in), W (n_in,
     pieces · units), b (pieces · units,), y (batch, units); column k · units + j of W is piece k of unit j.
-    Its fan-out is the number of units, since only one piece of a unit passes a gradient on. Where several
-    z_kj are the largest, only the first gets the gradient, so that the pieces become different.
+    The fan-out of W is the number of units, since only one piece of a unit passes a gradient on. Where
+    several z_kj are the largest, only the first gets the gradient, so that the pieces become different.
 
     Options:
-        units: number of outputs, at least 1; null in a model: as many as the data set has.
+        units: number of outputs, at least 1; if null, a model inserts the number of outputs of the network.
         pieces: affine maps per unit, at least 2.
         init: initializer of W, a name or a mapping with name and options; b starts at 0.
         bias: whether b is added.
@@ -49,7 +49,7 @@ class Maxout(Layer):
         self, *, units: int | None = None, pieces: int = 2, init: Spec = "glorot", bias: bool = True
     ) -> None:
         if units is None:
-            raise ValueError("units must be given outside a model")
+            raise ValueError("units must be given; only a layer listed directly in a model may omit units")
         check_range("units", units, minimum=1)
         check_range("pieces", pieces, minimum=2)
         self.units, self.pieces = units, pieces
@@ -69,7 +69,7 @@ class Maxout(Layer):
         z, linear_backward = self._linear.textbook(x, p, ctx)
         z = z.reshape(-1, self.pieces, self.units)
         k = np.arange(self.pieces)[:, None]
-        largest = k == z.argmax(1, keepdims=True)  # the first piece, if several are
+        largest = k == z.argmax(1, keepdims=True)  # argmax takes the first of equal pieces
 
         def backward(dy: Array) -> tuple[Array, Mapping[str, Array]]:
             dz = largest * dy[:, None, :]
@@ -94,7 +94,7 @@ class Maxout(Layer):
         def backward() -> None:
             np.copyto(d_last, dy)
             for piece, d_piece in pairs:
-                np.equal(piece, y, d_piece)  # 1 or 0, as numbers
+                np.equal(piece, y, d_piece)  # 1 where this piece is the largest, else 0
                 np.multiply(d_piece, d_last, d_piece)
                 np.subtract(d_last, d_piece, d_last)
             gradients()

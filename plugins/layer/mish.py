@@ -16,7 +16,8 @@ class Mish(Layer):
     y = x t,  t = tanh(log(1 + exp x)),  ∂l/∂x = ∂l/∂y · (t + x (1 − t²) σ(x)),  σ(x) = 1 / (1 + exp(−x))
 
     The fast form computes a single exponential, e = exp x: t = e (e + 2) / (e (e + 2) + 2) and
-    σ(x) = e / (1 + e). It cuts x off where t is 1 to the last digit, so nothing overflows. x and y are
+    σ(x) = e / (1 + e). The fast form limits x to 40, where t is 1 to the last digit, so
+    nothing overflows. x and y are
     (batch, features).
 
     Source: Misra 2020, "Mish: a self regularized non-monotonic activation function".
@@ -32,7 +33,8 @@ class Mish(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         t, sigmoid = ctx.array(*x.shape), ctx.array(*x.shape)
         one, two, most = (np.array(number, x.dtype) for number in (1, 2, 40))
-        # names for the successive contents of two arrays; dy is not in use before backward
+        # Names in one line are the same array: a name says what the array holds at that point. dy is free as
+        # scratch space until the backward pass.
         power = numerator = t
         power_1 = power_2 = denominator = dy
 

@@ -12,18 +12,18 @@ from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Paramete
 
 @register("ntk_linear")
 class NTKLinear(Layer):
-    """Affine map whose weights all have the size 1, whatever the number of inputs.
+    """Affine map whose weights W are of order 1 for any number of inputs.
 
     y = c x W + b with c = 1 / √n_in,  ∂l/∂W = c xᵀ ∂l/∂y,  ∂l/∂b = Σ_batch ∂l/∂y,  ∂l/∂x = c ∂l/∂y Wᵀ
 
     The layer computes the same functions as ``linear`` with weights c W. What differs is training: an
     optimizer such as Adam changes every W by about the learning rate, and so every weight c W by the learning
-    rate times c. One learning rate therefore suits layers, and tables, with few and with many inputs. It is
-    about √n_in times as large as for ``linear``. x is (batch, n_in), W (n_in, units), b (units,), y (batch,
-    units).
+    rate times c. One learning rate therefore suits layers, and tables, with few and with many inputs. This
+    rate is about √n_in times as large as for ``linear``. x is (batch, n_in), W (n_in, units), b (units,),
+    y (batch, units).
 
     Options:
-        units: number of outputs, at least 1; null in a model: as many as the data set has.
+        units: number of outputs, at least 1; if null, a model inserts the number of outputs of the network.
         init: initializer of W, a name or a mapping with name and options.
         bias: initializer of b, a name or a mapping with name and options.
 
@@ -34,7 +34,7 @@ class NTKLinear(Layer):
 
     def __init__(self, *, units: int | None = None, init: Spec = "normal", bias: Spec = "normal") -> None:
         if units is None:
-            raise ValueError("units must be given outside a model")
+            raise ValueError("units must be given; only a layer listed directly in a model may omit units")
         check_range("units", units, minimum=1)
         self.units, self.init, self.bias = units, init, bias
 

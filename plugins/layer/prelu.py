@@ -58,7 +58,7 @@ class PReLU(Layer):
         less_one = ctx.array(*a.shape)
         zero, one, ones = np.array(0, x.dtype), np.array(1, x.dtype), np.ones(x.shape[-2], x.dtype)
         flat_negative, flat_dy = (array.reshape(*x.shape[:-2], -1) for array in (negative, dy))
-        positive = dy  # not in use before backward
+        positive = dy  # free as scratch space until the backward pass
 
         def forward() -> None:
             np.minimum(x, zero, out=negative)
@@ -74,7 +74,7 @@ class PReLU(Layer):
                 np.matmul(ones, products, ga)
             if dx is not None:
                 np.subtract(a, one, less_one)
-                np.less_equal(x, zero, dx)  # 1 or 0, as numbers
+                np.less_equal(x, zero, dx)  # dx is now 1 where x <= 0, else 0
                 np.multiply(dx, less_one, dx)
                 np.add(dx, one, dx)
                 np.multiply(dx, dy, dx)

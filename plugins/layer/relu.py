@@ -27,14 +27,14 @@ class ReLU(Layer):
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
-        zero = np.array(0, x.dtype)  # an array costs less in a call than a Python number
+        zero = np.array(0, x.dtype)  # NumPy calls are faster with an array than with a Python number
 
         def forward() -> None:
             np.maximum(x, zero, out=y)
 
         def backward() -> None:
             if dx is not None:
-                np.greater(x, zero, dx)  # 1 or 0, as numbers
+                np.greater(x, zero, dx)  # dx is now 1 where x > 0, else 0
                 np.multiply(dx, dy, dx)
 
         return Bound(y, dy, forward, backward)

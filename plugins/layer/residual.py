@@ -29,14 +29,14 @@ class Residual(Layer):
 
     F applies the layers one after the other, and has as many outputs as inputs. The parameters and state of
     these layers are named by position and layer. For example, if F begins with a linear layer, the name of
-    that layer's weights in a network is ``<i>.residual.0.linear.W``. All of F draws from one random stream. x
-    and y are (batch, features).
+    that layer's weights in a network is ``<i>.residual.0.linear.W``. All layers of F draw
+    random numbers from one stream. x and y are (batch, features).
 
     Options:
         layers: the layers of F, at least one. Each is a name, or a mapping with a name and options. A linear
             layer needs the option units.
 
-    Raises ``UsageError`` where F changes the number of features.
+    Raises ``UsageError`` if F changes the number of features.
 
     Source: He, Zhang, Ren, Sun 2016, "Deep residual learning for image recognition".
     """
@@ -69,7 +69,7 @@ class Residual(Layer):
         }
 
     def _inner(self, n_in: int) -> Iterator[tuple[str, Layer, int]]:
-        """The layers of F, each with the prefix of its names and its number of inputs."""
+        """The layers of F, each with the prefix of its parameters' names and its number of inputs."""
         width = n_in
         for i, layer in enumerate(self.layers):
             yield f"{i}.{layer.name}.", layer, width
@@ -77,7 +77,7 @@ class Residual(Layer):
         if width != n_in:
             names = ", ".join(layer.name for layer in self.layers)
             raise UsageError(
-                f"the layers of a residual must have as many outputs as inputs: "
+                f"the layers inside a residual layer must keep the number of features: "
                 f"{names} turn {n_in} features into {width}"
             )
 

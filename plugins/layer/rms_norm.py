@@ -60,13 +60,13 @@ class RMSNorm(Layer):
         gamma, g_gamma = (p["gamma"][..., None, :], g["gamma"]) if affine else (unused, unused)
         features, epsilon = np.array(x.shape[-1], x.dtype), np.array(self.epsilon, x.dtype)
         ones = np.ones(x.shape[-2], x.dtype)
-        projection = products  # the later contents
+        projection = products  # the same array, which holds the projection later
 
         def forward() -> None:
             np.vecdot(x, x, mean_square)
             np.divide(mean_square, features, mean_square)
             np.add(mean_square, epsilon, mean_square)
-            np.sqrt(mean_square, mean_square)  # the root
+            np.sqrt(mean_square, mean_square)  # now the array ``root`` holds r
             np.divide(x, root, xhat)
             if affine:
                 np.multiply(xhat, gamma, y)

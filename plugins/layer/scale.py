@@ -16,7 +16,7 @@ class Scale(Layer):
     y = s ∘ x,  ∂l/∂s = Σ_batch ∂l/∂y ∘ x,  ∂l/∂x = s ∘ ∂l/∂y
 
     The factors start at 1. As the first layer of a network for tables, the layer lets the optimizer turn down
-    features that do not matter; in the paper its learning rate is six times that of the weights (see
+    features that do not matter; in the paper the factors' learning rate is six times that of the weights (see
     ``optimizer.rates``). Weight decay does not apply to s. x and y are (batch, features), s is (features,).
 
     Source: Holzmüller, Grinsztajn, Steinwart 2024, "Better by default: strong pre-tuned MLPs and boosted

@@ -15,8 +15,8 @@ class Sigmoid(Layer):
 
     y = 1 / (1 + exp(−x)) = exp x / (1 + exp x),  ∂l/∂x = ∂l/∂y · y (1 − y)
 
-    The fast form computes the second expression, with x cut off where y is 1 to the last digit, so nothing
-    overflows. x and y are (batch, features).
+    The fast form computes the second expression, with x limited to 80, where y is 1 to the last digit, so
+    nothing overflows. x and y are (batch, features).
 
     Source: Rumelhart, Hinton, Williams 1986, "Learning representations by back-propagating errors".
     """
@@ -29,8 +29,10 @@ class Sigmoid(Layer):
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
-        one, most = np.array(1, x.dtype), np.array(80, x.dtype)  # arrays cost less in a call than numbers
-        power, denominator = y, dy  # the contents before σ; dy is not in use before backward
+        # NumPy calls are faster with arrays than with Python numbers
+        one, most = np.array(1, x.dtype), np.array(80, x.dtype)
+        # y and dy first hold intermediate results; dy is free until the backward pass
+        power, denominator = y, dy
 
         def forward() -> None:
             np.minimum(x, most, out=power)

@@ -31,8 +31,9 @@ class SiLU(Layer):
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         sigmoid = ctx.array(*x.shape)
-        one, most = np.array(1, x.dtype), np.array(80, x.dtype)  # where σ is 1 to the last digit
-        power, denominator = sigmoid, dy  # the contents before σ; dy is not in use before backward
+        one, most = np.array(1, x.dtype), np.array(80, x.dtype)  # at 80, σ is 1 to the last digit
+        # both arrays first hold intermediate results; dy is free until the backward pass
+        power, denominator = sigmoid, dy
 
         def forward() -> None:
             np.minimum(x, most, out=power)
@@ -53,5 +54,5 @@ class SiLU(Layer):
     def onnx(
         self, graph: Graph, x: str, n_in: int, p: Mapping[str, Array], state: Mapping[str, Array]
     ) -> str:
-        # onnxruntime 1.20 fuses Mul and Sigmoid into an operator that it does not have in float64
+        # Mul and Sigmoid are avoided: onnxruntime 1.20 fuses them into an operator that lacks float64
         return graph.node("Div", x, graph.node("Add", graph.node("Exp", graph.node("Neg", x)), 1.0))

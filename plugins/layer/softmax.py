@@ -16,8 +16,8 @@ class Softmax(Layer):
     y_i = exp x_i / Σ_j exp x_j,  ∂y_i/∂x_j = y_i (δ_ij − y_j),  ∂l/∂x_i = y_i (∂l/∂y_i − Σ_j ∂l/∂y_j y_j)
 
     The largest logit is subtracted first, so nothing overflows. x and y are (batch, features); the sums run
-    over the features. As the last layer, softmax belongs with the loss nll; the loss cross_entropy has its
-    own softmax.
+    over the features. If softmax is the last layer, use the loss nll: the loss cross_entropy
+    computes a softmax itself.
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
@@ -33,7 +33,8 @@ class Softmax(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         column = ctx.array(*x.shape[:-1], 1)
         row = column[..., 0]
-        # names for the successive contents of one array, without and with its last axis
+        # Names in one line are the same array: a name says what the array holds at that point. ``row`` is
+        # ``column`` without its last axis.
         top = total = mean_dy = row
         top_column = total_column = mean_dy_column = column
         powers = y
@@ -47,7 +48,7 @@ class Softmax(Layer):
 
         def backward() -> None:
             if dx is not None:
-                np.vecdot(dy, y, mean_dy)  # Σ y dy
+                np.vecdot(dy, y, mean_dy)  # Σ_j y_j dy_j
                 np.subtract(dy, mean_dy_column, dx)
                 np.multiply(dx, y, dx)
 

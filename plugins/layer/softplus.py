@@ -32,7 +32,7 @@ class Softplus(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         denominator = dy if dx is None else ctx.array(*x.shape)
         zero, one, most = (np.array(number, x.dtype) for number in (0, 1, 80))
-        positive = dy  # not in use before backward
+        positive = dy  # free as scratch space until the backward pass
 
         def forward() -> None:
             np.abs(x, y)
@@ -44,7 +44,7 @@ class Softplus(Layer):
 
         def backward() -> None:
             if dx is not None:
-                np.minimum(x, most, out=dx)  # σ is 1 to the last digit there
+                np.minimum(x, most, out=dx)  # above 80, σ is 1 to the last digit
                 np.exp(dx, dx)
                 np.add(dx, one, denominator)
                 np.divide(dx, denominator, dx)

@@ -11,7 +11,7 @@ from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, register
 
 @register("softsign")
 class Softsign(Layer):
-    """Bounded by −1 and 1 like tanh, but slower to level off, element by element.
+    """Smooth step from −1 to 1 that approaches its limits more slowly than tanh, element by element.
 
     y = x / (1 + |x|),  ∂l/∂x = ∂l/∂y / (1 + |x|)²
 

@@ -28,7 +28,7 @@ class Tanh(Layer):
         self, x: Array, dx: Array | None, p: Mapping[str, Array], g: Mapping[str, Array], ctx: Context
     ) -> Bound:
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
-        one = np.array(1, x.dtype)  # an array costs less in a call than a Python number
+        one = np.array(1, x.dtype)  # NumPy calls are faster with an array than with a Python number
 
         def forward() -> None:
             np.tanh(x, y)
