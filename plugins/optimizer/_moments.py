@@ -1,4 +1,4 @@
-"""What Adam and its relatives share: running means of the gradient and of its square."""
+"""Shared code of Adam and its variants: running means of the gradient and of the squared gradient."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Moments(Optimizer):
     """The options, slots and running sums of the Adam family.
 
     Options:
-        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
-        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
-        epsilon: ε, at least 1e-30.
+        beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the running mean of the squared gradient, at least 0 and below 1.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
     """
 
     default_lr = 0.001
@@ -32,7 +32,10 @@ class Moments(Optimizer):
     def accumulate(
         self, g: Array, slots: Mapping[str, Array], step: int, scratch: Array
     ) -> tuple[Array, Array, float, float]:
-        """Update both sums. Returns the sums, then c, the first sum's divisor, and √d for the second."""
+        """Update the weighted sums of g and g².
+
+        Returns both sums, c and √d, with which m̂ = m_sum / c and √v̂ = √v_sum / √d.
+        """
         m_sum, v_sum = slots["m_sum"], slots["v_sum"]
         np.multiply(m_sum, self.beta1, m_sum)
         np.add(m_sum, g, m_sum)

@@ -8,7 +8,7 @@ from mlpframe.api import Array
 
 
 def trust_ratio(w: Array, step: Array) -> float | None:
-    """‖w‖ / ‖step‖; ``None`` for vectors, such as biases, and where either norm is 0."""
+    """‖w‖ / ‖step‖. ``None`` if w is a vector, such as a bias, or if one of the two norms is 0."""
     if w.ndim < 2:
         return None
     norm_w, norm_step = float(np.linalg.norm(w)), float(np.linalg.norm(step))

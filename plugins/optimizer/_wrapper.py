@@ -1,4 +1,4 @@
-"""What optimizers that wrap another optimizer share."""
+"""Shared code of the optimizers that wrap another optimizer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlpframe.api import Array, Optimizer, Spec, UpdateRules, registries
 
 
 class Wrapper(Optimizer):
-    """An inner optimizer and one extra slot, which starts as the weights and is evaluated in their place.
+    """Runs an inner optimizer and adds a slot that starts as the weights and is evaluated in their place.
 
     Options:
         inner: the optimizer that is wrapped, a name or a mapping with name and options; weight decay,
@@ -30,7 +30,8 @@ class Wrapper(Optimizer):
             )
         if optimizer.scope == "search" or optimizer.evaluated is not None:
             raise ValueError(
-                f"inner must be an optimizer without search or averaged weights, not {optimizer.name}"
+                f"inner must be an optimizer that neither evaluates the loss nor averages weights, "
+                f"not {optimizer.name}"
             )
         self.inner, self.evaluated = optimizer, slot
         self.slots, self.scope, self.default_lr = (

@@ -12,19 +12,19 @@ from mlpframe.api import Array, Optimizer, check_range, register
 
 @register("adabelief")
 class AdaBelief(Optimizer):
-    """AdaBelief: Adam with the gradient's deviation from its running mean in place of its square.
+    """AdaBelief: Adam scaled by the gradient's deviation from its running mean, not by the gradient's size.
 
     m ← β₁ m + (1 − β₁) g,  s ← β₂ s + (1 − β₂) (g − m)² + ε,
     w ← w − η m̂ / (√ŝ + ε)  with  m̂ = m / (1 − β₁ᵗ),  ŝ = s / (1 − β₂ᵗ)
 
-    ε stands in s and beside the root, as in the paper's Algorithm 2. The ε in s adds up to ε / (1 − β₂) under
-    the root, so the default comes from the authors' code rather than the paper, which has 1e-8. The slots of
-    ``update`` hold m / (1 − β₁) and s / (1 − β₂).
+    ε stands in s and beside the root, as in the paper's Algorithm 2. Over many steps, the ε in s adds up to
+    ε / (1 − β₂) under the root. The default ε is therefore the 1e-16 of the authors' code, not the 1e-8 of
+    the paper. The slots of the fast form ``update`` hold m / (1 − β₁) and s / (1 − β₂).
 
     Options:
-        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
+        beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.
         beta2: β₂, decay of the mean squared deviation, at least 0 and below 1.
-        epsilon: ε, at least 1e-30.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
 
     Source: Zhuang, Tang, Ding, Tatikonda, Dvornek, Papademetris, Duncan 2020, "AdaBelief optimizer: Adapting
     stepsizes by the belief in observed gradients".
@@ -53,7 +53,8 @@ class AdaBelief(Optimizer):
         root_d = sqrt((1 - self.beta2**step) / (1 - self.beta2))
         np.multiply(m_sum, self.beta1, m_sum)
         np.add(m_sum, g, m_sum)
-        m = deviation = square = root = direction = scratch  # names for its successive contents
+        # All names are the array ``scratch``. A name says what the array holds at that point.
+        m = deviation = square = root = direction = scratch
         np.multiply(m_sum, 1 - self.beta1, m)
         np.subtract(g, m, deviation)
         np.multiply(deviation, deviation, square)

@@ -19,7 +19,7 @@ class AdaDelta(Optimizer):
     hold s + ε and d + ε.
 
     Options:
-        decay: ρ, at least 0 and below 1.
+        decay: ρ, decay of the two running means, at least 0 and below 1.
         epsilon: ε, at least 1e-30; √ε sets the order of magnitude of the first steps.
 
     Source: Zeiler 2012, "ADADELTA: An adaptive learning rate method".
@@ -38,18 +38,20 @@ class AdaDelta(Optimizer):
             slots[name].fill(self.epsilon)
 
     def textbook(self, w: Array, g: Array, lr: float, t: int, S: Array, D: Array) -> tuple[Array, ...]:
-        S = self.decay * S + (1 - self.decay) * (g**2 + self.epsilon)  # s + ε
+        S = self.decay * S + (1 - self.decay) * (g**2 + self.epsilon)  # S is s + ε
         delta = g * np.sqrt(D) / np.sqrt(S)
-        D = self.decay * D + (1 - self.decay) * (delta**2 + self.epsilon)  # d + ε
+        D = self.decay * D + (1 - self.decay) * (delta**2 + self.epsilon)  # D is d + ε
         return w - lr * delta, S, D
 
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
-        # With S = s + ε and D = d + ε, which obey S ← ρ S + (1 − ρ) (g² + ε) and the like, Δ² = D g² / S and
-        # D ← D (ρ + (1 − ρ) g² / S) + (1 − ρ) ε: Δ is not needed after w, and one intermediate is enough.
+        # S = s + ε and D = d + ε follow S ← ρ S + (1 − ρ) (g² + ε) and D ← ρ D + (1 − ρ) (Δ² + ε). Since
+        # Δ² = D g² / S, D ← D (ρ + (1 − ρ) g² / S) + (1 − ρ) ε. This form does not contain Δ. So Δ may be
+        # overwritten once w is updated, and one scratch array is enough.
         S, D, rho = slots["s_epsilon"], slots["d_epsilon"], self.decay
-        square = ratio = delta = factor = scratch  # names for its successive contents
+        # All names are the array ``scratch``. A name says what the array holds at that point.
+        square = ratio = delta = factor = scratch
         np.multiply(g, g, square)
         np.add(square, self.epsilon, square)
         np.multiply(square, 1 - rho, square)

@@ -18,8 +18,8 @@ class AdaGrad(Optimizer):
     This is the paper's diagonal form. ε stands outside the root, as in PyTorch; Keras has it inside.
 
     Options:
-        initial: the initial G, at least 0.
-        epsilon: ε, at least 1e-30.
+        initial: the value of G before the first update, at least 0.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
 
     Source: Duchi, Hazan, Singer 2011, "Adaptive subgradient methods for online learning and stochastic
     optimization".
@@ -44,7 +44,8 @@ class AdaGrad(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         squares = slots["squares"]
-        square = root = direction = scratch  # names for its successive contents
+        # All names are the array ``scratch``. A name says what the array holds at that point.
+        square = root = direction = scratch
         np.multiply(g, g, square)
         np.add(squares, square, squares)
         np.sqrt(squares, root)

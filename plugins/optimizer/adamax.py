@@ -16,12 +16,13 @@ class AdaMax(Optimizer):
     m ← β₁ m + (1 − β₁) g,  u ← max(β₂ u, |g| + ε),  w ← w − η m̂ / u  with  m̂ = m / (1 − β₁ᵗ)
 
     The paper has no ε; without it a weight that never had a gradient would become 0/0. Here ε stands beside
-    |g|, as in PyTorch; Keras divides by u + ε. The slot m_sum of ``update`` holds m / (1 − β₁).
+    |g|, as in PyTorch; Keras divides by u + ε. In the fast form ``update``, the slot m_sum
+    holds m / (1 − β₁).
 
     Options:
-        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
-        beta2: β₂, decay of the largest gradient, at least 0 and below 1.
-        epsilon: ε, at least 1e-30.
+        beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of u, the largest recent gradient, at least 0 and below 1.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
 
     Source: Kingma, Ba 2015, "Adam: A method for stochastic optimization", section 7.1.
     """
@@ -46,7 +47,8 @@ class AdaMax(Optimizer):
     ) -> None:
         m_sum, u = slots["m_sum"], slots["u"]
         c = (1 - self.beta1**step) / (1 - self.beta1)
-        size = direction = scratch  # names for its successive contents
+        # All names are the array ``scratch``. A name says what the array holds at that point.
+        size = direction = scratch
         np.multiply(m_sum, self.beta1, m_sum)
         np.add(m_sum, g, m_sum)
         np.abs(g, size)

@@ -17,14 +17,14 @@ class AdamW(Moments):
 
     w ← w − η λ w − η m̂ / (√v̂ + ε)  with  m̂, v̂ as in Adam
 
-    Every optimizer has the options ``weight_decay`` and ``decoupled``; only their defaults differ here. The
-    paper's schedule multiplier η_t is the factor of the schedule, and the paper's α is the rate. Their
-    product η multiplies λ too, as in PyTorch; in the paper α does not multiply λ.
+    Every optimizer has the options ``weight_decay`` and ``decoupled``; AdamW only has other defaults for
+    them. The learning rate η here is the product of the paper's schedule multiplier η_t and the paper's
+    learning rate α. η multiplies λ too, as in PyTorch; in the paper, η_t multiplies λ, but α does not.
 
     Options:
-        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
-        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
-        epsilon: ε, at least 1e-30.
+        beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the running mean of the squared gradient, at least 0 and below 1.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
 
     Source: Loshchilov, Hutter 2019, "Decoupled weight decay regularization".
     """

@@ -13,18 +13,18 @@ from ._moments import Moments, descend
 
 @register("amsgrad")
 class AMSGrad(Moments):
-    """AMSGrad: Adam with the largest second moment so far, so that no step is scaled up again.
+    """AMSGrad: Adam with the largest second moment so far, so that a large gradient is never forgotten.
 
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  u ← max(u, v),
     w ← w − η m̂ / (√û + ε)  with  m̂ = m / (1 − β₁ᵗ),  û = u / (1 − β₂ᵗ)
 
-    The paper has neither ε nor the corrections of the first steps. Both are taken over from Adam and applied
-    after the maximum, as in PyTorch, so that AMSGrad and Adam begin alike.
+    The paper has neither ε nor the bias corrections in m̂ and û. Both come from Adam and are applied after the
+    maximum, as in PyTorch, so the first step is that of Adam.
 
     Options:
-        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
-        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
-        epsilon: ε, at least 1e-30.
+        beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the running mean of the squared gradient, at least 0 and below 1.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
 
     Source: Reddi, Kale, Kumar 2018, "On the convergence of Adam and beyond".
     """

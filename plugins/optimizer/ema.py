@@ -13,13 +13,14 @@ from ._wrapper import Wrapper
 
 @register("ema")
 class EMA(Wrapper):
-    """Evaluates and keeps an exponential moving average of the weights of another optimizer.
+    """Evaluates and saves an exponential moving average of the weights that another optimizer trains.
 
     a ← a + (w − a) (1 − d) / (1 − dᵗ)
 
-    t counts updates from 1. a is a mean of the w after each update i, weighted in proportion to d^(t − i).
-    The divisor corrects the first updates, so the weights before training have no part in a. Before about 1 /
-    (1 − d) updates a is close to Polyak's mean of all w. The training itself does not change.
+    t counts updates from 1. a is the weighted mean of the values of w after the updates i = 1 … t; the value
+    after update i has a weight proportional to d^(t − i). The divisor 1 − dᵗ removes the weights before
+    training from a. During the first 1 / (1 − d) updates or so, a is close to Polyak's plain mean of all w.
+    The average does not affect the training of w.
 
     Options:
         inner: the optimizer that trains w, a name or a mapping with name and options; weight decay, clipping

@@ -23,9 +23,9 @@ class LAMB(Moments):
     optimizer, coupled or decoupled, so r has only the gradient's part.
 
     Options:
-        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
-        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
-        epsilon: ε, at least 1e-30.
+        beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the running mean of the squared gradient, at least 0 and below 1.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
 
     Source: You, Li, Reddi, Hseu, Kumar, Bhojanapalli, Song, Demmel, Keutzer, Hsieh 2020, "Large batch
     optimization for deep learning: Training BERT in 76 minutes".
@@ -50,10 +50,11 @@ class LAMB(Moments):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
-        root = direction = scratch  # names for its successive contents
+        # All names are the array ``scratch``. A name says what the array holds at that point.
+        root = direction = scratch
         np.sqrt(v_sum, root)
         np.add(root, self.epsilon * root_d, root)
-        np.divide(m_sum, root, direction)  # r times c / √d, which the ratio cancels
+        np.divide(m_sum, root, direction)  # this is r c / √d; the trust ratio cancels the factor c / √d
         ratio = trust_ratio(w, direction)
         np.multiply(direction, lr * (root_d / c if ratio is None else ratio), direction)
         np.subtract(w, direction, w)

@@ -23,7 +23,7 @@ class LARS(Optimizer):
     The rate is inside v, as in the paper, so a changed rate acts on later gradients only.
 
     Options:
-        momentum: μ, how much of the velocity is kept, at least 0 and below 1.
+        momentum: μ, the share of the velocity v that a step keeps, at least 0 and below 1.
         trust: τ, the size of a weight matrix's step relative to the matrix's norm at the rate 1, more than 0.
 
     Source: You, Gitman, Ginsburg 2017, "Large batch training of convolutional networks".

@@ -11,20 +11,20 @@ from mlpframe.api import Array, Optimizer, check_range, register
 
 @register("lbfgs")
 class LBFGS(Optimizer):
-    """L-BFGS: steps along approximate second derivatives, with a line search, as SciPy has it.
+    """L-BFGS: steps from approximate second derivatives, with a line search; computed by SciPy.
 
-    w ← w + η (w* − w)  with w* after at most ``iterations`` iterations of L-BFGS-B on the loss of the batch
+    w ← w + η (w* − w)  with w* from at most ``iterations`` iterations of L-BFGS-B on the batch's loss
 
-    One update evaluates the loss and its gradient about once for each iteration. Every update starts without
-    history, so a continued run is the same to the bit. The optimizer is meant for batches of the whole
-    training part (``batch_size`` at least the number of its rows) and for layers that draw no random numbers.
-    An update ends early by SciPy's own rule: the largest slope is at most 1e-5, or the loss has fallen by at
-    most 2e-9 of itself. The minimized loss includes coupled weight decay λ ‖w‖² / 2. The reported loss is
-    taken after the update and excludes weight decay. SciPy works in float64; for each evaluation the weights
-    are rounded to the network's dtype.
+    One update evaluates the loss and its gradient about once for each iteration. No update uses past steps of
+    earlier updates, so a run that is interrupted and resumed gives the same bits. The optimizer is meant for
+    batches of the whole training part (``batch_size`` at least the number of its rows) and for layers that
+    draw no random numbers. An update ends early by SciPy's own rule: no element of the gradient exceeds 1e-5
+    in size, or an iteration lowers the loss by at most a fraction of 2e-9. The minimized loss includes
+    coupled weight decay λ ‖w‖² / 2. The reported loss is taken after the update and excludes weight decay.
+    SciPy works in float64; for each evaluation the weights are rounded to the network's dtype.
 
     Options:
-        iterations: the most iterations in one update, at least 1.
+        iterations: the largest number of iterations in one update, at least 1.
         history: number of past steps that approximate the second derivatives, at least 1.
 
     Source: Byrd, Lu, Nocedal, Zhu 1995, "A limited memory algorithm for bound constrained optimization".

@@ -11,16 +11,16 @@ from mlpframe.api import Array, Optimizer, check_range, register
 
 @register("lion")
 class Lion(Optimizer):
-    """Lion: every weight moves by the rate, in the direction of a mean of gradients.
+    """Lion: every weight moves by the learning rate, and only its direction depends on the gradients.
 
     w ← w − η sign(β₁ m + (1 − β₁) g),  m ← β₂ m + (1 − β₂) g
 
-    All steps are of one size, so the rate should be a third to a tenth of Adam's, and the weight decay
-    larger by the same factor. The slot of ``update`` holds m / (1 − β₂).
+    Every weight takes the full step η. The learning rate should therefore be a third to a tenth of Adam's,
+    and the weight decay three to ten times Adam's. The slot of the fast form ``update`` holds m / (1 − β₂).
 
     Options:
-        beta1: β₁, share of the mean in the direction, at least 0 and below 1.
-        beta2: β₂, decay of the mean of the gradient, at least 0 and below 1.
+        beta1: β₁, share of the running mean m in the argument of sign, at least 0 and below 1.
+        beta2: β₂, decay of the running mean of the gradient, at least 0 and below 1.
 
     Source: Chen, Liang, Huang, Real, Wang, Liu, Pham, Dong, Luong, Hsieh, Lu, Le 2023, "Symbolic discovery of
     optimization algorithms".
@@ -42,9 +42,10 @@ class Lion(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         m_sum = slots["m_sum"]
-        mixed = sign = scratch  # names for its successive contents
+        # All names are the array ``scratch``. A name says what the array holds at that point.
+        mixed = sign = scratch
         np.multiply(m_sum, self.beta1 * (1 - self.beta2) / (1 - self.beta1), mixed)
-        np.add(mixed, g, mixed)  # 1 / (1 − β₁) times the argument of sign
+        np.add(mixed, g, mixed)  # the formula's argument of sign, divided by 1 − β₁
         np.sign(mixed, sign)
         np.multiply(sign, lr, sign)
         np.subtract(w, sign, w)

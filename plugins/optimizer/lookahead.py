@@ -13,17 +13,17 @@ from ._wrapper import Wrapper
 
 @register("lookahead")
 class Lookahead(Wrapper):
-    """Lookahead: slow weights go part of another optimizer's way, and that optimizer goes on from there.
+    """Lookahead: slow weights go part of the way of another optimizer, which then continues from them.
 
     every k updates of the inner optimizer:  φ ← φ + α (w − φ),  w ← φ
 
-    The slow weights φ are evaluated and kept. The inner optimizer's state does not change.
+    The slow weights φ are evaluated and saved. The step w ← φ does not change the inner optimizer's slots.
 
     Options:
         inner: the optimizer of the fast weights w, a name or a mapping with name and options; weight decay,
             clipping and the like are options of this optimizer, not of the inner one.
         k: updates of the fast weights for each update of the slow weights, at least 1.
-        alpha: α, more than 0 and at most 1.
+        alpha: α, the part of the way that the slow weights go, more than 0 and at most 1.
 
     Source: Zhang, Lucas, Hinton, Ba 2019, "Lookahead optimizer: k steps forward, 1 step back".
     """

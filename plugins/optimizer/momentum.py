@@ -15,12 +15,12 @@ class Momentum(Optimizer):
 
     v ← μ v + g,  w ← w − η v
 
-    The gradient enters v undamped, so at a steady gradient a step is 1 / (1 − μ) times that of plain gradient
-    descent. η multiplies the whole of v: at a constant rate this is Polyak's w_{t+1} = w_t − η g + μ (w_t −
-    w_{t−1}), and a changed rate acts on past gradients at once.
+    The gradient enters v without a factor 1 − μ, so at a steady gradient a step is 1 / (1 − μ) times that of
+    plain gradient descent. η multiplies the whole of v: at a constant rate this is Polyak's
+    w_{t+1} = w_t − η g + μ (w_t − w_{t−1}). A changed rate also applies to the past gradients in v at once.
 
     Options:
-        momentum: μ, how much of the velocity is kept, at least 0 and below 1.
+        momentum: μ, the share of the velocity v that a step keeps, at least 0 and below 1.
 
     Source: Polyak 1964, "Some methods of speeding up the convergence of iteration methods".
     """

@@ -10,7 +10,7 @@ import numpy as np
 from mlpframe.api import Array, Optimizer, check_range, register
 
 BLOCK = 1024
-"""Columns that one product replaces at a time, so that the product needs little extra memory."""
+"""The number of matrix columns that one product computes at a time, so that it needs little extra memory."""
 
 
 @register("muon")
@@ -23,11 +23,11 @@ class Muon(Optimizer):
     ``iterations`` times by X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X with a, b, c = 3.4445, −4.7750, 2.0315, which
     are chosen for speed and leave singular values between about 0.7 and 1.2. Weights ``(n_in, n_out)`` are
     stored as the transpose of the source's, so the source's factor √max(1, rows / columns) is
-    √max(1, n_out / n_in) here. Vectors, such as biases, and arrays of
-    more axes have Nesterov's momentum with the same η and μ: w ← w − η (g + μ v).
+    √max(1, n_out / n_in) here. Vectors, such as biases, and arrays of more than two axes have Nesterov's
+    momentum with the same η and μ: w ← w − η (g + μ v).
 
     Options:
-        momentum: μ, how much of the velocity is kept, at least 0 and below 1.
+        momentum: μ, the share of the velocity v that a step keeps, at least 0 and below 1.
         iterations: Newton-Schulz iterations, at least 1.
 
     Source: Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein 2024, "Muon: An optimizer for hidden layers
@@ -49,7 +49,7 @@ class Muon(Optimizer):
         if w.ndim == 2:
             n_in, n_out = w.shape
             a, b, c = 3.4445, -4.7750, 2.0315
-            X = X / (np.linalg.norm(X) or 1)  # 0 stays 0
+            X = X / (np.linalg.norm(X) or 1)  # a matrix of zeros stays 0
             for _ in range(self.iterations):
                 A = X @ X.T
                 X = a * X + b * A @ X + c * A @ A @ X
@@ -73,7 +73,7 @@ class Muon(Optimizer):
 
 
 def orthogonalize(matrix: Array, iterations: int) -> None:
-    """Bring the singular values of a matrix near 1, in place, by Newton-Schulz iterations; 0 stays 0."""
+    """Bring the singular values of a matrix near 1, in place, by Newton-Schulz. A matrix of zeros stays 0."""
     norm = float(np.linalg.norm(matrix))
     if norm == 0:
         return

@@ -26,9 +26,9 @@ class NAdam(Moments):
     updates; with ψ = 0.004, after 24,000. Keras's other defaults are η = 0.001 and ε = 1e-7.
 
     Options:
-        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
-        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
-        epsilon: ε, at least 1e-30.
+        beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the running mean of the squared gradient, at least 0 and below 1.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
         momentum_decay: ψ, how fast μ grows from β₁ / 2 to β₁, at least 0.
 
     Source: Dozat 2016, "Incorporating Nesterov momentum into Adam".
@@ -61,7 +61,7 @@ class NAdam(Moments):
         return self.beta1 * (1 - float(0.96 ** (step * self.momentum_decay)) / 2)
 
     def _product(self, step: int) -> float:
-        """Πₜ; the latest product is kept so that no step has to start again at μ₁."""
+        """Πₜ. The latest product is stored, so that a step need not multiply all factors from μ₁ on."""
         done, product = self._latest
         if done > step:
             done, product = 0, 1.0
@@ -73,8 +73,9 @@ class NAdam(Moments):
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
-        # The numerator is (1 − β₁) μₜ₊₁ / (1 − Πₜ₊₁) m_sum + (1 − μₜ) / (1 − Πₜ) g. Both terms have the same
-        # divisor, which is computed twice: that needs no room for a second intermediate.
+        # The numerator is (1 − β₁) μₜ₊₁ / (1 − Πₜ₊₁) m_sum + (1 − μₜ) / (1 − Πₜ) g. Each term is divided by
+        # the root and subtracted from w on its own. The root is computed twice, but no second scratch array
+        # is needed.
         m_sum, v_sum, _, root_d = self.accumulate(g, slots, step, scratch)
         product, mu, ahead = self._product(step), self._mu(step), self._mu(step + 1)
         shares = (

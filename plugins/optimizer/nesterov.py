@@ -11,16 +11,16 @@ from mlpframe.api import Array, Optimizer, check_range, register
 
 @register("nesterov")
 class Nesterov(Optimizer):
-    """Gradient descent with Nesterov's momentum: the gradient is taken ahead, where v leads.
+    """Gradient descent with Nesterov's momentum: the gradient is taken at the point to which v leads.
 
     v ← μ v + g,  w ← w − η (g + μ v)
 
-    Sutskever et al. take the gradient at θ − η μ v while they keep θ. Here, as in other libraries, w is the
-    point ahead itself, so g is the gradient at w. At a constant rate the iterates are the same. The slot of
-    ``update`` holds μ v, which both lines need.
+    Sutskever et al. store θ and take the gradient at the look-ahead point θ − η μ v. Here, as in other
+    libraries, w is the look-ahead point itself, so g is the gradient at w. At a constant rate, w passes
+    through the look-ahead points of Sutskever et al. The slot of the fast form ``update`` holds μ v.
 
     Options:
-        momentum: μ, how much of the velocity is kept, at least 0 and below 1.
+        momentum: μ, the share of the velocity v that a step keeps, at least 0 and below 1.
 
     Source: Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum in
     deep learning"; the method: Nesterov 1983.
@@ -41,7 +41,9 @@ class Nesterov(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         mu_v = slots["mu_v"]
-        np.add(mu_v, g, mu_v)  # the new v, for one line: keeping μ v saves a pass over memory
+        # The slot holds μ v instead of v between updates, which saves a pass over memory. The first np.add
+        # turns the old μ v into the new v.
+        np.add(mu_v, g, mu_v)
         np.multiply(mu_v, self.momentum, mu_v)
         np.add(mu_v, g, scratch)
         np.multiply(scratch, lr, scratch)

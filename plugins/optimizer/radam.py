@@ -14,18 +14,18 @@ from ._moments import Moments, descend
 
 @register("radam")
 class RAdam(Moments):
-    """Rectified Adam: no adaptive steps until the second moment is known well enough, then larger and larger.
+    """Rectified Adam: steps of momentum at first, then adaptive steps that grow as v becomes reliable.
 
     w ← w − η r m̂ √(1 − β₂ᵗ) / (√v + ε) where ρ > 5, else w ← w − η m̂, with m̂, v as in Adam,
     r = √((ρ − 4) (ρ − 2) ρ∞ / ((ρ∞ − 4) (ρ∞ − 2) ρ)),  ρ = ρ∞ − 2 t β₂ᵗ / (1 − β₂ᵗ),  ρ∞ = 2 / (1 − β₂) − 1
 
-    The paper has ρ > 4, where r is still near 0; 5 is what its authors' code and PyTorch have. Both also put
-    ε beside the uncorrected root √v, as here.
+    The paper has ρ > 4, where r is still near 0; its authors' code and PyTorch have ρ > 5. Both
+    implementations also put ε beside the uncorrected root √v, as here.
 
     Options:
-        beta1: β₁, decay of the mean of the gradient, at least 0 and below 1.
-        beta2: β₂, decay of the mean of its square, at least 0 and below 1.
-        epsilon: ε, at least 1e-30.
+        beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.
+        beta2: β₂, decay of the running mean of the squared gradient, at least 0 and below 1.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
 
     Source: Liu, Jiang, He, Chen, Liu, Gao, Han 2020, "On the variance of the adaptive learning rate and
     beyond".

@@ -14,17 +14,18 @@ from mlpframe.api import Array, Optimizer, check_range, register
 class RMSprop(Optimizer):
     """RMSprop: steps scaled by a running mean of the square of the gradient.
 
-    v ← ρ v + (1 − ρ) g²,  w ← w − η g / (√v + ε);  centered, √(v − m²) with m ← ρ m + (1 − ρ) g stands for √v
+    v ← ρ v + (1 − ρ) g²,  w ← w − η g / (√v + ε);
+    if centered: w ← w − η g / (√(v − m²) + ε) with m ← ρ m + (1 − ρ) g
 
     ε stands outside the root, as in PyTorch; Keras has it inside. The variance v − m² is not computed as a
-    difference, which rounding can make negative, but by its own recurrence ρ (v − m²) + ρ (1 − ρ) (g − m)²
-    with m from before the update. The slots of ``update`` hold v / (1 − ρ), or m / (1 − ρ) and (v − m²) / (ρ
-    (1 − ρ)).
+    difference, which rounding can make negative. The variance follows a recurrence of its own instead: its
+    new value is ρ (v − m²) + ρ (1 − ρ) (g − m)², with v and m from before the update. The slots of the fast
+    form ``update`` hold v / (1 − ρ); if centered, m / (1 − ρ) and (v − m²) / (ρ (1 − ρ)).
 
     Options:
-        decay: ρ, at least 0 and below 1; not 0 if centered.
-        epsilon: ε, at least 1e-30.
-        centered: scale by the standard deviation of the gradient instead of its root mean square.
+        decay: ρ, decay of the running means, at least 0 and below 1; not 0 if centered.
+        epsilon: ε, which keeps the divisor above 0; at least 1e-30.
+        centered: whether to scale by the standard deviation of the gradient instead of its root mean square.
 
     Source: Tieleman, Hinton 2012, "Lecture 6.5: RMSProp", Coursera; centered: Graves 2013, "Generating
     sequences with recurrent neural networks".
@@ -54,7 +55,8 @@ class RMSprop(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         rho = self.decay
-        m = deviation = square = root = direction = scratch  # names for its successive contents
+        # All names are the array ``scratch``. A name says what the array holds at that point.
+        m = deviation = square = root = direction = scratch
         if self.centered:
             m_sum, squares, scale = slots["m_sum"], slots["variance_sum"], sqrt(rho * (1 - rho))
             np.multiply(m_sum, 1 - rho, m)
@@ -67,7 +69,7 @@ class RMSprop(Optimizer):
             np.multiply(g, g, square)
         np.multiply(squares, rho, squares)
         np.add(squares, square, squares)
-        np.sqrt(squares, root)  # the root in the formula is ``scale`` times this
+        np.sqrt(squares, root)  # the root in the formula is ``scale`` times ``root``
         np.add(root, self.epsilon / scale, root)
         np.divide(g, root, direction)
         np.multiply(direction, lr / scale, direction)

@@ -13,18 +13,18 @@ from mlpframe.api import Array, Optimizer, check_range, register
 class Rprop(Optimizer):
     """Rprop: each weight has its own step size, which grows while the weight's gradient keeps its sign.
 
-    Δ ← α Δ where g g′ > 0, β Δ where g g′ < 0, brought into [Δmin, Δmax];  w ← w − η Δ sign(g)
+    Δ ← α Δ where g g′ > 0, β Δ where g g′ < 0, limited to [Δmin, Δmax];  w ← w − η Δ sign(g)
 
-    g′ is the gradient of the update before. Where g g′ < 0, w does not move in this update, and g counts as 0
-    in the next update: this is iRprop−, as in PyTorch. The slot ``sign`` holds the sign of g′. Signs are not
-    averaged, so a batch should be the whole training part (``batch_size`` at least its rows).
+    g′ is the gradient of the previous update. Where g g′ < 0, w does not move in this update, and g counts as
+    0 in the next update: this is iRprop−, as in PyTorch. The slot ``sign`` holds the sign of g′. The signs of
+    small batches change at random, so a batch should hold all training rows (set ``batch_size`` accordingly).
 
     Options:
-        initial: the first step size Δ, more than 0; the rate η multiplies Δ.
-        grow: α, more than 1.
-        shrink: β, more than 0 and below 1.
-        smallest: Δmin, more than 0.
-        largest: Δmax, more than 0.
+        initial: Δ in the first update, more than 0; the learning rate η multiplies Δ.
+        grow: α, the factor by which Δ grows, more than 1.
+        shrink: β, the factor by which Δ shrinks, more than 0 and below 1.
+        smallest: Δmin, the smallest step size, more than 0.
+        largest: Δmax, the largest step size, more than 0.
 
     Source: Riedmiller, Braun 1993, "A direct adaptive method for faster backpropagation learning: The RPROP
     algorithm"; iRprop−: Igel, Hüsken 2000, "Improving the Rprop learning algorithm".
@@ -63,10 +63,10 @@ class Rprop(Optimizer):
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
-        # With s = sign(g g′) the factor of Δ is 1 + s (q + p s), which is α at 1, β at −1 and 1 at 0.
+        # With s = sign(g g′) the factor of Δ is 1 + s (q + p s): α if s = 1, β if s = −1, 1 if s = 0.
         size, sign = slots["size"], slots["sign"]
         p, q = (self.grow + self.shrink) / 2 - 1, (self.grow - self.shrink) / 2
-        # names for the successive contents of two arrays
+        # Names in one line are the same array. A name says what the array holds at that point.
         agreement, unchanged = sign, sign
         sign_g = factor = move = scratch
         np.sign(g, sign_g)

@@ -15,13 +15,13 @@ class ScheduleFree(Optimizer):
 
     g is taken at y = (1 − β) z + β x;  z ← z − η g,  x ← x + (z − x) / t
 
-    The trained weights are y. The weights that are evaluated and kept are x, the mean of all z. t counts
-    updates from 1. Only y and x are stored; z is (y − β x) / (1 − β). The average has equal weights, as in
-    the paper; its authors' code weights by η², which matters where η warms up. Use coupled weight decay, as
+    The trained weights are y. The weights that are evaluated and saved are x, the mean of all z. t counts
+    updates from 1. Only y and x are stored; z is (y − β x) / (1 − β). All z count equally in x, as in the
+    paper. The authors' code weights z by η², which matters if η has a warm-up. Use coupled weight decay, as
     the authors do: decoupled decay moves y alone, and so moves z by 1 / (1 − β) times as much.
 
     Options:
-        momentum: β, at least 0 (Polyak's averaging) and below 1.
+        momentum: β, the share of x in y, at least 0 and below 1; 0 is Polyak's averaging.
 
     Source: Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky 2024, "The road less scheduled".
     """
@@ -47,10 +47,12 @@ class ScheduleFree(Optimizer):
     def update(
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
-        # As z − x = (y − x) / (1 − β) before the step, x moves by d − η g / t with d = (y − x) / (t (1 − β)),
-        # and y by β times that and (1 − β) times the move of z, −η g.
+        # Before the step, z − x = (y − x) / (1 − β). So x moves by d − η g / t with
+        # d = (y − x) / (t (1 − β)). y moves by β times the move of x plus 1 − β times the move of z, which
+        # is −η g.
         x, beta = slots["x"], self.momentum
-        move = gradient_step = scratch  # names for its successive contents
+        # All names are the array ``scratch``. A name says what the array holds at that point.
+        move = gradient_step = scratch
         np.subtract(w, x, move)
         np.multiply(move, 1 / (step * (1 - beta)), move)
         np.add(x, move, x)

@@ -13,13 +13,14 @@ from ._wrapper import Wrapper
 
 @register("swa")
 class SWA(Wrapper):
-    """Stochastic weight averaging: keeps the plain mean of weights along another optimizer's way.
+    """Stochastic weight averaging: saves the plain mean of weights that another optimizer passes through.
 
-    a ← a + (w − a) / n  at the updates start, start + every, start + 2 every, …, the n-th of these
+    a ← a + (w − a) / n  at update start + (n − 1) every,  for n = 1, 2, 3, …
 
-    Before ``start`` the weights themselves are evaluated. The training itself does not change. In the paper,
-    once averaging has begun, the rate is high and constant, or cyclic with one mean for each cycle. Layers
-    that normalize batches keep the running statistics of the trained weights, not of the average.
+    Before update ``start`` the weights w themselves are evaluated. The average does not affect the training
+    of w. In the paper, once averaging has begun, the learning rate is high and constant, or cyclic with w
+    averaged at the end of each cycle. Layers that normalize batches keep the running statistics of the
+    trained weights, not of the average.
 
     Options:
         inner: the optimizer that trains w, a name or a mapping with name and options; weight decay, clipping

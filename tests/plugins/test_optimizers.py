@@ -529,8 +529,8 @@ def test_a_wrapper_is_driven_as_its_inner_optimizer_is_and_refuses_one_that_it_w
         assert (wrapper.default_lr, wrapper.scope) == (alone.default_lr, alone.scope)
         assert wrapper.slots == (*alone.slots, wrapper.evaluated)
     for wrong, message in (
-        ("lbfgs", "without search or averaged weights, not lbfgs"),
-        ("ema", "without search or averaged weights, not ema"),
+        ("lbfgs", "neither evaluates the loss nor averages weights, not lbfgs"),
+        ("ema", "neither evaluates the loss nor averages weights, not ema"),
         ("adamw", "inner=adamw sets .*weight_decay=0.01"),
         ({"name": "sgd", "clip_norm": 1.0}, "inner=sgd sets clip_norm=1.0"),
         ("adm", "no optimizer 'adm'; nearest: adam"),
