@@ -1,4 +1,4 @@
-"""What the initializers that scale with fan-in and fan-out share."""
+"""Shared code of the initializers whose variance depends on fan-in and fan-out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlpframe.api import Array, Initializer, Parameter
 
 
 class Scaled(Initializer):
-    """Independent numbers with mean 0 and a variance that depends on the parameter."""
+    """Base class: independent numbers with mean 0 and a variance that depends on the parameter's fans."""
 
     def __init__(self, *, distribution: str = "normal") -> None:
         if distribution not in ("normal", "uniform"):
@@ -30,4 +30,4 @@ class Scaled(Initializer):
         else:
             rng.random(out=out)
             out -= 0.5
-            out *= 2 * sqrt(3) * std  # U(−a, a) has the variance a² / 3
+            out *= 2 * sqrt(3) * std  # the bound is a = √3 std, because U(−a, a) has the variance a² / 3

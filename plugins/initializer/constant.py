@@ -15,8 +15,8 @@ class Constant(Initializer):
 
     w = value
 
-    Equal weights get equal gradients, so the units of a layer would stay alike. Use this initializer for
-    biases and scales, or to see that symmetry has to be broken.
+    Equal weights get equal gradients, so all units of a layer would stay equal in training. Use this
+    initializer for biases and scales, or to demonstrate that equal units learn nothing useful.
 
     Options:
         value: the number, finite.

@@ -16,9 +16,9 @@ class Orthogonal(Initializer):
     Wᵀ W = gain² I  or  W Wᵀ = gain² I
 
     W is gain · Q, where Q comes from the QR decomposition of a matrix of normal numbers. Each column of Q is
-    multiplied by the sign of R's diagonal: only then are all orthogonal matrices equally likely. A square W
-    with gain 1 keeps the length of activations and of gradients. With relu, a gain of √2 makes up for the
-    activations that relu sets to 0.
+    multiplied by the sign of the diagonal element of R in that column: only then are all orthogonal matrices
+    equally likely. A square W with gain 1 keeps the length of activations and of gradients. With relu, a gain
+    of √2 makes up for the activations that relu sets to 0.
 
     A vector counts as a row: a random direction of length gain. If a parameter has more than two axes, each
     matrix over the last two axes is drawn independently.

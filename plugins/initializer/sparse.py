@@ -37,6 +37,6 @@ class Sparse(Initializer):
         if out.ndim < 2:
             return
         number = min(self.connections, out.shape[-2])
-        # the places of the smallest of independent random keys are a random subset
+        # For each unit, every input gets a random key. The inputs with the smallest keys are a random subset.
         inputs = rng.random(out.shape).argpartition(number - 1, -2)[..., :number, :]
         np.put_along_axis(out, inputs, self.std * rng.standard_normal(inputs.shape), -2)

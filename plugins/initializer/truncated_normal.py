@@ -16,13 +16,14 @@ class TruncatedNormal(Initializer):
     w = std · Φ⁻¹(Φ(−cut) + u (Φ(cut) − Φ(−cut))),  u ~ U(0, 1)
 
     Φ is the distribution function of N(0, 1). This is N(0, std²) on the condition |w| ≤ cut · std. The
-    inverse of Φ is used instead of rejection, so every number takes one draw. ``std`` is the standard
-    deviation before truncation, as in TensorFlow, PyTorch and JAX. After truncation the standard deviation is
-    std · √(1 − 2 cut φ(cut) / (2 Φ(cut) − 1)), where φ is the density of N(0, 1): 0.880 std for a cut of 2.
+    inverse of Φ is used instead of rejection, so every number takes a single uniform random number u. ``std``
+    is the standard deviation before truncation, as in TensorFlow, PyTorch and JAX. After truncation the
+    standard deviation is std · √(1 − 2 cut φ(cut) / (2 Φ(cut) − 1)), where φ is the density of N(0, 1): 0.880
+    std for a cut of 2.
 
     Options:
         std: standard deviation before truncation, at least 0.
-        cut: the largest absolute value, in standard deviations, above 0.
+        cut: the largest absolute value of a number, in units of ``std``, above 0.
     """
 
     def __init__(self, *, std: float = 1.0, cut: float = 2.0) -> None:
@@ -31,12 +32,13 @@ class TruncatedNormal(Initializer):
         self.std, self.cut = std, cut
 
     def fill(self, out: Array, parameter: Parameter, rng: np.random.Generator) -> None:
-        from scipy.special import ndtr, ndtri  # here: importing it takes a tenth of a second
+        from scipy.special import ndtr, ndtri  # imported only here: the import takes 0.1 s
 
         low, high = ndtr(-self.cut), ndtr(self.cut)
         rng.random(out=out)
         out *= high - low
         out += low
         ndtri(out, out)
-        np.clip(out, -self.cut, self.cut, out)  # against rounding, and Φ⁻¹(0) where Φ(−cut) is 0
+        # Rounding may exceed the cut, and Φ⁻¹ is infinite if Φ(−cut) is rounded to 0.
+        np.clip(out, -self.cut, self.cut, out)
         out *= self.std

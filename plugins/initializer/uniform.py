@@ -14,7 +14,7 @@ class Uniform(Initializer):
     w ~ U(−bound, bound), of variance bound² / 3
 
     Options:
-        bound: largest absolute value, at least 0.
+        bound: the largest absolute value of a number, at least 0.
     """
 
     def __init__(self, *, bound: float = 1.0) -> None:

@@ -16,7 +16,8 @@ class Values(Initializer):
     w = values
 
     Options:
-        values: rows of numbers, of the parameter's shape; W has a row for each input, a column for each unit.
+        values: rows of numbers, of the parameter's shape. For W: a row for each input, with one number for
+            each unit.
     """
 
     def __init__(self, *, values: list[Any]) -> None:

@@ -90,7 +90,7 @@ def _by_tanh(x: Array, dx: Array | None, y: Array, dy: Array, part: Array, x_min
     root = sqrt(2 / pi)
     numbers = (1, 0.5, root, root * CUBIC, 2 * root, 6 * root * CUBIC)
     one, half, linear, cubic, linear_d, cubic_d = (np.array(number, x.dtype) for number in numbers)
-    # All names are the array ``part``. A name says what the array holds at that point.
+    # Further names of the array ``part``: a name says what the array holds at that point.
     u = tanh_u = s = part
 
     def forward() -> None:

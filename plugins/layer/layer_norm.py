@@ -64,7 +64,7 @@ class LayerNorm(Layer):
         g_gamma, g_beta = (g["gamma"], g["beta"]) if affine else (column, column)
         features, epsilon = np.array(x.shape[-1], x.dtype), np.array(self.epsilon, x.dtype)
         ones = np.ones(x.shape[-2], x.dtype)
-        # Names in one line are the same array: a name says what the array holds at that point. ``row`` is
+        # Further names of existing arrays: a name says what its array holds at that point. ``row`` is
         # ``column`` without its last axis.
         products = projection = scratch
         mean = mean_product = mean_d = row

@@ -33,7 +33,7 @@ class LogSoftmax(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         column = ctx.array(*x.shape[:-1], 1)
         row = column[..., 0]
-        # Names in one line are the same array: a name says what the array holds at that point. ``row`` is
+        # Further names of existing arrays: a name says what its array holds at that point. ``row`` is
         # ``column`` without its last axis.
         top = total = log_total = sum_dy = row
         top_column = log_total_column = sum_dy_column = column

@@ -33,7 +33,7 @@ class Mish(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         t, sigmoid = ctx.array(*x.shape), ctx.array(*x.shape)
         one, two, most = (np.array(number, x.dtype) for number in (1, 2, 40))
-        # Names in one line are the same array: a name says what the array holds at that point. dy is free as
+        # Further names of existing arrays: a name says what its array holds at that point. dy is free as
         # scratch space until the backward pass.
         power = numerator = t
         power_1 = power_2 = denominator = dy

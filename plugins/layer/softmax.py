@@ -33,7 +33,7 @@ class Softmax(Layer):
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         column = ctx.array(*x.shape[:-1], 1)
         row = column[..., 0]
-        # Names in one line are the same array: a name says what the array holds at that point. ``row`` is
+        # Further names of existing arrays: a name says what its array holds at that point. ``row`` is
         # ``column`` without its last axis.
         top = total = mean_dy = row
         top_column = total_column = mean_dy_column = column

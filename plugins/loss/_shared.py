@@ -1,4 +1,4 @@
-"""What several losses share."""
+"""Shared code of several losses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_class_weights(class_weights: list[float] | str | None) -> None:
 
 
 def require_weights(loss: Loss, class_weights: list[float] | str | None, classes: int) -> None:
-    """Raise ``UsageError`` if there are class weights, but not one for each class."""
+    """Raise ``UsageError`` unless the class weights are ``None`` or one number for each class."""
     if class_weights == "balanced":
         raise UsageError(f"loss={loss.name}: class_weights=balanced needs the training rows of a run")
     if class_weights is not None and len(class_weights) != classes:
@@ -55,7 +55,7 @@ def true_elements(output: Array, target: Array) -> tuple[Array, Callable[[], obj
 
     Args:
         output: ``(…, batch, classes)``.
-        target: class numbers ``(…, batch)``, which may change.
+        target: class numbers ``(…, batch)``. Call the returned function after they change.
     """
     *rows, classes = output.shape
     offsets = np.arange(prod(rows)).reshape(rows) * classes

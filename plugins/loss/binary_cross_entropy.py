@@ -22,14 +22,14 @@ class BinaryCrossEntropy(Loss):
     the loss of multilabel data, whose targets are 0 or 1 for each class. The target t is the probability of
     each output, (batch, outputs), or class numbers (batch,), which stand for one-hot rows. Predictions are
     σ(o); the predictions of a row need not sum to 1. Like PyTorch's BCEWithLogitsLoss, the loss is averaged
-    over the outputs. Only exp(−|o|) is computed, so nothing overflows or is lost by rounding. o is (batch,
-    outputs).
+    over the outputs. The only exponential is exp(−|o|), so nothing overflows or is lost by rounding. o is
+    (batch, outputs).
 
     Options:
-        positive_weight: v, the weight of a yes relative to a no, more than 0. About the ratio of noes to
-            yeses balances both.
-        class_weights: w, how much each class counts, at least 0; "balanced", if each row has one class:
-            rows / (classes · rows of the class), of the training rows; null: all 1.
+        positive_weight: v, the weight of target 1 relative to target 0, more than 0. To balance the two, set
+            v to the number of zeros divided by the number of ones among the targets.
+        class_weights: w, a weight for each class, at least 0. "balanced": weight = training rows / (number of
+            classes · training rows of the class), only if each row has one class; null: all weights are 1.
 
     Source: Cox 1958, "The regression analysis of binary sequences".
     """
@@ -59,7 +59,7 @@ class BinaryCrossEntropy(Loss):
         require_weights(self, self.class_weights, output.shape[-1])
         t, update = distributions(output, target, ctx)
         power, yes, denominator = (ctx.array(*output.shape) for _ in range(3))
-        # names for the successive contents of one array
+        # Further names of existing arrays: a name says what its array holds at that point.
         magnitude = logarithm = power
         slope, c = yes, denominator
         products = ctx.array(*losses.shape)
@@ -70,8 +70,8 @@ class BinaryCrossEntropy(Loss):
         w = None if self.class_weights is None else np.array(self.class_weights, output.dtype)
 
         def run() -> None:
-            # with c = 1 − t + v t and h = 1 where o > 0, else 0: l = c log(1 + exp(−|o|)) + (c h − v t) o,
-            # the mean over the outputs, each times its w
+            # The loss of an output is w (c log(1 + exp(−|o|)) + (c h − v t) o), with c = 1 − t + v t and with
+            # h = 1 where o > 0, else 0. The loss of a row is the mean over its outputs.
             update()
             np.abs(output, magnitude)
             np.negative(magnitude, power)

@@ -21,14 +21,14 @@ class CrossEntropy(Loss):
 
     t may also be given as probabilities (batch, classes). Label smoothing ε mixes t with the uniform
     distribution, t ← (1 − ε) t + ε / classes. The loss is averaged over the batch, whatever the class weights
-    v. PyTorch divides by the sum of the weights in the batch instead, so a row's share depends on the other
-    rows. The largest logit is subtracted first, so nothing overflows. o is (batch, classes), class numbers
-    (batch,).
+    v: the sum is divided by the number of rows. PyTorch divides by the sum of the weights in the batch
+    instead, so there the share of a row depends on the other rows. The largest logit is subtracted first, so
+    nothing overflows. o is (batch, classes), class numbers (batch,).
 
     Options:
         label_smoothing: ε, at least 0 and below 1.
-        class_weights: v, how much each class counts, at least 0; "balanced": inversely proportional to its
-            number of training rows, rows / (classes · rows of the class); null: all 1.
+        class_weights: v, a weight for each class, at least 0. "balanced": weight = training rows / (number of
+            classes · training rows of the class); null: all weights are 1.
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs"; label
     smoothing: Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision".
@@ -68,12 +68,12 @@ class CrossEntropy(Loss):
         classes = output.shape[-1]
         weights = self.class_weights
         require_weights(self, weights, classes)
-        logits, gradient = output.reshape(-1, classes), d_output.reshape(-1, classes)  # views: contiguous
+        logits, gradient = output.reshape(-1, classes), d_output.reshape(-1, classes)  # views
         rows = len(logits)
         index, locate = true_elements(output, target)
         flat = d_output.reshape(-1)
         column = ctx.array(rows, 1)
-        # names for the successive contents of one array
+        # Further names of existing arrays: a name says what its array holds at that point.
         top = total = log_total = sum_t = column[:, 0]
         flat_losses = losses.reshape(-1)
         one = np.array(1, output.dtype)
@@ -94,7 +94,7 @@ class CrossEntropy(Loss):
             return run
 
         t, shifted = ctx.array(rows, classes), ctx.array(rows, classes)
-        minus_log_softmax = shifted  # the later contents
+        minus_log_softmax = shifted  # the same array: shifted first, −log softmax later
         v = np.ones(classes, output.dtype) if weights is None else np.array(weights, output.dtype)
         keep, share = 1 - self.label_smoothing, self.label_smoothing / classes
 
@@ -124,7 +124,7 @@ class CrossEntropy(Loss):
 
     @staticmethod
     def _bind_row(output: Array, d_output: Array, target: Array) -> Callable[[], float]:
-        """The same for a batch of one: ten numbers are cheaper as Python floats than in array calls."""
+        """The loss of a batch of one row, with Python floats: for ten numbers they are faster than arrays."""
 
         def run() -> float:
             logits: list[float] = output.tolist()

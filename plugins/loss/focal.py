@@ -21,8 +21,8 @@ class Focal(Loss):
     With γ = 0 this is the loss cross_entropy. 1 − p_c is computed as the sum of the other probabilities and
     log p_c as −log(1 + Σ_{j≠c} exp(o_j − o_c)), so both are accurate even if p_c is close to 1. The paper has
     two classes and a sigmoid; the softmax extends its loss to several. The paper's α, a weight for each
-    class, is left out, because rows can have weights. o is (batch, classes), the target (batch,) class
-    numbers.
+    class, is left out, because every row can be given a weight. o is (batch, classes), the target (batch,)
+    class numbers.
 
     Options:
         gamma: γ, how much less well classified rows count, at least 0.
@@ -39,11 +39,11 @@ class Focal(Loss):
 
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         gamma, p = self.gamma, softmax(output)
-        true = np.arange(output.shape[-1]) == target[:, None]  # [i = c]
+        true = np.arange(output.shape[-1]) == target[:, None]  # true is [i = c]
         log_pc = -np.logaddexp.reduce(output - output[true][:, None], -1, keepdims=True)
         p_others = np.maximum(
             (p * ~true).sum(-1, keepdims=True), np.finfo(p.dtype).smallest_normal
-        )  # 1 − p_c
+        )  # p_others is 1 − p_c
         slope = p_others**gamma * (1 - gamma * np.exp(log_pc) * log_pc / p_others)
         return -(p_others**gamma * log_pc)[:, 0], (p - true) * slope
 
@@ -60,7 +60,7 @@ class Focal(Loss):
         flat = d_output.reshape(-1)
         column = ctx.array(len(logits), 1)
         true, p_others, slope = (ctx.array(len(logits)) for _ in range(3))
-        # names for the successive contents of one array
+        # Further names of existing arrays: a name says what its array holds at that point.
         top = others = power = factor = column[:, 0]
         total, exp_true, p_true = true, p_others, slope
         smallest = np.array(np.finfo(output.dtype).smallest_normal)
@@ -78,10 +78,10 @@ class Focal(Loss):
             np.maximum(others, smallest, out=others)
             np.log(others, flat_losses)
             np.subtract(flat_losses, true, flat_losses)
-            np.logaddexp(flat_losses, zero, flat_losses)  # −log p_c
+            np.logaddexp(flat_losses, zero, flat_losses)  # flat_losses is now −log p_c
             np.add(exp_true, others, total)
             np.divide(exp_true, total, p_true)
-            np.divide(others, total, p_others)  # 1 − p_c
+            np.divide(others, total, p_others)  # p_others is 1 − p_c
             np.multiply(p_true, flat_losses, slope)
             np.divide(slope, p_others, slope)
             np.multiply(slope, gamma, slope)

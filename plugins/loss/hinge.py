@@ -18,18 +18,19 @@ class Hinge(Loss):
     """How far the score of the true class is from beating the other scores by a margin.
 
     l = max(0, m + max_{j≠c} o_j − o_c)  (crammer_singer)  or  l = Σ_{j≠c} max(0, m + o_j − o_c)
-    (weston_watkins), for scores o and the true class c; ∂l/∂o_j = 1 for the classes j that count, and minus
-    their number for c
+    (weston_watkins), for scores o and the true class c; ∂l/∂o_j = 1 for every class j whose term is in l
+    and above 0, and ∂l/∂o_c = −(number of these classes)
 
     With ``squared`` each max(0, …) is squared, so its derivative is 2 max(0, …). At a kink, where the margin
-    is met exactly, the subgradient 0 is taken. If several wrong classes share the
-    highest score, crammer_singer takes the first of them. crammer_singer with m = 1 is scikit-learn's
-    hinge_loss; weston_watkins is PyTorch's MultiMarginLoss times the number of classes. Predictions are the
-    scores: they order the classes, but are not probabilities. o is (batch, classes), the target (batch,)
-    class numbers.
+    is met exactly, the subgradient 0 is taken. If several wrong classes share the highest score,
+    crammer_singer takes the first of them. crammer_singer with m = 1 is
+    scikit-learn's hinge_loss; weston_watkins is PyTorch's MultiMarginLoss times the number of classes.
+    Predictions are the scores: they order the classes, but are not probabilities. o is (batch, classes), the
+    target (batch,) class numbers.
 
     Options:
-        form: crammer_singer (the strongest other class counts) or weston_watkins (all of them do).
+        form: crammer_singer (only the other class with the highest score counts) or weston_watkins (all other
+            classes count).
         squared: whether each max(0, …) is squared, which removes the kink.
         margin: m, more than 0.
 
@@ -80,7 +81,7 @@ class Hinge(Loss):
     ) -> Callable[[], object]:
         rows, classes = o.shape
         flat, slope, squared = d.reshape(-1), ctx.array(rows), self.squared
-        true = slope  # the scores of the true classes, before there are slopes
+        true = slope  # the scores of the true classes first, ∂l/∂o later
         starts, strongest = np.arange(rows) * classes, np.empty(rows, np.intp)
         zero, margin, lowest = (np.array(number, o.dtype) for number in (0, self.margin, -np.inf))
 
@@ -113,7 +114,7 @@ class Hinge(Loss):
         rows, _ = o.shape
         scores, flat, squared = o.reshape(-1), d.reshape(-1), self.squared
         column = ctx.array(rows, 1)
-        true = slope = column[:, 0]  # the scores of the true classes, then ∂l/∂o_c
+        true = slope = column[:, 0]  # the scores of the true classes first, ∂l/∂o_c later
         zero, margin = np.array(0, o.dtype), np.array(self.margin, o.dtype)
 
         def run() -> None:

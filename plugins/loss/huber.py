@@ -14,7 +14,7 @@ class Huber(Loss):
     """Square of small errors, absolute value of large errors, averaged over the outputs.
 
     l = Σ h(o − t) / outputs,  h(e) = ½ e² where |e| ≤ δ, else δ (|e| − ½ δ),
-    ∂l/∂o = c / outputs with c = o − t cut off at −δ and δ
+    ∂l/∂o = c / outputs with c = o − t, limited to the range from −δ to δ
 
     The fast form computes h(e) = c (e − ½ c). The scale is the same as in the paper and in PyTorch's
     HuberLoss; scikit-learn's HuberRegressor minimizes 2 h, and PyTorch's SmoothL1Loss is h / δ. o and the

@@ -17,11 +17,12 @@ class KLDivergence(Loss):
 
     l = Σ_i t_i (log t_i − log softmax(o)_i),  ∂l/∂o = softmax(o) − t
 
-    0 log 0 is 0. This loss is cross_entropy minus the entropy of t, which does not depend on o. Both losses
-    have the same derivative, but kl_divergence is 0 if the network is perfect. Class numbers stand for
-    one-hot rows, whose entropy is 0. For class numbers the two losses are equal, and cross_entropy is faster.
-    o is (batch, classes), the target (batch, classes) with rows that sum to 1, or class numbers (batch,).
-    PyTorch's KLDivLoss with reduction="batchmean" is the same loss, but takes log softmax(o) instead of o.
+    A term with t_i = 0 counts as 0. This loss is cross_entropy minus the entropy of t, which does not depend
+    on o. Both losses have the same derivative, but kl_divergence is 0 if the network is perfect. Class
+    numbers stand for one-hot rows, whose entropy is 0. For class numbers the two losses are equal, and
+    cross_entropy is faster. o is (batch, classes), the target (batch, classes) with rows that sum to 1, or
+    class numbers (batch,). PyTorch's KLDivLoss with reduction="batchmean" is the same loss, but takes log
+    softmax(o) instead of o.
 
     Source: Kullback, Leibler 1951, "On information and sufficiency".
     """
@@ -32,7 +33,7 @@ class KLDivergence(Loss):
     def textbook(self, output: Array, target: Array) -> tuple[Array, Array]:
         t, o = target, output - output.max(-1, keepdims=True)
         log_softmax = o - np.log(np.exp(o).sum(-1, keepdims=True))
-        log_t = np.log(np.where(t > 0, t, 1))  # 0 log 0 is 0
+        log_t = np.log(np.where(t > 0, t, 1))  # t log t is 0 where t is 0
         return (t * (log_t - log_softmax)).sum(-1), np.exp(log_softmax) - t
 
     def rows(
@@ -44,7 +45,7 @@ class KLDivergence(Loss):
             ctx.array(*output.shape),
             ctx.array(*losses.shape, 1),
         )
-        # names for the successive contents of one array
+        # Further names of existing arrays: a name says what its array holds at that point.
         top = total = log_total = column[..., 0]
         powers = d_output
         log_softmax, log_ratio = shifted, log_t
@@ -59,7 +60,8 @@ class KLDivergence(Loss):
             np.divide(powers, column, d_output)
             np.log(total, log_total)
             np.subtract(shifted, column, log_softmax)
-            np.maximum(t, smallest, out=log_t)  # where t is 0 the product below is 0 whatever its log is
+            # keeps the logarithm finite where t is 0: then t log t is 0 there
+            np.maximum(t, smallest, out=log_t)
             np.log(log_t, log_t)
             np.subtract(log_t, log_softmax, log_ratio)
             np.vecdot(t, log_ratio, losses)

@@ -10,12 +10,12 @@ import numpy as np
 from mlpframe.api import Array, Context, Loss, register
 
 FAR = 20
-"""Above this, log cosh is linear to the last digit of float64: the difference is exp(−2 · 20)."""
+"""Above this error e, log cosh e is |e| − log 2 to the last digit of float64: they differ by exp(−2 · 20)."""
 
 
 @register("log_cosh")
 class LogCosh(Loss):
-    """Log of the hyperbolic cosine of the error, averaged over the outputs: smooth, and linear far out.
+    """Log of the hyperbolic cosine of the error, averaged over outputs: smooth, and linear for large errors.
 
     l = Σ log cosh(o − t) / outputs,  ∂l/∂o = tanh(o − t) / outputs
 
@@ -39,7 +39,7 @@ class LogCosh(Loss):
         self, output: Array, d_output: Array, target: Array, losses: Array, ctx: Context
     ) -> Callable[[], object]:
         error, near = ctx.array(*output.shape), ctx.array(*output.shape)
-        # names for the successive contents of two arrays
+        # Further names of existing arrays: a name says what its array holds at that point.
         size = beyond = error
         sinh = square = log_cosh = near
         numbers = (FAR, 1 / 2, 2, 1 / output.shape[-1])

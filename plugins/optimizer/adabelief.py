@@ -53,7 +53,7 @@ class AdaBelief(Optimizer):
         root_d = sqrt((1 - self.beta2**step) / (1 - self.beta2))
         np.multiply(m_sum, self.beta1, m_sum)
         np.add(m_sum, g, m_sum)
-        # All names are the array ``scratch``. A name says what the array holds at that point.
+        # Further names of the array ``scratch``: a name says what the array holds at that point.
         m = deviation = square = root = direction = scratch
         np.multiply(m_sum, 1 - self.beta1, m)
         np.subtract(g, m, deviation)

@@ -50,7 +50,7 @@ class AdaDelta(Optimizer):
         # Δ² = D g² / S, D ← D (ρ + (1 − ρ) g² / S) + (1 − ρ) ε. This form does not contain Δ. So Δ may be
         # overwritten once w is updated, and one scratch array is enough.
         S, D, rho = slots["s_epsilon"], slots["d_epsilon"], self.decay
-        # All names are the array ``scratch``. A name says what the array holds at that point.
+        # Further names of the array ``scratch``: a name says what the array holds at that point.
         square = ratio = delta = factor = scratch
         np.multiply(g, g, square)
         np.add(square, self.epsilon, square)

@@ -44,7 +44,7 @@ class AdaGrad(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         squares = slots["squares"]
-        # All names are the array ``scratch``. A name says what the array holds at that point.
+        # Further names of the array ``scratch``: a name says what the array holds at that point.
         square = root = direction = scratch
         np.multiply(g, g, square)
         np.add(squares, square, squares)

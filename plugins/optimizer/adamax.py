@@ -47,7 +47,7 @@ class AdaMax(Optimizer):
     ) -> None:
         m_sum, u = slots["m_sum"], slots["u"]
         c = (1 - self.beta1**step) / (1 - self.beta1)
-        # All names are the array ``scratch``. A name says what the array holds at that point.
+        # Further names of the array ``scratch``: a name says what the array holds at that point.
         size = direction = scratch
         np.multiply(m_sum, self.beta1, m_sum)
         np.add(m_sum, g, m_sum)

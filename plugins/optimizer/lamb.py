@@ -50,7 +50,7 @@ class LAMB(Moments):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         m_sum, v_sum, c, root_d = self.accumulate(g, slots, step, scratch)
-        # All names are the array ``scratch``. A name says what the array holds at that point.
+        # Further names of the array ``scratch``: a name says what the array holds at that point.
         root = direction = scratch
         np.sqrt(v_sum, root)
         np.add(root, self.epsilon * root_d, root)

@@ -42,7 +42,7 @@ class Lion(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         m_sum = slots["m_sum"]
-        # All names are the array ``scratch``. A name says what the array holds at that point.
+        # Further names of the array ``scratch``: a name says what the array holds at that point.
         mixed = sign = scratch
         np.multiply(m_sum, self.beta1 * (1 - self.beta2) / (1 - self.beta1), mixed)
         np.add(mixed, g, mixed)  # the formula's argument of sign, divided by 1 − β₁

@@ -55,7 +55,7 @@ class RMSprop(Optimizer):
         self, w: Array, g: Array, slots: Mapping[str, Array], lr: float, step: int, scratch: Array
     ) -> None:
         rho = self.decay
-        # All names are the array ``scratch``. A name says what the array holds at that point.
+        # Further names of the array ``scratch``: a name says what the array holds at that point.
         m = deviation = square = root = direction = scratch
         if self.centered:
             m_sum, squares, scale = slots["m_sum"], slots["variance_sum"], sqrt(rho * (1 - rho))

@@ -66,7 +66,7 @@ class Rprop(Optimizer):
         # With s = sign(g g′) the factor of Δ is 1 + s (q + p s): α if s = 1, β if s = −1, 1 if s = 0.
         size, sign = slots["size"], slots["sign"]
         p, q = (self.grow + self.shrink) / 2 - 1, (self.grow - self.shrink) / 2
-        # Names in one line are the same array. A name says what the array holds at that point.
+        # Further names of existing arrays: a name says what its array holds at that point.
         agreement, unchanged = sign, sign
         sign_g = factor = move = scratch
         np.sign(g, sign_g)

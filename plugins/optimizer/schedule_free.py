@@ -51,7 +51,7 @@ class ScheduleFree(Optimizer):
         # d = (y − x) / (t (1 − β)). y moves by β times the move of x plus 1 − β times the move of z, which
         # is −η g.
         x, beta = slots["x"], self.momentum
-        # All names are the array ``scratch``. A name says what the array holds at that point.
+        # Further names of the array ``scratch``: a name says what the array holds at that point.
         move = gradient_step = scratch
         np.subtract(w, x, move)
         np.multiply(move, 1 / (step * (1 - beta)), move)
