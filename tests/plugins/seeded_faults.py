@@ -1,9 +1,10 @@
-"""Forty faults, seeded one at a time in the built-in plugins: which tests find them?
+"""Seed forty faults in the built-in plugins, one at a time, and report which tests find each fault.
 
-Run ``python tests/plugins/seeded_faults.py`` in the project's root; words behind it restrict the faults, for
-instance ``layer`` or ``mish``. The project is copied to a temporary folder, the faults are seeded there. For
-each fault the table names the first test of ``tests/plugins`` and the first check of the conformance kit that
-fails, or ``-``. A text that does not occur exactly once is an error: then the plugin has changed.
+Run ``python tests/plugins/seeded_faults.py`` in the project's root. Arguments restrict the faults to a kind
+or to a component, for example ``layer`` or ``mish``. The script copies the project to a temporary folder and
+seeds the faults there. For each fault, the script prints the first test of ``tests/plugins`` that fails and
+the first check of the conformance kit that fails, or ``-`` if none fails. If a text to replace does not occur
+exactly once, the script stops with an error: the plugin has changed since the fault was written.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Fault(NamedTuple):
     name: str
     mistake: str
     changes: tuple[tuple[str, str], ...]
-    shared: str = ""  # a file beside the component's own that also has some of the texts
+    shared: str = ""  # a second file, which holds some of the texts to replace
 
 
 FAULTS = [
@@ -129,7 +130,7 @@ FAULTS = [
 
 
 def first_failure(root: Path, *arguments: str) -> str:
-    """The name of the first test that fails, or ``-``."""
+    """Run pytest with the arguments; return the name of the first test that fails, or ``-``."""
     command = [sys.executable, "-m", "pytest", "-x", "--tb=no", "-p", "no:cacheprovider", *arguments]
     environment = {**os.environ, "MLPFRAME_PLUGINS": ""}
     ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
@@ -142,7 +143,7 @@ def first_failure(root: Path, *arguments: str) -> str:
 
 
 def seed(files: list[Path], changes: tuple[tuple[str, str], ...]) -> None:
-    """Make the changes; each text must occur exactly once in the files."""
+    """Replace each old text by its new text. Each old text must occur exactly once in the files."""
     for old, new in changes:
         places = [file for file in files for _ in range(file.read_text().count(old))]
         assert len(places) == 1, f"{' and '.join(file.name for file in files)}: {len(places)} times {old!r}"

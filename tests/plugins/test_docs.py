@@ -4,5 +4,5 @@ from mlpframe import registries
 
 
 def test_every_plugin_was_loaded() -> None:
-    # a plugin that fails to load would be missing from every test that runs over the registries
+    # Other tests run over the registries, so they would not notice a plugin that fails to load.
     assert registries.broken == []

@@ -1,4 +1,4 @@
-"""Initializers: the distributions that they are named after, each within five standard errors."""
+"""Initializers: drawn numbers have the right distribution, within five standard errors."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def draw(initializer, seed=0, parameter=PARAMETER):
 
 
 def assert_normal(values, variance):
-    """Mean, variance and the whole distribution function, each within five standard errors."""
+    """Mean, variance and distribution function are those of N(0, variance), within five standard errors."""
     n = values.size
     assert abs(values.mean()) < 5 * sqrt(variance / n)
     assert abs(values.var() - variance) < 5 * variance * sqrt(2 / n)
-    assert kstest(values.ravel(), "norm", (0, sqrt(variance))).pvalue > 5.7e-7  # as likely as five
+    assert kstest(values.ravel(), "norm", (0, sqrt(variance))).pvalue > 5.7e-7  # five standard errors
 
 
 def assert_uniform(values, bound):
     n, variance = values.size, bound**2 / 3
     assert abs(values.mean()) < 5 * sqrt(variance / n)
-    assert abs(values.var() - variance) < 5 * variance * sqrt(0.8 / n)  # kurtosis 1.8
+    assert abs(values.var() - variance) < 5 * variance * sqrt(0.8 / n)  # 0.8: kurtosis 1.8 minus 1
     assert kstest(values.ravel(), "uniform", (-bound, 2 * bound)).pvalue > 5.7e-7
     assert values.min() >= -bound
     assert values.max() <= bound
@@ -57,14 +57,14 @@ def test_normal_and_uniform(scale):
 
 
 @pytest.mark.parametrize(("name", "variance"), [("glorot", 2 / 700), ("he", 2 / 400), ("lecun", 1 / 400)])
-def test_the_variance_follows_the_numbers_of_inputs_and_outputs(name, variance):
+def test_the_variance_depends_on_fan_in_and_fan_out(name, variance):
     assert_normal(draw(INITIALIZERS.create(name)), variance)
     assert_uniform(draw(INITIALIZERS.create(name, distribution="uniform")), sqrt(3 * variance))
     with pytest.raises(UsageError, match="distribution must be normal or uniform, not 'gauss'"):
         INITIALIZERS.create(name, distribution="gauss")
 
 
-def test_values_are_those_given():
+def test_values_fill_a_parameter_of_their_shape():
     values = INITIALIZERS.create("values", values=[[1, 2, 3], [4, 5, 6.5]])
     np.testing.assert_array_equal(draw(values, parameter=Parameter((2, 3))), [[1, 2, 3], [4, 5, 6.5]])
     with pytest.raises(UsageError, match=r"shape \(2, 3\) are given for a parameter of shape \(3, 2\)"):
@@ -86,7 +86,7 @@ def test_truncated_normal(std, cut):
     assert abs((values**2).mean() - variance) < 5 * sqrt((fourth - variance**2) / values.size)
 
 
-def test_truncated_normal_takes_one_uniform_number_for_each_of_its_own():
+def test_truncated_normal_draws_one_uniform_number_for_each_weight():
     rng, other = np.random.default_rng(3), np.random.default_rng(3)
     INITIALIZERS.create("truncated_normal", cut=0.01).fill(np.empty((20, 30)), PARAMETER, rng)
     other.random(600)
@@ -97,7 +97,7 @@ def test_truncated_normal_takes_one_uniform_number_for_each_of_its_own():
 @pytest.mark.parametrize("shape", [(60, 40), (40, 60), (1, 5), (5, 1), (9,), (3, 6, 4)])
 def test_orthogonal(shape, gain):
     W = draw(INITIALIZERS.create("orthogonal", gain=gain), parameter=Parameter(shape))
-    matrices = W.reshape(-1, *shape[-2:]) if len(shape) > 1 else W[None, :, None]  # a vector is one column
+    matrices = W.reshape(-1, *shape[-2:]) if len(shape) > 1 else W[None, :, None]  # a vector as a column
     for matrix in matrices:
         tall = matrix if len(matrix) >= len(matrix.T) else matrix.T
         np.testing.assert_allclose(tall.T @ tall, gain**2 * np.eye(len(tall.T)), atol=1e-13)
@@ -126,12 +126,12 @@ def test_identity(shape):
 
 
 @pytest.mark.parametrize("name", ["identity", "sparse"])
-def test_a_vector_of_what_is_made_for_matrices_is_zero(name):
+def test_initializers_made_for_matrices_fill_vectors_with_zeros(name):
     np.testing.assert_array_equal(draw(INITIALIZERS.create(name), parameter=Parameter((7,))), np.zeros(7))
 
 
 @pytest.mark.parametrize("shape", [(400, 300), (16, 300), (15, 20), (4, 300), (1, 1), (3, 40, 50)])
-def test_sparse_gives_each_unit_so_many_weights(shape):
+def test_sparse_gives_each_unit_the_requested_number_of_weights(shape):
     W = draw(INITIALIZERS.create("sparse"), parameter=Parameter(shape))
     counts = np.count_nonzero(W, axis=-2)
     np.testing.assert_array_equal(counts, np.full(counts.shape, min(15, shape[-2])))
@@ -140,9 +140,9 @@ def test_sparse_gives_each_unit_so_many_weights(shape):
 def test_sparse_weights_are_normal_and_inputs_equally_likely():
     W = draw(INITIALIZERS.create("sparse", connections=20, std=0.3), parameter=Parameter((100, 5000)))
     assert_normal(W[W != 0], 0.3**2)
-    chosen = np.count_nonzero(W, axis=1)  # of each input: binomial, as units are independent
+    chosen = np.count_nonzero(W, axis=1)  # for each input: binomial, since units are independent
     assert (np.abs(chosen - 1000) < 5 * sqrt(5000 * 0.2 * 0.8)).all()
-    together = np.count_nonzero((W[0] != 0) & (W[1] != 0))  # two inputs of one unit: without replacement
+    together = np.count_nonzero((W[0] != 0) & (W[1] != 0))  # units that use both inputs 0 and 1
     chance = 20 / 100 * 19 / 99
     assert abs(together - 5000 * chance) < 5 * sqrt(5000 * chance * (1 - chance))
 

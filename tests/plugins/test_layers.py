@@ -1,4 +1,4 @@
-"""Layers: closed forms, the derivatives at kinks, and what is random in training."""
+"""Layers: closed forms, derivatives at kinks, and the distribution of random numbers in training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlpframe.testing import BoundLayer, away_from_zero, create_layer, draw_para
 
 
 def layer_at(name, x, p=None, *, training=True, state=None, **options):
-    """A layer with options, bound to an input and to parameters."""
+    """Create the layer ``name`` with options and bind it to the input x and the parameters p."""
     layer = registries["layer"].create(name, **options)
     x = np.array(x)
     state = layer.state(x.shape[-1]) if state is None else state
@@ -23,7 +23,7 @@ def layer_at(name, x, p=None, *, training=True, state=None, **options):
 
 
 def derivative(layer, dy=1.0):
-    """∂l/∂x of a layer, after a forward pass."""
+    """Run a forward and a backward pass of a layer, and return ∂l/∂x."""
     layer.forward()
     layer.backward(np.broadcast_to(dy, layer.bound.dy.shape))
     return layer.dx
@@ -32,7 +32,7 @@ def derivative(layer, dy=1.0):
 @pytest.mark.parametrize("name", registries["layer"].names())
 @pytest.mark.parametrize("training", [True, False])
 def test_a_second_backward_pass_gives_the_same_and_leaves_dy_alone(name, training):
-    # a layer inside another layer must not spoil what that layer still needs
+    # A layer inside another layer must not overwrite dy, because the outer layer still reads this array.
     layer, rng = create_layer(name), np.random.default_rng(0)
     x, p = away_from_zero(rng, 5, 4), draw_parameters(layer, 4, rng)
     bound = BoundLayer(layer, x, p, state=layer.state(4), training=training)
@@ -58,7 +58,7 @@ FUNCTIONS = [
     ("elu", {}, lambda x: x if x > 0 else math.expm1(x)),
     ("elu", {"alpha": 0.7}, lambda x: x if x > 0 else 0.7 * math.expm1(x)),
     ("selu", {}, lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x))),
-    ("gelu", {}, lambda x: x * math.erfc(-x / math.sqrt(2)) / 2),  # 1 + erf has no digits left at −30
+    ("gelu", {}, lambda x: x * math.erfc(-x / math.sqrt(2)) / 2),  # 1 + erf has no correct digit at −30
     (
         "gelu",
         {"approximate": True},
@@ -81,21 +81,21 @@ def test_activations_follow_their_formula(name, options, function):
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-def test_softmax_is_scipys_also_of_extreme_logits(name):
+def test_softmax_equals_scipys_even_for_extreme_logits(name):
     logits = [[0.1, -2.0, 3.0], [5.0, 5.0, 5.0], [-1.0, 0.0, -700.0], [1e4, -1e4, 0.0], [-1e4, -1e4, -1e4]]
     expected = getattr(special, name)(logits, axis=1)
     np.testing.assert_allclose(layer_at(name, logits).forward(), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["linear", "maxout"])
-def test_weights_decay_biases_do_not_and_a_unit_s_fans_are_counted(name):
+def test_weight_decay_applies_to_weights_only_and_fans_are_those_of_one_unit(name):
     parameters = registries["layer"].create(name, units=30).parameters(78)
     assert {key: one.decay for key, one in parameters.items()} == {"W": True, "b": False}
     assert (parameters["W"].fan_in, parameters["W"].fan_out) == (78, 30)
 
 
 @pytest.mark.parametrize("name", ["batch_norm", "layer_norm", "rms_norm", "prelu"])
-def test_other_parameters_do_not_decay_and_have_a_start_of_their_own(name):
+def test_parameters_other_than_weights_have_no_weight_decay_and_their_own_start(name):
     parameters = registries["layer"].create(name).parameters(3)
     assert not any(one.decay for one in parameters.values())
     start = {"gamma": {"name": "constant", "value": 1.0}, "a": {"name": "constant", "value": 0.25}}
@@ -104,7 +104,7 @@ def test_other_parameters_do_not_decay_and_have_a_start_of_their_own(name):
     }
 
 
-def test_derivatives_at_the_kinks_are_those_that_are_announced():
+def test_derivatives_at_kinks_are_those_of_the_docstrings():
     for name, options, p, x, expected in (
         ("relu", {}, {}, [0.0, -0.0, 1e-300, -1e-300], [0, 0, 1, 0]),
         ("leaky_relu", {"slope": 0.25}, {}, [0.0], [0.25]),
@@ -116,8 +116,8 @@ def test_derivatives_at_the_kinks_are_those_that_are_announced():
         np.testing.assert_array_equal(derivative(layer_at(name, [x], p, **options))[0], expected, name)
 
 
-def test_hard_sigmoid_never_leaves_0_and_1():
-    # where rounding of slope · x + 1/2 might: a probability below 0 has no logarithm
+def test_hard_sigmoid_never_leaves_the_range_from_0_to_1():
+    # At x near ±3, rounding of slope · x + 1/2 could give a value below 0, which has no logarithm.
     near = np.nextafter(np.float32(3), np.float32([0, 4]))
     x = np.concatenate([near, -near, [3, -3]]).astype(np.float32)[None]
     y = layer_at("hard_sigmoid", x).forward()
@@ -132,7 +132,8 @@ def test_softplus_stays_positive_far_below_0_and_has_the_logistic_slope():
 
 
 def test_selu_keeps_mean_0_and_variance_1():
-    # the fixed point of the paper: the integrals of selu and selu² over N(0, 1), each side of the kink
+    # The mean is the integral of selu times the density of N(0, 1), the variance that of selu². Each integral
+    # is computed separately below and above the kink at 0.
     def moment(power):
         def integrand(x):
             y = layer_at("selu", [[x]]).forward().item()
@@ -154,10 +155,10 @@ def test_maxout_is_the_largest_of_its_pieces():
     np.testing.assert_allclose(y, (x @ W + b).reshape(6, 3, 3).max(1), rtol=1e-13)
     equal = layer_at("maxout", x[:1], {"W": np.zeros((4, 6)), "b": np.zeros(6)}, units=2, pieces=3)
     derivative(equal, [3.0, 5.0])
-    np.testing.assert_array_equal(equal.g["b"], [3, 5, 0, 0, 0, 0])  # to the first of equal pieces
+    np.testing.assert_array_equal(equal.g["b"], [3, 5, 0, 0, 0, 0])  # first piece only
 
 
-# --- what is random in training ------------------------------------------------------------------
+# --- random numbers in training ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["dropout", "alpha_dropout", "gaussian_noise"])
@@ -182,14 +183,14 @@ def test_dropout_drops_the_announced_share_and_keeps_the_expectation(rate, dtype
     )
     spread = math.sqrt(rate / (1 - rate) * float(np.mean(x.astype("f8") ** 2)) / n)
     assert y.mean(dtype="f8") == pytest.approx(x.mean(dtype="f8"), abs=5 * spread)
-    # neither rows nor columns are dropped together
+    # Elements are dropped independently: the share varies between rows, and between columns, as expected.
     for axis in (0, 1):
         assert dropped.mean(axis).std() == pytest.approx(math.sqrt(rate * (1 - rate) / 500), rel=0.2)
 
 
-def test_alpha_dropout_sets_what_it_drops_to_the_lower_end_of_selu():
+def test_alpha_dropout_sets_dropped_elements_to_the_lower_limit_of_selu():
     rate, alpha = 0.2, -1.0507009873554805 * 1.6732632423543772
-    a = (1 - rate + alpha**2 * (1 - rate) * rate) ** -0.5  # the paper's a and b for q = 1 − rate
+    a = (1 - rate + alpha**2 * (1 - rate) * rate) ** -0.5  # a and b of the paper, where q = 1 − rate
     b = -a * rate * alpha
     x = np.random.default_rng(9).standard_normal((300, 300))
     layer = layer_at("alpha_dropout", x, rate=rate)
@@ -225,7 +226,7 @@ def draw_affine(n_in):
 
 
 def statistics(values):
-    """Mean and variance of a list with the divisor n, by loops."""
+    """Mean and variance (divisor n) of a list, computed with loops."""
     mean = sum(values) / len(values)
     return mean, sum((value - mean) ** 2 for value in values) / len(values)
 
@@ -258,7 +259,7 @@ def test_batch_norm_keeps_running_statistics():
         for j, column in enumerate(layer.x.T.tolist()):
             batch_mean, batch_variance = statistics(column)
             mean[j] = 0.8 * mean[j] + 0.2 * batch_mean
-            variance[j] = 0.8 * variance[j] + 0.2 * batch_variance * 5 / 4  # the divisor n − 1
+            variance[j] = 0.8 * variance[j] + 0.2 * batch_variance * 5 / 4  # with the divisor n − 1
     np.testing.assert_allclose(layer.ctx.state["mean"], mean, rtol=1e-13)
     np.testing.assert_allclose(layer.ctx.state["variance"], variance, rtol=1e-13)
 
@@ -270,7 +271,7 @@ def test_batch_norm_evaluates_with_the_running_statistics():
     expected = np.array([[1.0, -1.0], [0.0, 4.0]]) * p["gamma"] + p["beta"]
     np.testing.assert_allclose(layer.forward(), expected, rtol=1e-8)
     np.testing.assert_allclose(derivative(layer), [p["gamma"] / [2, 0.5]] * 2, rtol=1e-8)
-    # each row by itself: what else is in a batch does not count
+    # In evaluation, the other rows of a batch do not change a row's result.
     alone = layer_at("batch_norm", x[:1], p, training=False, state=state, epsilon=1e-9)
     np.testing.assert_array_equal(alone.forward(), layer.forward()[:1])
 
@@ -334,7 +335,7 @@ def test_embedding_is_a_product_with_one_hot_codes():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_codes_outside_of_an_embedding_are_zeros_that_train_nothing(dtype):
+def test_codes_outside_the_categories_have_zero_vectors_and_train_nothing(dtype):
     codes = np.array([0, 1, 2, -1, 7, np.nan, np.inf, -np.inf, 1e30], dtype)[:, None]
     p = {"E0": np.array([[1, 2], [3, 4], [5, 6]], dtype)}
     layer = layer_at("embedding", codes, p, columns=[0], categories=[3], dim=2)
@@ -375,6 +376,6 @@ def test_options_that_do_not_fit_together_are_refused(options, message):
         ({"name": "embedding", "columns": [4], "categories": [2]}, r"columns must be at most 3.*not 4"),
     ],
 )
-def test_a_width_that_a_layer_cannot_have_is_refused(options, message):
+def test_a_number_of_features_that_a_layer_cannot_take_is_refused(options, message):
     with pytest.raises(UsageError, match=message):
         registries["layer"].create(options).n_out(4)

@@ -1,4 +1,4 @@
-"""Layers against PyTorch's, where it is installed: values and gradients in double precision."""
+"""Layers compared with PyTorch's, if PyTorch is installed: values and gradients in double precision."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ SAME = {
     "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), {"approximate": True}),
     "silu": (F.silu, {}),
     "mish": (F.mish, {}),
-    # PyTorch takes softplus for linear above its threshold of 20, which is out of reach here
+    # Above a threshold, by default 20, PyTorch replaces softplus by x. Here no x reaches the threshold.
     "softplus": (lambda x: F.softplus(x, threshold=1e3), {}),
     "softsign": (F.softsign, {}),
-    # where a line begins or ends, PyTorch has the derivative 0: not at any of these points
-    # (the gradient of its hardsigmoid has 1/6 in single precision whatever the dtype; so by its hardtanh)
+    # At the two kinks, PyTorch has the derivative 0, and these layers do not. No x of this test is a kink.
+    # PyTorch's own hardsigmoid rounds the slope 1/6 to single precision in every dtype, so hardtanh is used.
     "hard_sigmoid": (lambda x: F.hardtanh(x / 6 + 0.5, 0, 1), {}),
     "hard_tanh": (F.hardtanh, {}),
     "softmax": (lambda x: F.softmax(x, -1), {}),
     "log_softmax": (lambda x: F.log_softmax(x, -1), {}),
     "layer_norm": (lambda x: F.layer_norm(x, x.shape[-1:], eps=1e-3), {"epsilon": 1e-3, "affine": False}),
-    # PyTorch's own epsilon is that of the dtype
+    # PyTorch's default epsilon depends on the dtype, so both sides get the same epsilon.
     "rms_norm": (lambda x: F.rms_norm(x, x.shape[-1:], eps=1e-3), {"epsilon": 1e-3, "affine": False}),
     "batch_norm": (
         lambda x: F.batch_norm(x, None, None, training=True, eps=1e-3),
@@ -42,7 +42,7 @@ SAME = {
 
 
 def compare(layer, function, p=None, *, training=True, state=None):
-    """Outputs and all gradients of a layer against a function of a tensor and the parameters' tensors."""
+    """Compare a layer's outputs and gradients with those of a PyTorch function of x and the parameters."""
     rng = np.random.default_rng(1)
     x = 3 * away_from_zero(rng, 9, 5)
     p = draw_parameters(layer, 5, rng) if p is None else p
@@ -59,7 +59,7 @@ def compare(layer, function, p=None, *, training=True, state=None):
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_what_has_no_parameters(name):
+def test_layers_without_parameters(name):
     function, options = SAME[name]
     compare(registries["layer"].create(name.partition(" ")[0], **options), function)
 
@@ -85,7 +85,7 @@ def test_rms_norm_with_gamma():
 
 
 def test_batch_norm_and_its_running_statistics():
-    # PyTorch's momentum is the share of the new batch; here it is the share that is kept
+    # PyTorch's momentum is the share of the new batch; here momentum is the share of the old statistics.
     mean, variance = torch.zeros(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64)
 
     def function(x, gamma, beta):
@@ -108,7 +108,7 @@ def test_batch_norm_in_evaluation():
 
 
 def test_maxout():
-    # PyTorch has none: the largest of the pieces of a linear map, by its own max
+    # PyTorch has no maxout layer: the function takes the maximum over the pieces of a linear map.
     layer = registries["layer"].create("maxout", units=3, pieces=4)
     compare(layer, lambda x, W, b: (x @ W + b).reshape(9, 4, 3).amax(1))
 

@@ -1,4 +1,4 @@
-"""Losses: formulas by loops over numbers, extreme outputs, scikit-learn's, and backpropagation by hand."""
+"""Losses: compared with slow loops, with scikit-learn and with backpropagation by hand; extreme outputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def create(name, **options):
 
 
 def run(name, output, target, **options):
-    """Loss and ∂l/∂output of a loss with options, of single rows as they are given."""
+    """Bind the loss ``name`` with options to an output and a target; return its value and ∂l/∂output."""
     bound = BoundLoss(create(name, **options), np.asarray(output), np.asarray(target))
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         value = bound.run()
@@ -67,7 +67,7 @@ def test_nll_of_an_impossible_class_is_finite(dtype):
     np.testing.assert_allclose(loss.d_output, [[0, -1 / smallest]], rtol=1e-6)
 
 
-# --- every formula, by loops over numbers -----------------------------------------------------------
+# --- every formula, computed by slow loops -----------------------------------------------------------
 
 
 def log_softmax(o):
@@ -154,7 +154,7 @@ VALUE_FORMULAS = {
 
 
 @pytest.mark.parametrize("case", CLASS_FORMULAS)
-def test_losses_of_classes_are_their_formulas(case):
+def test_losses_for_classes_follow_their_formulas(case):
     options, slow = CLASS_FORMULAS[case]
     name, (o, classes) = case.partition(",")[0], logits(30, 4)
     targets = {"by number": classes, "by row": np.eye(4)[classes]}
@@ -165,7 +165,7 @@ def test_losses_of_classes_are_their_formulas(case):
         del targets["by row"]
     if "multilabel" in registries["loss"][name].tasks:
         targets["several a row"] = t = np.random.default_rng(3).integers(0, 2, (30, 4)).astype(float)
-        t[0], t[1] = 0, 1  # no class, every class
+        t[0], t[1] = 0, 1  # first row: no class; second row: all classes
     for how, target in targets.items():
         rows = np.eye(4)[target] if how == "by number" else target
         expected = np.mean([slow(*pair) for pair in zip(o.tolist(), rows.tolist(), strict=True)])
@@ -177,7 +177,7 @@ def test_losses_of_classes_are_their_formulas(case):
 
 @pytest.mark.parametrize("case", VALUE_FORMULAS)
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_losses_of_values_are_their_formulas(case, outputs):
+def test_losses_for_values_follow_their_formulas(case, outputs):
     options, slow = VALUE_FORMULAS[case]
     rng = np.random.default_rng(outputs)
     o, t = 2 * rng.standard_normal((2, 30, outputs))
@@ -189,7 +189,7 @@ def test_losses_of_values_are_their_formulas(case, outputs):
 
 
 @pytest.mark.parametrize("name", ["mae", "quantile"])
-def test_no_error_pulls_nowhere(name):
+def test_an_error_of_0_has_the_gradient_0(name):
     value, gradient = run(name, [[1.0, 2.0, 3.0]], [[1.0, 3.0, 3.0]])
     assert value == pytest.approx({"mae": 1, "quantile": 0.5}[name] / 3)
     np.testing.assert_allclose(gradient, [[0, {"mae": -1, "quantile": -0.5}[name] / 3, 0]])
@@ -201,24 +201,24 @@ def test_slopes_of_a_quantile_are_exact_in_single_precision():
 
 
 @pytest.mark.parametrize("form", [STRONGEST, ALL])
-def test_a_margin_that_is_just_kept_pulls_nowhere(form):
+def test_a_margin_that_is_met_exactly_has_the_gradient_0(form):
     value, gradient = run("hinge", [[3.0, 2.0, 2.0, -1.0]], [0], form=form)
     assert value == 0
     assert not gradient.any()
 
 
-def test_the_first_of_the_strongest_classes_is_pushed():
+def test_the_first_of_equal_highest_scores_gets_the_gradient():
     value, gradient = run("hinge", [[1.0, 0.5, 1.0, 1.0]], [1])
     assert (value, gradient.tolist()) == (1.5, [[1, -1, 0, 0]])
     value, gradient = run("hinge", [[1.0, 0.5, 1.0, -1.0]], [1], form=ALL)
     assert (value, gradient.tolist()) == (3, [[1, -2, 1, 0]])
 
 
-# --- stable where numbers are far, near, or nothing ----------------------------------------------------
+# --- exact for very large, very small and zero numbers ----------------------------------------------------
 
 
 @both_dtypes
-def test_log_cosh_near_and_far(dtype):
+def test_log_cosh_is_exact_for_small_and_large_errors(dtype):
     for error in (1e-6, 1e-3, 0.5, 19.99, 20.0, 20.01, 80.0, 1e4, -1e4, -1e-6):
         value, gradient = run("log_cosh", np.array([[error]], dtype), np.zeros((1, 1), dtype))
         far = abs(error) + math.log1p(math.exp(-2 * abs(error))) - math.log(2)
@@ -241,7 +241,7 @@ def test_binary_cross_entropy_of_extreme_logits(dtype):
 
 
 @both_dtypes
-def test_focal_of_rows_that_are_certain(dtype):
+def test_focal_is_exact_for_almost_certain_predictions(dtype):
     tolerance = 1e-4 if dtype == "float32" else 1e-11
     odds = math.exp(-20)  # 1 − p_c is odds / (1 + odds), and −log p_c is log1p(odds)
     value, gradient = run("focal", np.array([[20, 0]], dtype), np.array([0]), gamma=1.5)
@@ -259,7 +259,7 @@ def test_focal_of_rows_that_are_certain(dtype):
 
 
 @both_dtypes
-def test_squared_error_beyond_delta_does_not_overflow(dtype):
+def test_huber_does_not_overflow_where_the_squared_error_would(dtype):
     large = 1e30
     value, gradient = run("huber", np.array([[large]], dtype), np.zeros((1, 1), dtype), delta=2.0)
     assert value == pytest.approx(2 * large, rel=1e-6)
@@ -269,7 +269,7 @@ def test_squared_error_beyond_delta_does_not_overflow(dtype):
 # --- relations, and other libraries -------------------------------------------------------------------
 
 
-def test_kl_divergence_is_cross_entropy_less_the_entropy():
+def test_kl_divergence_is_cross_entropy_minus_the_entropy_of_the_target():
     o, _ = logits(20, 4)
     t = np.random.default_rng(4).dirichlet([1] * 4, 20)
     value, gradient = run("kl_divergence", o, t)
@@ -283,13 +283,13 @@ def test_kl_divergence_is_cross_entropy_less_the_entropy():
 
 
 @pytest.mark.parametrize("classes", [2, 5])
-def test_losses_of_classes_are_scikit_learns(classes):
+def test_losses_for_classes_equal_scikit_learns(classes):
     o, target = logits(50, classes)
     p = create("cross_entropy").predict(o)
     expected = log_loss(target, p, labels=range(classes))
     assert run("cross_entropy", o, target)[0] == pytest.approx(expected, rel=1e-12)
     assert run("nll", p, target)[0] == pytest.approx(expected, rel=1e-12)
-    # with two classes scikit-learn takes one number, whose sign is the class: the difference of the scores
+    # For two classes, scikit-learn takes one number per row: the difference of the two scores.
     decision = o if classes > 2 else o[:, 1] - o[:, 0]
     expected = hinge_loss(target, decision, labels=range(classes))
     assert run("hinge", o, target)[0] == pytest.approx(expected, rel=1e-12)
@@ -300,7 +300,7 @@ def test_losses_of_classes_are_scikit_learns(classes):
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_losses_of_values_are_scikit_learns(outputs):
+def test_losses_for_values_equal_scikit_learns(outputs):
     o, t = np.random.default_rng(outputs).standard_normal((2, 40, outputs))
     for name, options, expected in (
         ("mse", {}, mean_squared_error(t, o)),
@@ -310,14 +310,14 @@ def test_losses_of_values_are_scikit_learns(outputs):
         assert run(name, o, t, **options)[0] == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_score_of_quantiles_compares_with_the_best_constant():
+def test_quantile_loss_relative_to_the_best_constant_gives_scikit_learns_score():
     o, t = np.random.default_rng(8).standard_normal((2, 40, 1))
     constant = np.broadcast_to(np.percentile(t, 30), t.shape).copy()
     share = run("quantile", o, t, quantile=0.3)[0] / run("quantile", constant, t, quantile=0.3)[0]
     assert 1 - share == pytest.approx(d2_pinball_score(t, o, alpha=0.3), rel=1e-12)
 
 
-def test_poisson_is_half_the_deviance_above_its_least():
+def test_poisson_minus_its_minimum_is_half_the_deviance():
     rng = np.random.default_rng(5)
     o, t = rng.standard_normal((40, 1)), rng.poisson(3, (40, 1)) + 1.0
     above = run("poisson", o, t)[0] - run("poisson", np.log(t), t)[0]
@@ -326,7 +326,7 @@ def test_poisson_is_half_the_deviance_above_its_least():
     np.testing.assert_allclose(run("poisson", np.log(t), t)[1], 0, atol=1e-16)
 
 
-def test_outputs_are_read_as_predictions():
+def test_predictions_are_softmax_sigmoid_exp_or_the_outputs_themselves():
     o = np.vstack([logits(10, 4)[0], [[1e4, -1e4, 0, 0]]])
     softmax = [*np.exp([log_softmax(row) for row in o[:10].tolist()]), [1, 0, 0, 0]]
     sigmoid = [[1 / (1 + math.exp(-value)) if value > -700 else 0 for value in row] for row in o.tolist()]
@@ -345,14 +345,14 @@ def test_outputs_are_read_as_predictions():
         ("binary_cross_entropy", {"class_weights": [-1.0]}, "class_weights must be at least 0"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(name, options, message):
+def test_invalid_options_are_refused(name, options, message):
     with pytest.raises(UsageError, match=message):
         create(name, **options)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_class_weights_of_the_wrong_number_are_refused_before_a_step(name, batch):
+def test_a_wrong_number_of_class_weights_is_refused_before_the_first_step(name, batch):
     loss = create(name, class_weights=[1.0, 2.0])
     with pytest.raises(UsageError, match="class_weights has 2 numbers, but there are 3 classes"):
         BoundLoss(loss, np.zeros((batch, 3)), np.zeros(batch, int))
@@ -362,7 +362,7 @@ def test_class_weights_of_the_wrong_number_are_refused_before_a_step(name, batch
 
 
 def by_hand(x, W, b1, V, b2, true):
-    """Loss and gradients of a network inputs-sigmoid-outputs on one example, in loops over lists."""
+    """Loss and gradients of a network with one sigmoid layer, on one example, in loops over lists."""
     inputs, hidden, outputs = range(len(W)), range(len(V)), range(len(V[0]))
     h = [1 / (1 + math.exp(-(sum(x[i] * W[i][j] for i in inputs) + b1[j]))) for j in hidden]
     o = [sum(h[i] * V[i][j] for i in hidden) + b2[j] for j in outputs]
@@ -381,7 +381,7 @@ def by_hand(x, W, b1, V, b2, true):
 
 
 def by_network(loss, x, W, b1, V, b2, true):
-    """The same from a network, on a batch ``x`` of examples with the classes ``true``."""
+    """Loss and gradients of the same network as a ``Network``, on a batch ``x`` with the classes ``true``."""
     tail = ["softmax"] if loss == "nll" else []
     layers = build_layers([{"name": "linear", "units": len(V)}, "sigmoid", "linear", *tail], len(V[0]))
     network = Network(layers, create_loss(loss), len(W), np.array(true), "float64", Streams(0))
@@ -438,7 +438,7 @@ def test_batch_gradient_is_the_mean_of_single_gradients(loss):
 
 
 @both_dtypes
-def test_a_row_alone_is_predicted_as_one_of_several(dtype: str) -> None:
+def test_a_single_row_gets_the_same_prediction_as_in_a_batch(dtype: str) -> None:
     loss = create_loss("cross_entropy")
     rows = np.array([[0.3, -2.0, 5.0], [1e4, -1e4, 0.0], [-3.0, -3.0, -3.0]], dtype)
     together = loss.predict(rows)

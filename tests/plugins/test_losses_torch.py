@@ -1,4 +1,4 @@
-"""Losses against PyTorch's, where it is installed: values and gradients in double precision."""
+"""Losses compared with PyTorch's, if PyTorch is installed: values and gradients in double precision."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ CLASSES = {
         lambda o, t: F.cross_entropy(o, t, label_smoothing=0.1),
         {"label_smoothing": 0.1},
     ),
-    # PyTorch divides the sum over a batch by the sum of its rows' weights, here it is by the number of rows
+    # PyTorch divides the sum over a batch by the sum of the rows' weights; here the divisor is the number of
+    # rows.
     "cross_entropy, weighted": (
         lambda o, t: F.cross_entropy(o, t, V, reduction="sum") / ROWS,
         {"class_weights": WEIGHTS},
@@ -30,13 +31,13 @@ CLASSES = {
         lambda o, t: F.cross_entropy(o, t, V, reduction="sum", label_smoothing=0.3) / ROWS,
         {"class_weights": WEIGHTS, "label_smoothing": 0.3},
     ),
-    # PyTorch divides by the number of classes
+    # PyTorch divides this loss by the number of classes; here it is not divided.
     "hinge": (lambda o, t: OUTPUTS * F.multi_margin_loss(o, t), {"form": "weston_watkins"}),
     "hinge, squared": (
         lambda o, t: OUTPUTS * F.multi_margin_loss(o, t, p=2, margin=0.7),
         {"form": "weston_watkins", "squared": True, "margin": 0.7},
     ),
-    # PyTorch has no focal loss: this one uses PyTorch's softmax and differentiates automatically
+    # PyTorch has no focal loss: the formula uses PyTorch's softmax, and PyTorch differentiates it.
     "focal": (
         lambda o, t: ((1 - F.softmax(o, -1)) ** 2 * -F.log_softmax(o, -1))[torch.arange(ROWS), t].mean(),
         {},
@@ -52,7 +53,7 @@ PROBABILITIES = {
         lambda o, t: F.cross_entropy(o, t, V, reduction="sum", label_smoothing=0.3) / ROWS,
         {"class_weights": WEIGHTS, "label_smoothing": 0.3},
     ),
-    # PyTorch takes logs of probabilities, and "mean" would also divide by the number of classes
+    # PyTorch takes logarithms of probabilities; reduction="mean" would also divide by the number of classes.
     "kl_divergence": (lambda o, t: F.kl_div(F.log_softmax(o, -1), t, reduction="batchmean"), {}),
     "binary_cross_entropy": (F.binary_cross_entropy_with_logits, {}),
     "binary_cross_entropy, weighted": (
@@ -68,9 +69,9 @@ VALUES = {
     "huber, narrow": (lambda o, t: F.huber_loss(o, t, delta=0.3), {"delta": 0.3}),
     # PyTorch's smooth L1 loss is Huber's divided by δ
     "huber, smooth": (lambda o, t: 0.3 * F.smooth_l1_loss(o, t, beta=0.3), {"delta": 0.3}),
-    # without full=True the term log t! is left out there too
+    # PyTorch also leaves out the term log t! unless full=True.
     "poisson": (F.poisson_nll_loss, {}),
-    # PyTorch has neither: by its derivatives
+    # PyTorch has neither of these two losses: PyTorch differentiates their formulas.
     "log_cosh": (lambda o, t: torch.log(torch.cosh(o - t)).mean(), {}),
     "quantile": (
         lambda o, t: torch.maximum(0.9 * (t - o), 0.1 * (o - t)).mean(),
@@ -96,13 +97,13 @@ def draw():
 
 
 @pytest.mark.parametrize("case", CLASSES)
-def test_losses_of_classes_are_pytorchs(case):
+def test_losses_for_classes_equal_pytorchs(case):
     rng, output = draw()
     compare(case, *CLASSES[case], output, rng.integers(0, OUTPUTS, ROWS))
 
 
 @pytest.mark.parametrize("case", PROBABILITIES)
-def test_losses_of_probabilities_are_pytorchs(case):
+def test_losses_for_probabilities_equal_pytorchs(case):
     rng, output = draw()
     target = rng.dirichlet([1] * OUTPUTS, ROWS)
     target[0] = np.eye(OUTPUTS)[2]
@@ -110,18 +111,18 @@ def test_losses_of_probabilities_are_pytorchs(case):
 
 
 @pytest.mark.parametrize("case", VALUES)
-def test_losses_of_values_are_pytorchs(case):
+def test_losses_for_values_equal_pytorchs(case):
     rng, output = draw()
     compare(case, *VALUES[case], output, 2 * rng.standard_normal(output.shape))
 
 
-def test_nll_is_pytorchs():
+def test_nll_equals_pytorchs():
     rng, output = draw()
-    # PyTorch takes logs of probabilities; here the probabilities themselves are the output
+    # PyTorch's nll_loss takes logarithms of probabilities; the loss nll takes the probabilities themselves.
     y = np.exp(output) / np.exp(output).sum(1, keepdims=True)
     compare("nll", lambda p, t: F.nll_loss(p.log(), t), {}, y, rng.integers(0, OUTPUTS, ROWS))
 
 
-def test_kinks_have_pytorchs_derivatives():
+def test_the_kink_of_mae_has_pytorchs_derivative():
     output, target = np.array([[1.0, 2.0]]), np.array([[1.0, 3.0]])
     compare("mae", F.l1_loss, {}, output, target)

@@ -1,4 +1,4 @@
-"""Optimizers: the papers' rules for one number, closed forms that follow from them, and L-BFGS."""
+"""Optimizers: compared with the papers' rules, with closed forms that follow from the rules; L-BFGS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlpframe.training.rng import Streams
 OPTIMIZERS = [
     name for name in registries["optimizer"].names() if registries["optimizer"].create(name).scope != "search"
 ]
-"""The optimizers that are given gradients; L-BFGS, which evaluates the loss itself, is at the end."""
+"""All optimizers except L-BFGS, which evaluates the loss itself and is tested at the end of this file."""
 Vector = list[float]
 Gradient = Callable[[Vector], Vector]
 
@@ -31,7 +31,7 @@ def create(name: str, **options: Any) -> Optimizer:
 
 
 def steps_of(optimizer: Optimizer, w: Array, gradients: Sequence[Array], rate: float = 1.0) -> list[Array]:
-    """By how much the weights are moved by each of the gradients. Changes ``w``."""
+    """The change of the weights in each step, one step for each gradient. Changes ``w`` in place."""
     slots = {name: np.zeros_like(w) for name in optimizer.slots}
     optimizer.begin(w, slots)
     moves = []
@@ -43,7 +43,7 @@ def steps_of(optimizer: Optimizer, w: Array, gradients: Sequence[Array], rate: f
 
 
 def steps_at(name: str, gradients: Sequence[float], rate: float = 1.0, **options: Any) -> list[float]:
-    """By how much a weight at 0 is moved by each of its gradients."""
+    """The change of a single weight, which starts at 0, in each step; one step for each gradient."""
     moves = steps_of(create(name, **options), np.zeros(1), np.array(gradients)[:, None], rate)
     return [float(move[0]) for move in moves]
 
@@ -56,8 +56,9 @@ def weights_only(n: int) -> Network:
 
 
 # --- the update rules as their papers state them ----------------------------------------------------
-# A rule for single weights gets the weight, its gradient, the rate, the number of the step and its slots,
-# which are 0 at first, and returns the new weight and slots. Rules for whole vectors are named so.
+# A rule gets a single weight, its gradient, the learning rate, the number of the step and the slots, which
+# start at 0. The rule returns the new weight and the new slots. A rule whose name ends in ``_vector`` gets
+# whole vectors instead of numbers.
 
 
 def sgd(w, g, lr, _):
@@ -157,7 +158,7 @@ def lamb_vector(w, g, lr, t, m, v, *, beta1=0.9, beta2=0.999, epsilon=1e-6):
 
 
 def muon_vector(w, g, lr, _, v, *, momentum=0.95, iterations=5):
-    """Of a matrix with one column: the iteration is one of its only singular value."""
+    """Muon for a matrix with one column: the iteration acts on the matrix's only singular value, sigma."""
     v = momentum * v + g
     u, sigma = g + momentum * v, 1.0
     for _ in range(iterations):
@@ -166,7 +167,7 @@ def muon_vector(w, g, lr, _, v, *, momentum=0.95, iterations=5):
 
 
 def by_rule(rule: Callable[..., Any]) -> Callable[..., list[Array]]:
-    """The weights after every step by a rule."""
+    """Make a function that takes all steps by a rule and returns the weights after every step."""
     slots = [one for one in signature(rule).parameters.values() if one.kind is not Parameter.KEYWORD_ONLY][4:]
     step = rule if "vector" in rule.__name__ else np.vectorize(rule, otypes="d" * (1 + len(slots)))
 
@@ -181,7 +182,7 @@ def by_rule(rule: Callable[..., Any]) -> Callable[..., list[Array]]:
     return path
 
 
-# --- averages and wrappers; with ``kept`` the path of the weights that are evaluated -----------------
+# --- averages and wrappers; ``kept``: return the weights that are evaluated, not those that are trained
 
 
 def schedule_free(
@@ -265,16 +266,16 @@ PROBLEMS = {
     "quadratic": (quadratic, [cos(i) - 1.5 for i in range(10)], 0.02),
     "rosenbrock": (rosenbrock, [-1.2, 1.0], 2e-4),
 }
-ADAM_RATE = 0.02  # its steps have the size of the rate, whatever the curvature
+ADAM_RATE = 0.02  # Adam's steps have about the size of the rate, whatever the curvature is
 RULES: list[tuple[str, dict[str, Any], Callable[..., Any], float | None]] = [
-    # name, options, its rule or path, its rate if that is not the problem's
+    # name, options, the rule or path to compare with, the learning rate (None: the rate of the problem)
     ("sgd", {}, sgd, None),
     ("momentum", {}, momentum, None),
     ("momentum", {"momentum": 0.5}, momentum, None),
     ("nesterov", {}, nesterov, None),
     ("nesterov", {"momentum": 0.5}, nesterov, None),
     ("adam", {}, adam, ADAM_RATE),
-    # at 0.02 this one is chaotic on Rosenbrock: the rule parts from itself, started 1e-16 beside
+    # At 0.02 Adam with these options is chaotic on Rosenbrock: starts that differ by 1e-16 end far apart.
     ("adam", {"beta1": 0.5, "beta2": 0.9, "epsilon": 0.1}, adam, 0.002),
     ("adam", {"beta1": 0.0, "beta2": 0.0, "epsilon": 1.0}, adam, ADAM_RATE),
     ("adamw", {"weight_decay": 0.1, "epsilon": 1e-3}, adam, ADAM_RATE),
@@ -293,7 +294,7 @@ RULES: list[tuple[str, dict[str, Any], Callable[..., Any], float | None]] = [
     ("nadam", {"beta1": 0.5, "epsilon": 0.1, "momentum_decay": 0.1}, nadam, ADAM_RATE),
     ("radam", {}, radam, 0.001),
     ("radam", {"beta1": 0.5, "beta2": 0.99, "epsilon": 0.1}, radam, 0.001),
-    ("radam", {"beta2": 0.5}, radam, 2e-4),  # the second moment is never known well enough
+    ("radam", {"beta2": 0.5}, radam, 2e-4),  # ρ never exceeds 5, so no step is adaptive
     ("adabelief", {}, adabelief, ADAM_RATE),
     ("adabelief", {"beta1": 0.5, "beta2": 0.99, "epsilon": 1e-3}, adabelief, 0.002),
     ("lion", {}, lion, 0.002),
@@ -324,7 +325,7 @@ def test_every_update_rule_is_compared_with_its_paper() -> None:
 def paths(
     name: str, options: dict[str, Any], gradient: Gradient, start: Vector, rates: Sequence[float]
 ) -> tuple[Array, Array]:
-    """The weights after every step, and those that would be evaluated."""
+    """The trained weights and the evaluated weights after every step."""
     network = weights_only(len(start))
     network.w[...] = start
     updater = Updater(create(name, **options), network)
@@ -349,8 +350,8 @@ def test_an_optimizer_follows_its_paper_over_hundreds_of_steps(
     path, kept = paths(name, options, gradient, start, rates)
     by_paper = rule if rule in (schedule_free, lookahead, ema, swa) else by_rule(rule)
     expected = np.array(by_paper(start, gradient, rates, **options))
-    assert np.abs(expected[-1] - start).max() > 0.1  # the weights have gone somewhere
-    # weights are of size 1; the absolute part is for those that pass through 0
+    assert np.abs(expected[-1] - start).max() > 0.1  # the weights have moved visibly
+    # Weights are of order 1. The absolute tolerance is for weights that pass through 0.
     np.testing.assert_allclose(path, expected, rtol=1e-12, atol=1e-14)
     if create(name).evaluated is not None:
         expected = np.array(by_paper(start, gradient, rates, **options, kept=True))
@@ -361,8 +362,8 @@ def test_an_optimizer_follows_its_paper_over_hundreds_of_steps(
 
 
 @pytest.mark.parametrize("options", [{}, {"beta1": 0.3, "beta2": 0.5}, {"beta1": 0.0, "beta2": 0.0}])
-def test_adam_at_a_steady_gradient_always_takes_its_first_step(options: dict[str, float]) -> None:
-    # all weighted means of a constant are the constant: η g / (|g| + ε), whatever β₁ and β₂ are
+def test_adam_at_a_constant_gradient_repeats_its_first_step(options: dict[str, float]) -> None:
+    # A weighted mean of a constant is the constant. So each step is η g / (|g| + ε), whatever β₁ and β₂ are.
     g = np.array([2.0, -0.2, 1e-8, -1e-12, 50.0, 0.0])
     for move in steps_of(create("adam", **options), np.zeros(6), [g] * 1000, 0.5):
         np.testing.assert_allclose(move, -0.5 * g / (np.abs(g) + 1e-8), rtol=1e-9)
@@ -395,26 +396,26 @@ def test_adamw_decays_apart_from_the_gradient_unless_told_otherwise() -> None:
     assert create("adamw").shared.weight_decay == 0.01
     assert create("adamw").shared.decoupled
     assert not create("adamw", decoupled=False).shared.decoupled
-    assert create("adam").shared.weight_decay == 0  # its base class is not changed
+    assert create("adam").shared.weight_decay == 0  # the defaults of adamw do not change adam
 
 
-def test_adagrad_at_a_steady_gradient_takes_steps_of_one_by_the_root_of_their_number() -> None:
+def test_adagrad_at_a_constant_gradient_takes_steps_of_the_rate_by_the_root_of_t() -> None:
     moves = steps_at("adagrad", [3.0] * 100, 0.5)
     np.testing.assert_allclose(moves, [-0.5 / sqrt(t) for t in range(1, 101)], rtol=1e-9)
 
 
-def test_adadelta_begins_with_steps_of_the_root_of_epsilon() -> None:
+def test_adadelta_begins_with_steps_of_the_order_of_the_root_of_epsilon() -> None:
     for g in (1e-2, 1.0, -1e4):
         (move,) = steps_at("adadelta", [g])
         assert move == pytest.approx(-g * sqrt(1e-6 / (0.05 * g * g + 1e-6)), rel=1e-12)
 
 
-def test_adadelta_knows_no_unit_of_the_loss() -> None:
+def test_adadelta_steps_do_not_depend_on_the_scale_of_the_loss() -> None:
     moves = [steps_at("adadelta", [c * 3.0, c * -1.0, c * 2.0], epsilon=1e-30) for c in (1.0, 1e5)]
     np.testing.assert_allclose(moves[0], moves[1], rtol=1e-12)
 
 
-def test_rmsprop_at_a_steady_gradient_comes_to_steps_of_the_rate() -> None:
+def test_rmsprop_at_a_constant_gradient_approaches_steps_of_the_rate() -> None:
     moves = steps_at("rmsprop", [-7.0] * 200, 0.5)
     for t in (1, 2, 10):
         assert moves[t - 1] == pytest.approx(0.5 / sqrt(1 - 0.9**t), rel=1e-7)
@@ -422,7 +423,8 @@ def test_rmsprop_at_a_steady_gradient_comes_to_steps_of_the_rate() -> None:
 
 
 def test_centered_rmsprop_divides_by_a_variance_that_rounding_cannot_make_negative() -> None:
-    # v − m² of a steady gradient is ρᵗ (1 − ρᵗ) g², which as a difference is lost in rounding near t = 350
+    # For a constant gradient, v − m² = ρᵗ (1 − ρᵗ) g². Computed as a difference, this would be lost in
+    # rounding near t = 350.
     moves = steps_at("rmsprop", [3.0] * 600, centered=True)
     for t in (1, 5, 50, 500):
         deviation = 3.0 * sqrt(0.9**t * (1 - 0.9**t))
@@ -434,7 +436,7 @@ def test_amsgrad_does_not_forget_a_large_gradient() -> None:
     amsgrad = steps_at("amsgrad", [100.0, *steady], beta1=0.0, beta2=0.9)
     adam = steps_at("adam", [100.0, *steady], beta1=0.0, beta2=0.9)
     assert adam[-1] == pytest.approx(-1, rel=1e-6)
-    assert amsgrad[-1] == pytest.approx(-1 / sqrt(0.1 * 100**2), rel=1e-6)  # v is largest after the first
+    assert amsgrad[-1] == pytest.approx(-1 / sqrt(0.1 * 100**2), rel=1e-6)  # u is v of the first step
 
 
 def test_adamax_moves_by_the_rate_at_most_while_gradients_keep_their_size() -> None:
@@ -444,7 +446,7 @@ def test_adamax_moves_by_the_rate_at_most_while_gradients_keep_their_size() -> N
     assert steps_at("adamax", [0.0, 0.0]) == [0.0, 0.0]
 
 
-def test_radam_takes_steps_of_momentum_until_the_sixth() -> None:
+def test_radam_takes_steps_of_momentum_before_the_sixth_step() -> None:
     moves = steps_at("radam", [4.0] * 8, 0.1)
     np.testing.assert_allclose(moves[:5], -0.4, rtol=1e-12)
     longest = 1999.0
@@ -455,7 +457,8 @@ def test_radam_takes_steps_of_momentum_until_the_sixth() -> None:
 
 
 def test_adabelief_takes_longer_steps_where_the_gradient_is_as_expected() -> None:
-    # a steady gradient deviates from its mean by β₁ᵗ g, ever less; one that alternates by more than itself
+    # A constant gradient deviates from its mean by β₁ᵗ g, less and less. A gradient that alternates in sign
+    # deviates by more than its own size.
     steady, alternating = steps_at("adabelief", [2.0] * 50), steps_at("adabelief", [2.0, -2.0] * 25)
     assert steady[0] == pytest.approx(-1 / 0.9, rel=1e-6)
     squares = sum(0.999 ** (50 - i) * 0.81**i for i in range(1, 51))
@@ -466,12 +469,13 @@ def test_adabelief_takes_longer_steps_where_the_gradient_is_as_expected() -> Non
 
 def test_lion_moves_by_the_rate_whatever_the_gradient() -> None:
     assert steps_at("lion", [1e-20, -1e9, 0.0], 0.5) == [-0.5, 0.5, 0.5]
-    # at the third the mean, 0.99 m + 0.01 g before, is still that of the second
+    # The third gradient is 0: the mean still has the sign of the second gradient.
 
 
 def test_rprop_first_steps_by_hand() -> None:
     moves = steps_at("rprop", [3.0, 0.1, -7.0, -7.0, -1.0, 0.0, -1.0])
-    # grows; turns round: halved, waits; goes at that size, grows; no gradient: waits; as before
+    # step 2: Δ grows; 3: the sign changes, so Δ is halved and w waits; 4: a step of this Δ; 5: Δ grows;
+    # 6: the gradient is 0, so w waits; 7: a step of the same Δ as in step 5
     np.testing.assert_allclose(moves, [-0.01, -0.012, 0, 0.006, 0.0072, 0, 0.0072], rtol=1e-12)
 
 
@@ -485,7 +489,7 @@ def test_rprop_keeps_its_step_sizes_within_bounds() -> None:
     [("lars", create("momentum"), 0.3 * 0.001), ("lamb", create("adam", epsilon=1e-6), 0.3)],
     ids=["lars", "lamb"],
 )
-def test_a_matrix_moves_in_proportion_to_its_weights_and_a_vector_as_without_layers(
+def test_a_matrix_moves_in_proportion_to_its_norm_and_a_vector_by_the_plain_rule(
     name: str, without: Optimizer, relative: float
 ) -> None:
     rng = np.random.default_rng(0)
@@ -493,7 +497,7 @@ def test_a_matrix_moves_in_proportion_to_its_weights_and_a_vector_as_without_lay
     for scale in (1e-3, 1.0, 1e3):
         (move,) = steps_of(create(name), w.copy(), [scale * g], 0.3)
         assert np.linalg.norm(move) == pytest.approx(relative * np.linalg.norm(w), rel=1e-9)
-    for start, gradient in ((w[0], g[0]), (np.zeros((6, 4)), g)):  # and so does a matrix of zeros
+    for start, gradient in ((w[0], g[0]), (np.zeros((6, 4)), g)):  # vector; matrix of zeros
         moves = (steps_of(one, start.copy(), [gradient], 0.3) for one in (create(name), without))
         np.testing.assert_allclose(*moves, rtol=1e-13)
 
@@ -507,9 +511,9 @@ def test_muon_moves_all_directions_of_a_matrix_alike(shape: tuple[int, int]) -> 
         (move,) = steps_of(
             create("muon"), np.zeros(shape), [scale * (U * np.geomspace(1, 0.03, min(shape))) @ V]
         )
-        along = np.diag(U.T @ -move @ V.T) / factor  # along the gradient's own directions
+        along = np.diag(U.T @ -move @ V.T) / factor  # components along the gradient's singular vectors
         assert ((along > 0.65) & (along < 1.25)).all()
-        np.testing.assert_allclose((U * along) @ V * factor, -move, atol=1e-9)  # and along no others
+        np.testing.assert_allclose((U * along) @ V * factor, -move, atol=1e-9)  # no other component
 
 
 def test_muon_moves_biases_by_nesterov_s_momentum() -> None:
@@ -521,7 +525,7 @@ def test_muon_moves_biases_by_nesterov_s_momentum() -> None:
 
 
 @pytest.mark.parametrize("name", ["lookahead", "ema", "swa"])
-def test_a_wrapper_is_driven_as_its_inner_optimizer_is_and_refuses_one_that_it_would_change(
+def test_a_wrapper_has_the_rate_scope_and_slots_of_its_inner_optimizer_and_refuses_unfit_ones(
     name: str,
 ) -> None:
     for inner in ("adam", "muon", "rprop"):
@@ -568,7 +572,7 @@ def test_an_average_starts_as_the_weights() -> None:
 
 
 def linear_regression(dtype: str = "float64", rows: int = 200) -> tuple[Network, Table]:
-    """One linear layer under the mean squared error, with weights that are not 0 at first."""
+    """A network of one linear layer with the loss mse, whose weights do not start at 0, and its table."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((rows, 5)) * [1, 2, 3, 0.5, 0.1] + 1
     y = x @ rng.standard_normal((5, 2)) + rng.standard_normal((rows, 2))
@@ -586,10 +590,11 @@ def search(network: Network, table: Table, updates: int = 1, lr: float = 1.0, **
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.7])
-def test_lbfgs_ends_at_the_normal_equations_of_ridge_regression(decay: float) -> None:
+def test_lbfgs_ends_at_the_solution_of_ridge_regression(decay: float) -> None:
     network, table = linear_regression()
     loss = search(network, table, updates=3, iterations=100, weight_decay=decay)
-    # the gradient of Σ (x W + b − y)² / (2 n) + λ ‖W‖² / 2 is 0; the bias is not decayed
+    # At the minimum, the gradient of Σ (x W + b − y)² / (2 n) + λ ‖W‖² / 2 is 0. The bias has no weight
+    # decay.
     n, x = len(table), np.c_[table.x, np.ones(len(table))]
     expected = np.linalg.solve(x.T @ x / n + decay * np.diag([1, 1, 1, 1, 1, 0]), x.T @ table.y / n)
     p = network.views(network.w)
@@ -597,7 +602,7 @@ def test_lbfgs_ends_at_the_normal_equations_of_ridge_regression(decay: float) ->
     assert loss == pytest.approx(float(np.mean((x @ expected - table.y) ** 2)), rel=1e-4)
 
 
-def test_lbfgs_goes_the_share_of_the_way_that_the_rate_says() -> None:
+def test_lbfgs_goes_the_fraction_of_the_way_that_the_rate_is() -> None:
     start = linear_regression()[0].w
     ends = {}
     for lr in (1.0, 0.25, 0.0):
@@ -641,12 +646,12 @@ def test_lbfgs_on_rosenbrock_finds_the_minimum() -> None:
     ],
     ids=str,
 )
-def test_lbfgs_refuses_rules_that_its_search_would_not_know(options: dict[str, Any]) -> None:
+def test_lbfgs_refuses_update_rules_that_its_search_would_ignore(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="supports neither clipping nor decoupled weight decay"):
         Updater(create("lbfgs", **options), linear_regression()[0])
 
 
-def test_lbfgs_refuses_stacked_networks_and_engines_that_hand_it_gradients() -> None:
+def test_lbfgs_refuses_stacked_networks_and_engines_that_call_update() -> None:
     networks = [linear_regression()[0] for _ in range(2)]
     updaters = [Updater(create("lbfgs"), network) for network in networks]
     with pytest.raises(UsageError, match="cannot train several replicas together"):
@@ -658,7 +663,7 @@ def test_lbfgs_refuses_stacked_networks_and_engines_that_hand_it_gradients() -> 
         updaters[0].update(1.0)
 
 
-def test_lbfgs_reports_what_its_engine_trains_to() -> None:
+def test_lbfgs_reports_the_loss_after_the_update() -> None:
     network, table = linear_regression()
     updater = Updater(create("lbfgs"), network)
     engine = create_engine("auto", network, updater, len(table))

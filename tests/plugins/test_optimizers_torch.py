@@ -1,4 +1,4 @@
-"""Optimizers against torch.optim, where it has the like."""
+"""Optimizers compared with those of torch.optim that follow the same rule."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ swa_utils = torch.optim.swa_utils
 STEPS = 200
 SHAPES = {"0.linear.W": (6, 4), "0.linear.b": (4,)}
 Make = Callable[[Any], Any]
-"""A torch optimizer from groups of parameters."""
+"""A function that creates a torch optimizer from groups of parameters."""
 
 SAME: list[tuple[str, dict[str, Any], Make, float, str]] = [
-    # ours, its options, torch's, the rate, and what differs in how the same rule is said
+    # our optimizer, its options, torch's optimizer, the learning rate, how torch's options differ from ours
     ("sgd", {}, lambda p: torch.optim.SGD(p), 0.05, ""),
     ("sgd", {"weight_decay": 0.1}, lambda p: torch.optim.SGD(p, weight_decay=0.1), 0.05, ""),
     ("momentum", {}, lambda p: torch.optim.SGD(p, momentum=0.9), 0.01, "dampening is 0"),
@@ -79,7 +79,7 @@ SAME: list[tuple[str, dict[str, Any], Make, float, str]] = [
 
 @pytest.fixture(autouse=True)
 def _double() -> Iterator[None]:
-    """Its scalars too: the product of NAdam is in single precision otherwise."""
+    """Double precision for torch's scalars too: its NAdam would keep μ₁ μ₂ … μₜ in single precision."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield
@@ -87,14 +87,14 @@ def _double() -> Iterator[None]:
 
 
 def groups(parameters: list[Any], factory: Make) -> Any:
-    """The optimizer, without weight decay of the last parameter, the bias, as it is here."""
+    """Create torch's optimizer without weight decay of the last parameter, the bias, as in mlpframe."""
     made = factory([{"params": parameters[:-1]}, {"params": parameters[-1:]}])
     made.param_groups[1]["weight_decay"] = 0.0
     return made
 
 
 class Both:
-    """A linear layer here and its parameters in torch, after the same start, given the same gradients."""
+    """The same start in mlpframe and in torch, trained on gradients of the same function."""
 
     def __init__(self, name: str, options: dict[str, Any], factory: Make) -> None:
         init = {"name": "normal", "std": 1.0}
@@ -110,7 +110,7 @@ class Both:
         self.curvature = np.linspace(0.5, 3, self.size)
 
     def gradients(self) -> tuple[Array, list[Array]]:
-        """Of a quadratic whose centre is drawn anew, here and there."""
+        """Gradients of one quadratic with a random center: at mlpframe's weights and at torch's weights."""
         centre, w = self.rng.standard_normal(self.size), self.network.w
         ours = self.curvature * (w - centre)
         theirs = self.curvature * (self.theirs() - centre)
@@ -143,10 +143,10 @@ def test_takes_the_steps_of_torch(
 
 
 def test_rprop_takes_the_steps_of_torch() -> None:
-    """There the rate is the first step size, ``initial`` here, and has no part in later steps."""
+    """torch's rate is only the first step size, which is ``initial`` here; our rate multiplies every step."""
     both = Both("rprop", {"initial": 0.02}, lambda p: torch.optim.Rprop(p, lr=0.02))
     for step in range(STEPS):
-        centre = np.sin(np.arange(both.size) + 0.02 * step)  # slow enough for signs to stay
+        centre = np.sin(np.arange(both.size) + 0.02 * step)  # slow, so that most gradients keep their signs
         both.network.g[...] = both.curvature * (both.network.w - centre)
         theirs = both.curvature * (both.theirs() - centre)
         for parameter, gradient in zip(both.parameters, both.network.views(theirs).values(), strict=True):
@@ -157,7 +157,7 @@ def test_rprop_takes_the_steps_of_torch() -> None:
 
 
 def test_muon_takes_the_first_step_of_torch_up_to_its_rounding() -> None:
-    """There a weight is ``(n_out, n_in)``, and the iteration is done in bfloat16, which has three digits."""
+    """torch stores a weight as ``(n_out, n_in)`` and iterates in bfloat16, which has only three digits."""
     g = np.random.default_rng(0).standard_normal((6, 4))
     muon, w = registries["optimizer"].create("muon"), np.zeros((6, 4))
     muon.update(w, g, {"v": np.zeros_like(w)}, 1.0, 1, np.empty_like(w))
@@ -165,14 +165,15 @@ def test_muon_takes_the_first_step_of_torch_up_to_its_rounding() -> None:
         parameter = torch.nn.Parameter(torch.zeros(gradient.shape, dtype=torch.float64))
         parameter.grad = torch.tensor(gradient)
         torch.optim.Muon([parameter], lr=1.0, weight_decay=0.0).step()
-        if ours is None:  # more outputs than inputs there: the factor √(n_out / n_in)
+        # with more outputs than inputs, the factor √(n_out / n_in) is not 1
+        if ours is None:
             ours = np.zeros((4, 6))
             muon.update(ours, g.T.copy(), {"v": np.zeros_like(ours)}, 1.0, 1, np.empty_like(ours))
         np.testing.assert_allclose(ours.T, parameter.detach().numpy(), atol=0.03)
 
 
 def averaged(name: str, options: dict[str, Any], averaging: Make, updates: Callable[[int], bool]) -> Any:
-    """The evaluated weights here and torch's average of the same weights, step by step; and the weights."""
+    """After every step: mlpframe's evaluated weights, torch's average of the weights, and the weights."""
     both = Both(name, {"inner": "sgd", **options}, lambda p: torch.optim.SGD(p))
     model = torch.nn.ParameterList(both.parameters)
     average, found, expected, path = averaging(model), [], [], []
@@ -188,7 +189,7 @@ def averaged(name: str, options: dict[str, Any], averaging: Make, updates: Calla
 
 
 def test_swa_is_the_average_of_torch() -> None:
-    """There whoever trains says when weights are averaged, and what is evaluated before."""
+    """In torch, the training loop decides which steps are averaged and what is evaluated before that."""
     found, expected, path = averaged(
         "swa",
         {"start": 20, "every": 3},
@@ -200,7 +201,7 @@ def test_swa_is_the_average_of_torch() -> None:
 
 
 def test_ema_is_the_average_of_torch_without_the_first_weights() -> None:
-    """There the first weights count as if they had been the same for ever before; here it is corrected."""
+    """torch's average starts as the first weights, which keep a share dᵗ; ``ema`` removes this share."""
     decay = 0.95
     found, expected, path = averaged(
         "ema",
@@ -214,7 +215,7 @@ def test_ema_is_the_average_of_torch_without_the_first_weights() -> None:
 
 @pytest.mark.parametrize("most", [0.5, 5.0, 500.0])
 def test_clips_as_torch_does(most: float) -> None:
-    """There a norm has 1e-6 added to it: a clipped gradient is that much shorter."""
+    """torch adds 1e-6 to the norm that it divides by, so its clipped gradients are slightly shorter."""
     utils = torch.nn.utils
     both = Both("sgd", {"clip_value": most / 4, "clip_norm": most}, lambda p: torch.optim.SGD(p))
     for _ in range(20):
