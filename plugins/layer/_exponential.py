@@ -15,8 +15,8 @@ def bind_exponential(x: Array, dx: Array | None, ctx: Context, scale: float, alp
     """Bind y = scale · (max(x, 0) + alpha (exp min(x, 0) − 1)).
 
     exp x − 1 is computed as a difference, at a fraction of the cost of expm1. The absolute error is about the
-    rounding error of the number 1, and y itself is of order 1. The derivative is a multiple of exp x, without
-    a difference, so it loses no precision.
+    rounding error of the number 1, and y is usually of order 1. The derivative is a multiple of exp x and
+    needs no difference, so it loses no precision.
     """
     y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
     power = ctx.array(*x.shape)  # exp(min(x, 0)), which is 1 where x > 0

@@ -53,7 +53,7 @@ class AlphaDropout(Layer):
             return identity(x, dx, ctx)
         y, dy = ctx.array(*x.shape), ctx.array(*x.shape)
         a = 1 / sqrt((1 - rate) * (1 + rate * DROPPED**2))
-        mask = ctx.array(*x.shape)  # holds a m
+        mask = ctx.array(*x.shape)  # holds the product a m of the formula
         draw = keep_mask(mask, dy, rate, a, ctx)  # dy is free as scratch space until the backward pass
         dropped, offset = (np.array(number, x.dtype) for number in (DROPPED, a * (1 - rate) * DROPPED))
 

@@ -18,10 +18,10 @@ class BatchNorm(Layer):
     ∂l/∂x = γ / √(σ² + ε) · (∂l/∂y − mean_batch ∂l/∂y − x̂ mean_batch(∂l/∂y x̂))
 
     In training μ and σ² are the mean and the variance of the batch; the variance has the divisor n, the
-    number of rows. The running statistics follow: running ← m running + (1 − m) batch, where the batch's
-    variance has the divisor n − 1, as in the paper and in PyTorch (Keras: n). m is the share of the running
-    statistics that is kept, as in Keras and Flax; PyTorch's momentum is 1 − m. A batch of one row has x̂ = 0
-    and leaves the running variance as it is.
+    number of rows. Every step updates the running mean and variance: running ← m running + (1 − m) batch.
+    For this update, the batch's variance has the divisor n − 1, as in the paper and in PyTorch (Keras: n). m
+    is the share of the running statistics that is kept, as in Keras and Flax; PyTorch's momentum is 1 − m. A
+    batch of one row has x̂ = 0 and leaves the running variance as it is.
 
     In evaluation μ and σ² are the running statistics, which are constants: ∂l/∂x = γ / √(σ² + ε) · ∂l/∂y. x
     and y are (batch, features), γ and β (features,); the running mean starts at 0, the running variance at 1.

@@ -21,7 +21,7 @@ class GELU(Layer):
 
     The approximation is y = x (1 + tanh u) / 2 with u = √(2/π) (x + 0.044715 x³). It is within 0.0005 of the
     exact function, and in float32 several times as fast. The default is exact, as in PyTorch and Keras; JAX
-    approximates unless told otherwise. x and y are (batch, features).
+    approximates by default. x and y are (batch, features).
 
     Options:
         approximate: whether y is the approximation; ∂l/∂x is then the derivative of the approximation.

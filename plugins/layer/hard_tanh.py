@@ -15,8 +15,8 @@ class HardTanh(Layer):
 
     y = min(max(x, −1), 1),  ∂l/∂x = ∂l/∂y where −1 ≤ x ≤ 1, else 0
 
-    At exactly −1 and 1, where y has no derivative, 1 is taken (PyTorch: 0), so that inputs of exactly −1
-    and 1 pass on a gradient. x and y are (batch, features).
+    At exactly −1 and 1, where y has no derivative, 1 is used as the derivative (PyTorch: 0), so that inputs
+    of exactly −1 and 1 pass on a gradient. x and y are (batch, features).
 
     Source: Collobert 2004, "Large scale machine learning".
     """

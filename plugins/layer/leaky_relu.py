@@ -11,11 +11,11 @@ from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, check_ra
 
 @register("leaky_relu")
 class LeakyReLU(Layer):
-    """Rectified linear unit that lets a little through below 0, element by element.
+    """Rectified linear unit with a small slope below 0, element by element.
 
     y = max(x, s x) with the slope s,  ∂l/∂x = ∂l/∂y where x > 0, else s ∂l/∂y
 
-    At exactly 0, where y has no derivative, s is taken. x and y are (batch, features).
+    At exactly 0, where y has no derivative, s is used as the derivative. x and y are (batch, features).
 
     Options:
         slope: s, at least 0 and at most 1.

@@ -9,7 +9,7 @@ import numpy as np
 from mlpframe.api import Array, Backward, Bound, Context, Graph, Layer, Parameter, Spec, check_range, register
 
 SMALL = 16_384
-"""With fewer weights than this, NumPy's overhead of a call exceeds the cost of one pass over the gradient."""
+"""For fewer weights than this, np.dot is faster than np.matmul, although np.dot clears its result first."""
 
 
 @register("linear")
@@ -59,7 +59,7 @@ class Linear(Layer):
         xT, WT = x.swapaxes(-1, -2), W.swapaxes(-1, -2)
         rows = x.shape[-2]
         # np.dot and np.matmul compute the same product. A call of np.dot costs less, but np.dot clears its
-        # result first. np.matmul is slow for the outer product that the gradient of a single row is.
+        # result first. For a batch of one row, ∂l/∂W is an outer product, which np.matmul computes slowly.
         product = np.dot if x.ndim == 2 else np.matmul
         outer = np.dot if x.ndim == 2 and (rows == 1 or W.size < SMALL) else np.matmul
         rank_one = list(zip(xT, dy, gW, strict=True)) if x.ndim == 3 and rows == 1 else ()

@@ -17,9 +17,9 @@ class PReLU(Layer):
     y = max(x, 0) + a min(x, 0),  ∂l/∂a = Σ_batch ∂l/∂y min(x, 0),
     ∂l/∂x = ∂l/∂y where x > 0, else a ∂l/∂y
 
-    At exactly 0, where y has no derivative, a is taken. x and y are (batch, features), a is (features,), or
-    (1,) if it is shared; ∂l/∂a is then summed over the features too. As in the paper, weight decay does not
-    apply to a: it would pull the unit back to a plain rectifier.
+    At exactly 0, where y has no derivative, a is used as the derivative. x and y are (batch, features), a is
+    (features,), or (1,) if it is shared; ∂l/∂a is then summed over the features too. As in the paper, weight
+    decay does not apply to a: it would pull the unit back to a plain rectifier.
 
     Options:
         slope: the initial a, finite.

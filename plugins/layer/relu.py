@@ -15,7 +15,7 @@ class ReLU(Layer):
 
     y = max(x, 0),  ∂l/∂x = ∂l/∂y where x > 0, else 0
 
-    At exactly 0, where y has no derivative, 0 is taken. x and y are (batch, features).
+    At exactly 0, where y has no derivative, 0 is used as the derivative. x and y are (batch, features).
 
     Source: Nair, Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
     """

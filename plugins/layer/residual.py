@@ -29,8 +29,8 @@ class Residual(Layer):
 
     F applies the layers one after the other, and has as many outputs as inputs. The parameters and state of
     these layers are named by position and layer. For example, if F begins with a linear layer, the name of
-    that layer's weights in a network is ``<i>.residual.0.linear.W``. All layers of F draw
-    random numbers from one stream. x and y are (batch, features).
+    that layer's weights in a network is ``<i>.residual.0.linear.W``, where i is the position of
+    the residual layer. All layers of F draw random numbers from one stream. x and y are (batch, features).
 
     Options:
         layers: the layers of F, at least one. Each is a name, or a mapping with a name and options. A linear

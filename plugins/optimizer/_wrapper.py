@@ -13,8 +13,8 @@ class Wrapper(Optimizer):
     """Runs an inner optimizer and adds a slot that starts as the weights and is evaluated in their place.
 
     Options:
-        inner: the optimizer that is wrapped, a name or a mapping with name and options; weight decay,
-            clipping and the like are options of this optimizer, not of the inner one.
+        inner: the optimizer that is wrapped, a name or a mapping with name and options. Set weight
+            decay, clipping and learning-rate factors as options of the wrapper, not inside inner.
     """
 
     def __init__(self, inner: Spec, slot: str) -> None:

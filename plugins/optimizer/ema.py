@@ -23,8 +23,8 @@ class EMA(Wrapper):
     The average does not affect the training of w.
 
     Options:
-        inner: the optimizer that trains w, a name or a mapping with name and options; weight decay, clipping
-            and the like are options of this optimizer, not of the inner one.
+        inner: the optimizer that trains w, a name or a mapping with name and options. Set weight
+            decay, clipping and learning-rate factors as options of ema, not inside inner.
         decay: d, at least 0 and below 1.
 
     Source: Polyak, Juditsky 1992, "Acceleration of stochastic approximation by averaging".

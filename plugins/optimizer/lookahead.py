@@ -20,8 +20,8 @@ class Lookahead(Wrapper):
     The slow weights φ are evaluated and saved. The step w ← φ does not change the inner optimizer's slots.
 
     Options:
-        inner: the optimizer of the fast weights w, a name or a mapping with name and options; weight decay,
-            clipping and the like are options of this optimizer, not of the inner one.
+        inner: the optimizer of the fast weights w, a name or a mapping with name and options. Set weight
+            decay, clipping and learning-rate factors as options of lookahead, not inside inner.
         k: updates of the fast weights for each update of the slow weights, at least 1.
         alpha: α, the part of the way that the slow weights go, more than 0 and at most 1.
 

@@ -15,7 +15,7 @@ BLOCK = 1024
 
 @register("muon")
 class Muon(Optimizer):
-    """Muon: the momentum of a weight matrix, made orthogonal, so that all its directions move alike.
+    """Muon: steps by the momentum of a weight matrix, made orthogonal: all singular values are near 1.
 
     v ← μ v + g,  w ← w − η √max(1, n_out / n_in) NS(g + μ v)
 

@@ -23,8 +23,8 @@ class SWA(Wrapper):
     trained weights, not of the average.
 
     Options:
-        inner: the optimizer that trains w, a name or a mapping with name and options; weight decay, clipping
-            and the like are options of this optimizer, not of the inner one.
+        inner: the optimizer that trains w, a name or a mapping with name and options. Set weight
+            decay, clipping and learning-rate factors as options of swa, not inside inner.
         start: the first update whose weights are averaged, at least 1.
         every: updates from one averaged update to the next, at least 1.
 
