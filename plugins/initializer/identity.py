@@ -15,8 +15,8 @@ class Identity(Initializer):
 
     W[i, i] = gain,  all others 0
 
-    A matrix that is not square has zeros in the remaining rows or columns: no unit uses these inputs, or
-    these units have no weight other than 0. If a parameter has more than two axes, each matrix over the last
+    If W is not square, its remaining rows are zeros (inputs that no unit uses), or its remaining columns are
+    zeros (units whose weights are all 0). If a parameter has more than two axes, each matrix over the last
     two axes is filled in this way. A vector is all zeros, like initial biases.
 
     Options:

@@ -11,7 +11,7 @@ import numpy as np
 from mlpframe.api import Array, Context, Loss, UsageError, check_range
 
 FEW = 32
-"""The most logits of a single row for which Python floats are faster than NumPy calls."""
+"""The largest number of logits of a single row for which Python floats are faster than NumPy calls."""
 
 
 def softmax(logits: Array) -> Array:
@@ -55,7 +55,7 @@ def true_elements(output: Array, target: Array) -> tuple[Array, Callable[[], obj
 
     Args:
         output: ``(…, batch, classes)``.
-        target: class numbers ``(…, batch)``. Call the returned function after they change.
+        target: class numbers ``(…, batch)``. Call the returned function after these change.
     """
     *rows, classes = output.shape
     offsets = np.arange(prod(rows)).reshape(rows) * classes

@@ -13,7 +13,7 @@ from ._shared import softmax, true_elements
 
 @register("focal")
 class Focal(Loss):
-    """Cross-entropy from logits o in which well classified rows count less.
+    """Cross-entropy from logits o in which well-classified rows count less.
 
     l = −(1 − p_c)^γ log p_c with p = softmax(o) and the true class c,
     ∂l/∂o_i = (p_i − [i = c]) (1 − p_c)^γ (1 − γ p_c log p_c / (1 − p_c))
@@ -25,7 +25,7 @@ class Focal(Loss):
     class numbers.
 
     Options:
-        gamma: γ, how much less well classified rows count, at least 0.
+        gamma: γ, at least 0; the larger γ is, the less a well-classified row counts.
 
     Source: Lin, Goyal, Girshick, He, Dollár 2017, "Focal loss for dense object detection".
     """

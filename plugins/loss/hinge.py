@@ -23,16 +23,15 @@ class Hinge(Loss):
 
     With ``squared`` each max(0, …) is squared, so its derivative is 2 max(0, …). At a kink, where the margin
     is met exactly, the subgradient 0 is taken. If several wrong classes share the highest score,
-    crammer_singer takes the first of them. crammer_singer with m = 1 is
-    scikit-learn's hinge_loss; weston_watkins is PyTorch's MultiMarginLoss times the number of classes.
-    Predictions are the scores: they order the classes, but are not probabilities. o is (batch, classes), the
-    target (batch,) class numbers.
+    crammer_singer takes the first of them. crammer_singer with m = 1 is scikit-learn's hinge_loss;
+    weston_watkins is PyTorch's MultiMarginLoss times the number of classes. Predictions are the scores: they
+    order the classes, but are not probabilities. o is (batch, classes), the target (batch,) class numbers.
 
     Options:
         form: crammer_singer (only the other class with the highest score counts) or weston_watkins (all other
             classes count).
         squared: whether each max(0, …) is squared, which removes the kink.
-        margin: m, more than 0.
+        margin: m, by how much the true class must beat the other classes, more than 0.
 
     Source: Crammer, Singer 2001, "On the algorithmic implementation of multiclass kernel-based vector
     machines"; Weston, Watkins 1999, "Support vector machines for multi-class pattern recognition".

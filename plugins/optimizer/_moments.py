@@ -47,7 +47,7 @@ class Moments(Optimizer):
 
 
 def descend(w: Array, direction: Array, square: Array, epsilon: float, lr: float, scratch: Array) -> None:
-    """w ← w − lr direction / (√square + epsilon), in place."""
+    """Update w in place: w ← w − lr direction / (√square + epsilon)."""
     np.sqrt(square, scratch)
     np.add(scratch, epsilon, scratch)
     np.divide(direction, scratch, scratch)

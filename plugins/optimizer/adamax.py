@@ -16,8 +16,8 @@ class AdaMax(Optimizer):
     m ← β₁ m + (1 − β₁) g,  u ← max(β₂ u, |g| + ε),  w ← w − η m̂ / u  with  m̂ = m / (1 − β₁ᵗ)
 
     The paper has no ε; without it a weight that never had a gradient would become 0/0. Here ε stands beside
-    |g|, as in PyTorch; Keras divides by u + ε. In the fast form ``update``, the slot m_sum
-    holds m / (1 − β₁).
+    |g|, as in PyTorch; Keras divides by u + ε. In the fast form ``update``, the slot
+    m_sum holds m / (1 − β₁).
 
     Options:
         beta1: β₁, decay of the running mean of the gradient, at least 0 and below 1.

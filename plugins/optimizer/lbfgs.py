@@ -17,8 +17,8 @@ class LBFGS(Optimizer):
 
     One update evaluates the loss and its gradient about once for each iteration. No update uses past steps of
     earlier updates, so a run that is interrupted and resumed gives the same bits. The optimizer is meant for
-    batches of the whole training part (``batch_size`` at least the number of its rows) and for layers that
-    draw no random numbers. An update ends early by SciPy's own rule: no element of the gradient exceeds 1e-5
+    batches of all training rows (``batch_size`` at least the number of these rows) and for layers that draw
+    no random numbers. An update ends early by SciPy's own rule: no element of the gradient exceeds 1e-5
     in size, or an iteration lowers the loss by at most a fraction of 2e-9. The minimized loss includes
     coupled weight decay λ ‖w‖² / 2. The reported loss is taken after the update and excludes weight decay.
     SciPy works in float64; for each evaluation the weights are rounded to the network's dtype.

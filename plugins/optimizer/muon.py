@@ -10,7 +10,7 @@ import numpy as np
 from mlpframe.api import Array, Optimizer, check_range, register
 
 BLOCK = 1024
-"""The number of matrix columns that one product computes at a time, so that it needs little extra memory."""
+"""Matrix columns that one product computes at a time; more columns would need more memory for the result."""
 
 
 @register("muon")
@@ -22,7 +22,7 @@ class Muon(Optimizer):
     NS brings all singular values near 1: X = U S Vᵀ is divided by its Frobenius norm, then replaced
     ``iterations`` times by X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X with a, b, c = 3.4445, −4.7750, 2.0315, which
     are chosen for speed and leave singular values between about 0.7 and 1.2. Weights ``(n_in, n_out)`` are
-    stored as the transpose of the source's, so the source's factor √max(1, rows / columns) is
+    stored as the transpose of the source's weights, so the source's factor √max(1, rows / columns) is
     √max(1, n_out / n_in) here. Vectors, such as biases, and arrays of more than two axes have Nesterov's
     momentum with the same η and μ: w ← w − η (g + μ v).
 
