@@ -34,7 +34,7 @@ def due(every: int, run: Run) -> bool:
 
 
 def save(figure: Figure, run: Run, name: str, *, at_end: bool) -> None:
-    """Write ``figures/<name>.png`` at the end of the run, ``figures/<name>_epoch_<n>.png`` before."""
+    """Write the figure to ``figures/<name>.png`` if ``at_end``, else to ``figures/<name>_epoch_<n>.png``."""
     folder = run.folder / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / (f"{name}.png" if at_end else f"{name}_epoch_{run.epoch:04d}.png"), dpi=DPI)

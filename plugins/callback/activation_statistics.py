@@ -15,7 +15,7 @@ BOUNDS = {
     "hard_tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
 }
-"""The lower and the upper bound of each layer's outputs."""
+"""The lower and the upper bound of the outputs, for each layer whose outputs have two bounds."""
 
 
 @register("activation_statistics")
@@ -31,7 +31,7 @@ class ActivationStatistics(Callback):
 
     Options:
         every: epochs from one record to the next, at least 1.
-        rows: how many rows, at least 2.
+        rows: number of training rows that the network runs on, at least 2.
         margin: the distance from a bound that counts as saturated, as a share of the distance between the
             bounds, more than 0 and less than 0.5.
 

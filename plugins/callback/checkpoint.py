@@ -20,7 +20,7 @@ class Checkpoint(Callback):
         monitor: the metric that decides which state is best; in a run without this metric no best state is
             saved.
         mode: "min" if less is better, "max" if more is.
-        every_seconds: within an epoch, save the last state about this often, more than 0.
+        every_seconds: seconds between two saves of the last state within an epoch, about, more than 0.
     """
 
     def __init__(self, *, monitor: str = "val/loss", mode: str = "min", every_seconds: float = 60.0) -> None:

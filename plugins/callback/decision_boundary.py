@@ -21,12 +21,12 @@ class DecisionBoundary(Callback):
     ``figures/decision_boundary.png`` after the run, and ``figures/decision_boundary_epoch_<n>.png`` every so
     many epochs
 
-    The data set must be a classification with two features. They are drawn as the network gets them, so after
-    standardization if ``standardize`` is on.
+    The data set must be a classification with two features. The axes show the features as the network gets
+    them, so after scaling if the data set scales its inputs.
 
     Options:
         every: draw also after every so many epochs; 0: only after the run.
-        resolution: places along each side, at least 2.
+        resolution: number of places along each side of the plane, at least 2.
     """
 
     only_shows = True
@@ -53,7 +53,7 @@ class DecisionBoundary(Callback):
 
     @plain_text
     def _draw(self, run: Run, *, at_end: bool) -> None:
-        from matplotlib import colormaps  # here: training without pictures does not need it
+        from matplotlib import colormaps  # imported late: only pictures need it
         from matplotlib.figure import Figure
 
         x, y = run.train.x[:POINTS], run.train.y[:POINTS]
@@ -75,7 +75,10 @@ class DecisionBoundary(Callback):
         save(figure, run, "decision_boundary", at_end=at_end)
 
     def plane(self, run: Run) -> tuple[Array, Array, Array]:
-        """The lower and upper corner of the plane; the class at each place ``(second, first feature)``."""
+        """The lower and upper corner of the plane, and the class at each place.
+
+        The classes have the shape ``(resolution, resolution)``, with the second feature along the first axis.
+        """
         x = run.train.x
         low, high = x.min(0), x.max(0)
         margin = MARGIN * np.where(high > low, high - low, 1)

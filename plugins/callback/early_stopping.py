@@ -42,7 +42,7 @@ class EarlyStopping(Callback):
             )
 
     def on_start(self, run: Run) -> None:
-        self._judge(run)  # a run may be continued after its last epoch
+        self._judge(run)  # a continued run may have used up its patience before
 
     def on_epoch(self, run: Run) -> None:
         value = run.latest[self.monitor]

@@ -21,7 +21,7 @@ class GradientStatistics(Callback):
 
     Options:
         every: epochs from one record to the next, at least 1.
-        rows: how many rows, at least 1.
+        rows: number of training rows for the mean loss, at least 1.
 
     Source: Glorot, Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
     """

@@ -20,8 +20,8 @@ class KeepBest(Callback):
     Options:
         monitor: the metric that decides which epoch is best.
         mode: "min" if less is better, "max" if more is.
-        min_rows: with fewer validation rows, at least 1, the last weights are kept, because the metric on few
-            rows is mostly chance.
+        min_rows: the smallest number of validation rows, at least 1. With fewer rows the last weights are
+            kept, because the metric on few rows is mostly chance.
 
     Source: Prechelt 1998, "Early stopping - but when?".
     """

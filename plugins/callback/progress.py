@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 LONG = {"val/loss": "val loss", "val/accuracy": "val accuracy", "val/r2": "val r2"}
 SHORT = {"val/loss": "val", "val/accuracy": "acc", "val/r2": "r2"}
-"""Names of the metrics in plain lines (``LONG``) and beside a bar, which has to fit into 80 columns."""
+"""How metrics are called in plain lines (``LONG``) and beside a bar of 80 columns (``SHORT``)."""
 
 
 @register("progress")
 class ProgressDisplay(Callback):
     """Shows how far the run is: epoch, loss, validation accuracy, learning rate, time left.
 
-    A bar on a terminal, plain lines elsewhere. ``callbacks.progress=null`` silences the whole command except
-    for errors.
+    A terminal shows a bar; other outputs get plain lines. ``callbacks.progress=null`` silences the whole
+    command except for errors.
 
     Options:
-        style: "auto", "bar" or "lines".
+        style: "bar", "lines", or "auto" (a bar on a terminal, else lines).
         every_seconds: the shortest time between two plain lines, at least 0; the first and the last epoch
             always print a line.
     """
@@ -75,7 +75,7 @@ class ProgressDisplay(Callback):
 
 def _new_bar() -> Progress:
     """A bar that always shows its numbers in full; the run's title gets the space that is left."""
-    from rich.console import Console  # imported here, because output that is not a terminal does without rich
+    from rich.console import Console  # imported late: plain lines do not need rich
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
@@ -93,7 +93,7 @@ def _new_bar() -> Progress:
 
 
 def _text(run: Run, names: Mapping[str, str]) -> str:
-    """Epochs done, training loss, validation metrics by their ``names``, and the learning rate."""
+    """One line of text: epochs done, training loss, the metrics in ``names``, and the learning rate."""
     latest = run.latest
     shown = [f"{run.epoch}/{run.epochs}"]
     loss = latest.get("train/loss", latest.get("train/loss_window"))

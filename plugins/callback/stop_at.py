@@ -33,7 +33,7 @@ class StopAt(Callback):
             )
 
     def on_start(self, run: Run) -> None:
-        self.on_epoch(run)  # a run may be continued after its last epoch
+        self.on_epoch(run)  # a continued run may have reached the value before
 
     def on_epoch(self, run: Run) -> None:
         value = run.latest.get(self.monitor)

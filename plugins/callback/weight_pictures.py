@@ -22,7 +22,7 @@ class WeightPictures(Callback):
 
     Options:
         every: draw also after every so many epochs; 0: only after the run.
-        units: the most units to draw, from the first unit on, at least 1.
+        units: the largest number of units to draw, at least 1; the first units of the layer are drawn.
     """
 
     only_shows = True
@@ -49,7 +49,7 @@ class WeightPictures(Callback):
 
     @plain_text
     def _draw(self, run: Run, *, at_end: bool) -> None:
-        from matplotlib.figure import Figure  # here: training without pictures does not need it
+        from matplotlib.figure import Figure  # imported late: only pictures need it
 
         weights, shape = _first_weights(run), run.splits.image_shape
         assert weights is not None
@@ -79,7 +79,7 @@ def tiles(images: Array) -> Array:
 
 
 def _first_weights(run: Run) -> Array | None:
-    """The first parameter ``(pixels, units)``."""
+    """The first parameter of the network that has the shape ``(pixels, units)``; ``None``: there is none."""
     pixels = run.train.x.shape[1]
     matrices = (p for p in run.parameters().values() if p.ndim == 2 and p.shape[0] == pixels)
     return next(matrices, None)

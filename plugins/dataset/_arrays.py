@@ -15,9 +15,9 @@ TASKS = {
     "multilabel": "numbers (rows, classes), 0 or 1 for each class",
     "regression": "numbers (rows,) or (rows, outputs)",
 }
-"""The values of the option ``task``, and what the targets must then be."""
+"""For each value of the option ``task``: the targets that are expected, as error messages name them."""
 FORMS = {"classification": ("biuU", (1,)), "multilabel": ("biuf", (2,)), "regression": ("biuf", (1, 2))}
-"""For each task, the types of its targets and their numbers of axes."""
+"""For each task: the allowed types of its targets (letters of ``dtype.kind``), and their numbers of axes."""
 
 
 def as_splits(
@@ -39,11 +39,12 @@ def as_splits(
         test: inputs and targets of a test part.
         weights: the weights of the training rows ``(rows,)``; ``None``: all rows count the same.
         feature_names: the names of the input columns.
-        class_names: the names of the columns of multilabel targets; none: 0, 1, …
+        class_names: the names of the classes of multilabel targets, in the order of the columns; empty: the
+            classes are called 0, 1, …
         task: what the targets are: one of ``TASKS``. "auto" decides by type and shape, as above.
 
     Raises:
-        UsageError: the inputs or the targets have another type or shape.
+        UsageError: the inputs or the targets have a type or a shape that is not listed above.
     """
     pairs = [train] if test is None else [train, test]
     inputs = [_inputs(x) for x, _ in pairs]
@@ -90,17 +91,18 @@ def _inputs(x: Any) -> Array:
 
 
 def check_task(task: str) -> None:
-    """Check the option ``task``. Raises ``ValueError``."""
+    """Raise ``ValueError`` if the option ``task`` is not one of ``TASKS``."""
     if task not in TASKS:
         *others, last = TASKS
         raise ValueError(f"task must be {', '.join(others)} or {last}, not {task!r}")
 
 
 def _task(targets: Array) -> tuple[str, str]:
-    """The task of ``auto``, and the reason.
+    """The task that ``task=auto`` chooses for these targets, and the reason, which is shown to the user.
 
-    A single column is no multilabel target: more likely it should be ``(rows,)``. The reason for a
-    classification is empty, because it names the classes.
+    A single column of whole numbers, ``(rows, 1)``, does not count as multilabel, because the user probably
+    meant class numbers ``(rows,)``. For a classification the reason is empty: ``as_splits`` writes the reason
+    after it has counted the classes.
     """
     if targets.dtype.kind == "f":
         return "regression", "floating-point numbers"

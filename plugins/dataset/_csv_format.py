@@ -1,4 +1,4 @@
-"""How a CSV file is written: recognized from its beginning, unless it is said."""
+"""Recognizes the separator, the number marks and the encoding of a CSV file from the file's beginning."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from typing import IO, Any
 from mlpframe.api import UsageError
 
 SAMPLE_BYTES = 256 << 10
-"""How much of the file is looked at."""
+"""The number of bytes at the file's beginning from which the format is recognized."""
 SEPARATORS = ",;\t|"
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 """The byte-order marks at the beginning of a file, and the encodings that they mark."""
 COMMA = re.compile(r"[-+]?\d*,\d+|[-+]?\d{1,3}(\.\d{3})+(,\d+)?|[-+]?\d+")
-"""A number with a decimal comma, perhaps with points between thousands."""
+"""Matches a number that may have a decimal comma and points between thousands."""
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d+(\.\d+)?")
-"""A number with commas between thousands, or without."""
+"""Matches a number that may have a decimal point and commas between thousands."""
 OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
 @dataclass(frozen=True)
 class CSVFormat:
-    """The marks and the character encoding of a CSV file; ``None``: not known."""
+    """The separator, the number marks and the character encoding of a CSV file; ``None``: not known."""
 
     separator: str | None = None
     decimal: str | None = None
@@ -41,7 +41,7 @@ class CSVFormat:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments of ``pandas.read_csv``."""
+        """The arguments with which ``pandas.read_csv`` reads a file of this format."""
         return {
             "sep": self.separator,
             "decimal": self.decimal,
@@ -52,7 +52,9 @@ class CSVFormat:
 
 
 def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
-    """The format of a file, where ``given`` does not say it, and the names in its first line.
+    """Recognize the parts of a file's format that ``given`` leaves open, and read the names of the columns.
+
+    Returns the whole format, and the names in the file's first line.
 
     Raises:
         UsageError: the file is empty, or does not begin with text of a known encoding.
@@ -94,7 +96,7 @@ def _charset(start: bytes, path: Path) -> str:
     if b"\0" in start:
         raise UsageError(f"{path} is not a CSV file: it has bytes that are not text")
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(start)  # a character may be cut off at the end
+        codecs.getincrementaldecoder("utf-8")().decode(start)  # accepts half a character at the end
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8"
@@ -114,7 +116,7 @@ def _lines(text: str, separator: str, most: int) -> list[list[str]]:
 def _marks(lines: Sequence[Sequence[str]], separator: str) -> tuple[str, str | None]:
     """The decimal mark and the thousands mark of the numbers in these lines.
 
-    A column tells something only if all of its fields are numbers when read with the marks.
+    A mark is recognized from a column only if, with this mark, all fields of the column are numbers.
     """
     columns = list(zip(*(line for line in lines if len(line) == len(lines[0])), strict=True)) if lines else []
     decimal, thousands = ".", None

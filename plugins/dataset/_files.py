@@ -11,7 +11,7 @@ from mlpframe.api import DataContext, UsageError, nearest
 
 
 def find_file(context: DataContext, option: str, file: str) -> Path:
-    """Find a file by its absolute path, or relative to the working directory, else to ``data_dir``.
+    """Find a file. A relative path is looked up in the working directory, then in ``data_dir``.
 
     Raises:
         UsageError: there is no such file. The message names the most similar files in the folders searched.
@@ -30,7 +30,7 @@ def find_file(context: DataContext, option: str, file: str) -> Path:
 
 
 def open_numpy(path: Path, *, mapped: bool = False) -> Any:
-    """Open the array of a .npy file, mapped or read, or the arrays of a .npz file; never a pickle.
+    """Open a .npy file, which is memory-mapped if ``mapped`` and else read, or a .npz file. Refuses pickles.
 
     Raises:
         UsageError: the file cannot be read as a NumPy file.

@@ -1,4 +1,4 @@
-"""What csv, parquet and arrays share: a table with a column for each input and columns for the target."""
+"""The base classes of the datasets csv, parquet and arrays: tables with named input and target columns."""
 
 from __future__ import annotations
 
@@ -33,11 +33,14 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 LARGE = 1 << 30
-"""The size of files, in bytes, above which a table is not read into memory."""
+"""With ``in_memory=null``, a table whose files have more bytes than this is not read into memory."""
 BLOCK_ROWS = 1 << 17
-"""The number of rows that are read at a time."""
+"""The number of rows that are read at a time from a table that does not fit into memory."""
 FEW = 20
-"""Whole numbers with at most this many different values, each twice on average, are taken for classes."""
+"""A target of whole numbers is a classification if it has at most this many different values.
+
+Also, each value must occur at least twice on average.
+"""
 LIKE_A_NUMBER = re.compile(r"\s*[^\w\s]?\s*[-+]?\d[\d.,' ]*\s*[%€$£]?\s*$")
 
 
@@ -45,7 +48,8 @@ LIKE_A_NUMBER = re.compile(r"\s*[^\w\s]?\s*[-+]?\d[\d.,' ]*\s*[%€$£]?\s*$")
 class Targets:
     """The targets ``y`` of all rows: class numbers ``(rows,)`` or values ``(rows, outputs)``.
 
-    ``class_names`` and ``integer`` are as in ``Splits``. ``reason`` says why this is the task.
+    ``class_names`` is empty for a regression. ``integer`` says whether the classes are whole numbers.
+    ``reason`` says why the targets are taken as classes or as values.
     """
 
     y: Array
@@ -59,19 +63,20 @@ class TableDataset(Dataset):
 
     Options:
         task: "classification", "regression", "multilabel" (target is a list of columns of 0 and 1, one for
-            each class), or "auto": a classification if the target is text, true or false, or whole numbers
-            of at most 20 different values, each of them twice on average; else a regression; several columns
-            of 0 and 1 are multilabel.
+            each class), or "auto". With "auto", a target column is a classification if it holds text, true
+            and false, or whole numbers with at most 20 different values, each at least twice on average.
+            Several target columns of 0 and 1 are multilabel. All other targets are a regression.
         categorical: columns whose values are categories, in addition to text columns; null: none.
-        dates: columns whose values are dates, in addition to those that look like it; null: none.
-        keep: columns that are used although they look like identifiers, or have one value only; null: none.
+        dates: columns whose values are dates, in addition to columns that look like dates; null: none.
+        keep: columns that stay inputs even if they look like identifiers or have only one value; null: none.
         ignore: columns that are left out; null: none.
         encoding: how categories become inputs: "one_hot" (a column of 0 and 1 for each category) or "codes"
-            (their numbers from 0, for a layer embedding).
-        max_categories: the number of categories of a column that are told apart, at least 1; the rarest ones
-            above this number become the category other.
-        split_by: the column for split=group, which keeps the rows of a group in one part, or for split=time,
-            which holds out the latest rows; null: none. A column of groups is not an input.
+            (the category's number, from 0, for the layer embedding).
+        max_categories: the largest number of categories that a column keeps, at least 1; the rarest
+            categories above this number are merged into the category other.
+        split_by: the column by which the rows are split. split=group keeps all rows with the same value of
+            this column in one part, and the column is not an input; split=time holds out the rows with the
+            latest values. null: none.
     """
 
     own = True
@@ -112,13 +117,15 @@ class TableDataset(Dataset):
         weights: NDArray[np.float64] | None = None,
         rows_in_file: FrameFile | None = None,
     ) -> Splits:
-        """The parts of the data set.
+        """Split the table into training, validation and test part, and separate inputs from targets.
 
         Args:
-            frame: all rows of all parts; of the columns, at least those that are not inputs.
-            parts: for every row the part that it belongs to, one of ``PARTS``.
-            weights: the weight of every row; ``None``: as the column ``weight`` says.
-            rows_in_file: the rows with all columns, if they stay in their file; ``None``: ``frame`` has all.
+            frame: all rows of all parts. With ``rows_in_file``, the frame may lack the input columns.
+            parts: the part that each row belongs to, one of ``PARTS``.
+            weights: the weight of every row; ``None``: the weights are in the column that the option
+                ``weight`` names, or all rows count the same.
+            rows_in_file: the same rows with all columns, if the inputs stay in their file; ``None``:
+                ``frame`` has all columns.
         """
         inputs, targets = self._columns(frame.columns if rows_in_file is None else rows_in_file.columns)
         read = self._read_targets(frame[list(targets)])
@@ -131,7 +138,7 @@ class TableDataset(Dataset):
         elif weights is not None:
             weights = weights[rows]
         keys = None if self.split_by is None else self._read_keys(frame[self.split_by])
-        # numbers are made of the inputs once the rows to train on are known
+        # The inputs are not yet numbers: their encoding is learned later, from the training rows alone.
         x = cast(Array, frame[inputs] if rows_in_file is None else rows_in_file.with_columns(inputs)[rows])
         table = Table(x, y, weights, keys)
         tables = {part: table.part(parts == part) for part in PARTS if (parts == part).any()}
@@ -204,7 +211,7 @@ class TableDataset(Dataset):
         return Targets(np.column_stack(columns), names, reason)
 
     def _task(self, frame: pd.DataFrame) -> tuple[str, str]:
-        """The task, and the reason in the user's words."""
+        """The task of these targets, and the reason for the task, which is shown to the user."""
         kinds = {str(name): _kind(frame[name], str(name)) for name in frame.columns}
         texts = [name for name, kind in kinds.items() if kind == "text"]
         for name in texts:
@@ -241,7 +248,7 @@ class TableDataset(Dataset):
         return weights
 
     def _read_keys(self, column: pd.Series) -> Array:
-        """What ``split_by`` holds, as numbers: the group, or the rank in time."""
+        """The column ``split_by`` as whole numbers: each row's group (split=group) or rank in time."""
         import pandas as pd
 
         if self.shared.split == "time" and not pd.api.types.is_numeric_dtype(column):
@@ -258,16 +265,16 @@ class FrameDataset(TableDataset):
     """Your own table in a file.
 
     Options:
-        file: path of the file, absolute or relative to the working directory; a file that is not there is
-            looked for in data_dir.
-        target: the column to predict, or a list of columns; null: the last column that no other option names.
-        weight: the column with the rows' weights, numbers from 0 on; null: all count the same.
+        file: path of the file; a relative path is looked up in the working directory, then in data_dir.
+        target: the column to predict, or a list of columns; null: the last column of the table that is not
+            ignored, and is not the column of weights, parts (split_column) or groups (split=group).
+        weight: the column with the rows' weights, each at least 0; null: all rows count the same.
         split_column: the column that says in which part a row is: train, validation or test; null: none.
-        validation_file: a file of the same columns with the validation part; null: none.
-        test_file: a file of the same columns with the test part; null: none.
-        in_memory: whether the table is read into memory; else its rows are encoded once, block by block, into
-            a file beside the run, by what a sample of the training rows holds; null: files up to 1 GB are
-            read into memory.
+        validation_file: a file that has the same columns and holds the validation part; null: none.
+        test_file: a file that has the same columns and holds the test part; null: none.
+        in_memory: whether the whole table is read into memory. If false, the rows are converted to numbers
+            before training and kept in a temporary file in the run's folder; means, categories and the like
+            are learned from a sample of the training rows. null: true if the files have at most 1 GB.
     """
 
     shared = Preparation(validation=0.1, test=0.2, split="stratified", scaling="standard", missing="impute")
@@ -336,7 +343,7 @@ class FrameDataset(TableDataset):
         return self._read_outside(paths)
 
     def _read_outside(self, paths: Mapping[str, Path]) -> Splits:
-        """The parts of a table whose inputs stay in their files."""
+        """Read the targets, weights and the like of all rows. The inputs stay in their files until later."""
         import pandas as pd
 
         names = tuple(map(str, next(self._blocks(paths["train"])).columns))
@@ -377,7 +384,7 @@ class FrameDataset(TableDataset):
 
     def _read_parts(self, paths: Mapping[str, Path]) -> tuple[pd.DataFrame, NDArray[np.str_]]:
         """All rows, and the part that each row belongs to."""
-        import pandas as pd  # here: importing it takes a second
+        import pandas as pd  # imported late, because importing pandas takes a second
 
         frames: dict[str, pd.DataFrame] = {}
         for part, path in paths.items():
@@ -416,7 +423,7 @@ class FrameDataset(TableDataset):
 
 
 def _kind(column: pd.Series, name: str) -> str:
-    """What a target holds: text, bool or number. Raises ``UsageError`` for dates, lists and the like."""
+    """The kind of a column's values: text, bool or number. Raises ``UsageError`` for dates and the like."""
     import pandas as pd
 
     kinds = {"string": "text", "categorical": "text", "boolean": "bool"}
@@ -456,7 +463,7 @@ def _classes(column: pd.Series) -> tuple[NDArray[np.intp], tuple[str, ...], bool
 
 
 def _refuse_texts_of_numbers(column: pd.Series, name: str) -> None:
-    """Refuse a target of texts that look like numbers: it was read with the wrong marks."""
+    """Refuse a target of texts that look like numbers. The file was read with the wrong number marks."""
     texts: list[Any] = column.dropna().unique().tolist()
     if texts and all(isinstance(text, str) and LIKE_A_NUMBER.match(text) for text in texts):
         comma = any("," in text for text in texts)

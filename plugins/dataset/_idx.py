@@ -19,12 +19,16 @@ from mlpframe.api import Array, Splits, Table, UsageError
 log = logging.getLogger(__name__)
 
 ROWS = {"train": 60_000, "t10k": 10_000}
-TIMEOUT = 10  # seconds without a further byte, after which the next mirror is tried
-UNSIGNED_BYTE = 8  # the format's code of the element type
+TIMEOUT = 10  # seconds; if a mirror sends no byte for this long, the next mirror is tried
+UNSIGNED_BYTE = 8  # the code by which an IDX file says that its elements are unsigned bytes
 
 
 def checked_mirrors(mirrors_option: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    """The mirrors given, else the known mirrors. Raises ``ValueError`` if a mirror is no web address."""
+    """The mirrors of the option, or the known mirrors if the option is ``None``.
+
+    Raises:
+        ValueError: a mirror is not a web address.
+    """
     mirrors = tuple(known if mirrors_option is None else mirrors_option)
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
@@ -35,10 +39,10 @@ def checked_mirrors(mirrors_option: Sequence[str] | None, known: Sequence[str]) 
 def load_images(
     folder: Path, sha256: Mapping[str, str], mirrors: Sequence[str], class_names: tuple[str, ...]
 ) -> Splits:
-    """The 60,000 training and 10,000 test images of 28×28 pixels in their files' order.
+    """Load the 60,000 training and 10,000 test images of 28×28 pixels, in the order of the files.
 
     Args:
-        folder: the folder that holds the files, and that missing files are downloaded to.
+        folder: the folder of the files. Missing files are downloaded into this folder.
         sha256: the checksum of each of the four files by its name.
         mirrors: addresses of folders that serve the files.
         class_names: the names of the labels 0, 1, …
@@ -67,7 +71,7 @@ def parse(content: bytes, shape: tuple[int, ...], file: str) -> Array:
     fastest.
 
     Raises:
-        UsageError: the file has another header or another length.
+        UsageError: the file's header or length does not fit ``shape``.
     """
     header = struct.pack(f">4B{len(shape)}I", 0, 0, UNSIGNED_BYTE, len(shape), *shape)
     if not content.startswith(header):
@@ -115,12 +119,13 @@ def download(path: Path, sha256: str, mirrors: Sequence[str]) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The lock file stays. If it were removed, two waiting processes could each lock a file.
+        # The lock file is never removed. Otherwise, while one process holds the removed file's lock, another
+        # process could create and lock a new file.
         with FileLock(path.parent / ".lock"):
-            if path.exists():  # another process was faster
+            if path.exists():  # another process downloaded the file while this process waited for the lock
                 return
             reason = _try_mirrors(path, sha256, mirrors)
-    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+    except (OSError, NotImplementedError) as error:  # NotImplementedError: the file system has no locks
         text = getattr(error, "strerror", None) or error
         raise UsageError(
             f"{path.name} is missing and cannot be downloaded: {path.parent} cannot be written to: {text}\n"
@@ -135,17 +140,18 @@ def download(path: Path, sha256: str, mirrors: Sequence[str]) -> None:
 
 
 def _try_mirrors(path: Path, sha256: str, mirrors: Sequence[str]) -> str:
-    """Try one mirror after another. Returns why the last mirror failed if all did, else ""."""
+    """Try one mirror after another. Returns "" after a success, else the reason of the last failure."""
     import pooch
 
     fetch = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(),
         chunk_size=1 << 16,
         timeout=TIMEOUT,
-        headers={"Accept-Encoding": "identity"},  # keeps the .gz file packed
+        headers={"Accept-Encoding": "identity"},  # the .gz file arrives as it is, not unpacked
     )
-    # The name is always the same, so a file left by a killed process is overwritten. open() makes the file
-    # rather than tempfile, so that other users may read it where the umask allows.
+    # A partial download always has the same name, so the next download overwrites a partial file that a
+    # killed process left. open() creates the file, not tempfile, so that other users may read the file if
+    # the umask allows.
     part = path.with_name(path.name + ".part")
     reason = "no mirror is given"
     for mirror in mirrors:
@@ -158,7 +164,7 @@ def _try_mirrors(path: Path, sha256: str, mirrors: Sequence[str]) -> str:
                 os.replace(part, path)
                 return ""
             reason = f"{url} has SHA-256 {actual_sha256}"
-        except Exception as error:  # whatever goes wrong with this mirror, the next may work
+        except Exception as error:  # whatever goes wrong with this mirror, the next mirror may work
             reason = f"{mirror}: {' '.join(str(error).split()) or type(error).__name__}"
         finally:
             part.unlink(missing_ok=True)

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @register("arrays")
 class Arrays(TableDataset):
-    """The arrays or the data frame that Python code hands over: what ``mlpframe.fit(x, y)`` trains on.
+    """The arrays or the data frame that Python code passes to ``mlpframe.fit(x, y)``.
 
-    The data set has no data of its own, so the command line cannot use it. The options that name columns
-    need a data frame.
+    The data set has no data of its own, so the command line cannot use this data set. Options that name
+    columns work only with a data frame.
 
     Options:
-        task: classification, multilabel, regression, or auto. For arrays, auto says: texts, truth values and
-            whole numbers are classes (rows,), or multilabel (rows, classes) if there is a 0 or 1 for each of
-            several classes; floating-point numbers are a regression. For a data frame, auto says: a
-            classification if the target is text, true or false, or whole numbers of at most 20 different
-            values, each of them twice on average; else a regression; several columns of 0 and 1 are
-            multilabel.
+        task: classification, multilabel, regression, or auto. With auto, arrays are judged by type and shape:
+            texts, truth values and whole numbers (rows,) are a classification; whole numbers or truth values
+            (rows, classes), with 0 or 1 for each of several classes, are multilabel; floating-point numbers
+            are a regression. With auto, a target column of a data frame is a classification if it holds text,
+            true and false, or whole numbers with at most 20 different values, each at least twice on average;
+            several target columns of 0 and 1 are multilabel; all other targets are a regression.
     """
 
     shared = Preparation(validation=0.2, test=0, split="stratified", scaling="standard", missing="impute")
@@ -60,7 +60,7 @@ class Arrays(TableDataset):
         self._splits: Splits | None = None
 
     def hand_over(self, x: Any, y: Any, test: Any = None, weights: Any = None) -> None:
-        """Take the arguments of ``mlpframe.fit``."""
+        """Receive the arguments of ``mlpframe.fit`` before the run starts; ``load`` then returns the data."""
         if hasattr(x, "columns"):
             self._splits = self._of_frame(x, y, test, weights)
         else:
@@ -112,7 +112,7 @@ class Arrays(TableDataset):
 
 
 def _names(y: Any) -> tuple[str, ...]:
-    """The columns that ``y`` names; empty if ``y`` holds the targets themselves."""
+    """The target columns if ``y`` is a name or a list of names; empty if ``y`` holds the target values."""
     if isinstance(y, str):
         return (y,)
     names = isinstance(y, list | tuple) and bool(y) and all(isinstance(name, str) for name in y)
@@ -126,7 +126,7 @@ def _pair(test: Any) -> Any:
 
 
 def _with_columns(x: Any, columns: list[str]) -> pd.DataFrame:
-    """The data frame ``x`` with these columns. An array gets the names of the columns."""
+    """A data frame with these columns of the data frame ``x``, or with the array ``x`` under these names."""
     import pandas as pd
 
     if not hasattr(x, "columns"):
@@ -142,7 +142,7 @@ def _with_columns(x: Any, columns: list[str]) -> pd.DataFrame:
 
 
 def _target_names(y: Any, columns: list[str]) -> tuple[str, ...]:
-    """The names of the targets ``y``: those of a series or a data frame, else "target" or "target 0", …"""
+    """The targets' names: those of the series or data frame ``y``; for arrays "target" or "target 0", …"""
     shape = np.shape(y)
     if len(shape) not in (1, 2):
         raise UsageError(f"targets must have the shape (rows,) or (rows, outputs), not {shape}")
@@ -162,7 +162,7 @@ def _target_names(y: Any, columns: list[str]) -> tuple[str, ...]:
 
 
 def _joined(x: Any, columns: list[str], y: Any, targets: tuple[str, ...]) -> pd.DataFrame:
-    """The inputs and the targets as one data frame, row by row whatever their indices are."""
+    """The inputs and the targets as one data frame. Rows are matched by position, not by index."""
     import pandas as pd
 
     frame = _with_columns(x, columns)
@@ -176,7 +176,7 @@ def _joined(x: Any, columns: list[str], y: Any, targets: tuple[str, ...]) -> pd.
 
 
 def _row_weights(weights: Any, rows: list[int]) -> NDArray[np.float64]:
-    """The weights of all rows. The rows of the test part count the same."""
+    """The weights of all rows: the given weights for the training rows, and 1 for every test row."""
     array = np.asarray(weights, np.float64)
     if array.shape != (rows[0],):
         raise UsageError(f"expected one weight for each of {rows[0]:,} rows, not the shape {array.shape}")

@@ -18,7 +18,7 @@ class Blobs(Dataset):
     The classes alternate from row to row. The run's seed draws the centers first, then the points.
 
     Options:
-        rows: number of points, at least centers.
+        rows: number of points, at least as many as there are centers.
         features: number of features, at least 1.
         centers: number of clouds and so of classes, at least 2.
         std: standard deviation of a cloud in every direction, at least 0.

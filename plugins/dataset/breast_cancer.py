@@ -21,7 +21,7 @@ class BreastCancer(Dataset):
     shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard")
 
     def load(self, context: DataContext) -> Splits:
-        from sklearn.datasets import load_breast_cancer  # here: importing it takes a second
+        from sklearn.datasets import load_breast_cancer  # imported late: it takes a second
 
         tumours = load_breast_cancer()
         return Splits(

@@ -20,12 +20,12 @@ class CSV(FrameDataset):
     """Your own table in a CSV file with the names of its columns in the first line.
 
     Separator, decimal mark, thousands mark and character encoding are recognized from the beginning of the
-    file; an option that is given wins. An empty field is a missing value, and so is any text that pandas
+    file, unless an option sets them. An empty field is a missing value, and so is any text that pandas
     reads as missing: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz, .zip, .xz).
 
-    Numbers stay numbers, true and false become 1 and 0, text becomes categories, dates become their parts.
-    Columns that look like identifiers and columns with one value are left out. What is learned from the data,
-    such as means, is learned from the training part alone.
+    Numbers stay numbers, true and false become 1 and 0, text becomes categories, and a date becomes several
+    numbers such as year and month. Columns that look like identifiers and columns with only one value are
+    left out. Means, categories and the like are learned from the training part alone.
 
     Options:
         separator: what separates the fields, such as "," or ";"; null: recognized.

@@ -20,7 +20,7 @@ class Digits(Dataset):
     shared = Preparation(validation=0.2, test=0.2, split="stratified")
 
     def load(self, context: DataContext) -> Splits:
-        from sklearn.datasets import load_digits  # here: importing it takes a second
+        from sklearn.datasets import load_digits  # imported late: it takes a second
 
         images, labels = load_digits(return_X_y=True)
         x = (images / 16).astype(np.float32)

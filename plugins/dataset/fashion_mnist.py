@@ -33,9 +33,9 @@ CLASSES = (
 
 @register("fashion_mnist")
 class FashionMNIST(Dataset):
-    """Pictures of clothing, 28×28 pixels: MNIST's shape, but harder.
+    """Pictures of clothing, 28×28 pixels: the same shape as MNIST, but harder to classify.
 
-    60,000 training and 10,000 test images in their files' order, pixels from 0 (background) to 1, 10 classes
+    60,000 training and 10,000 test images in the files' order, pixels from 0 (background) to 1, 10 classes
     of equal size. From Zalando's catalog; MIT license. The files (30 MB) belong in the folder fashion-mnist
     of data_dir, and are downloaded if they are not there.
 

@@ -21,7 +21,7 @@ class Iris(Dataset):
     shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard")
 
     def load(self, context: DataContext) -> Splits:
-        from sklearn.datasets import load_iris  # here: importing it takes a second
+        from sklearn.datasets import load_iris  # imported late: it takes a second
 
         iris = load_iris()
         return Splits(

@@ -22,7 +22,7 @@ SHA256 = {
 class MNIST(Dataset):
     """Handwritten digits, 28×28 pixels.
 
-    60,000 training and 10,000 test images in their files' order, pixels from 0 (paper) to 1 (ink), 10
+    60,000 training and 10,000 test images in the files' order, pixels from 0 (paper) to 1 (ink), 10
     classes. Assembled from NIST's Special Databases 1 and 3; CC BY-SA 3.0. The files (11 MB) belong in the
     folder mnist of data_dir, and are downloaded if they are not there.
 

@@ -15,8 +15,8 @@ class Moons(Dataset):
 
     upper: (cos t, sin t),  lower: (1 − cos t, ½ − sin t),  t ~ U(0, π),  each point + noise · N(0, I)
 
-    2 features, 2 classes that alternate from row to row. The shape is scikit-learn's, but t is drawn at
-    random here and evenly spaced there. The run's seed draws the points.
+    2 features, 2 classes that alternate from row to row. The shape is that of scikit-learn's make_moons,
+    where t is evenly spaced; here t is drawn at random. The run's seed draws the points.
 
     Options:
         rows: number of points, at least 2.

@@ -11,17 +11,17 @@ from ._files import find_file, open_numpy
 
 @register("npy")
 class Npy(Dataset):
-    """Your own arrays in .npy files; the inputs are mapped, so they may be larger than the memory.
+    """Your own arrays in .npy files; the inputs are memory-mapped, so they may be larger than the memory.
 
     Inputs are (rows, features), of the run's dtype. Targets of an integer type (rows,) are class numbers from
-    0; other targets, (rows,) or (rows, outputs), are the values of a regression. Rows of a mapped file are
-    shuffled in blocks. The path of a file is absolute or relative to the working directory; a file that is
-    not there is looked for in data_dir.
+    0; other targets, (rows,) or (rows, outputs), are the values of a regression. The rows of the mapped file
+    are shuffled in blocks of neighboring rows, because reading single rows is slow. A relative path is looked
+    up in the working directory, then in data_dir.
 
     Options:
         x: file of the inputs.
         y: file of the targets.
-        weights: file of the training rows' weights (rows,), at least 0; null: all count the same.
+        weights: file of the training rows' weights (rows,), at least 0; null: all rows count the same.
         test_x: file of the inputs of a test part; null: none.
         test_y: file of the targets of the test part.
     """
@@ -60,7 +60,10 @@ class Npy(Dataset):
 
 
 def _table(context: DataContext, files: dict[str, str | None]) -> Table:
-    """Read a table from its ``files`` by option: inputs, targets, weights (``None``: no weights)."""
+    """Open one part of the data set, training or test.
+
+    ``files`` maps the names of three options to the files of the inputs, targets and weights, in this order.
+    """
     inputs, targets, weights = (
         None if file is None else find_file(context, option, file) for option, file in files.items()
     )

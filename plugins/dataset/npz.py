@@ -23,11 +23,10 @@ class Npz(Dataset):
     missing value. For inputs larger than memory, use the dataset npy.
 
     Options:
-        file: path of the file, absolute or relative to the working directory; a file that is not there is
-            looked for in data_dir.
+        file: path of the file; a relative path is looked up in the working directory, then in data_dir.
         x: name of the inputs in the file.
         y: name of the targets.
-        weights: name of the training rows' weights (rows,), at least 0; null: all count the same.
+        weights: name of the training rows' weights (rows,), at least 0; null: all rows count the same.
         test_x: name of the inputs of a test part; null: none.
         test_y: name of the targets of the test part.
         task: classification, multilabel or regression; auto: the type and shape of the targets decide.
@@ -76,7 +75,7 @@ class Npz(Dataset):
                 )
             try:
                 return arrays[name]
-            except ValueError as error:  # the array would have to be unpickled
+            except ValueError as error:  # NumPy refuses to unpickle the array
                 raise UsageError(f"{path}: the array {name!r} cannot be read: {error}") from error
 
         with arrays:

@@ -15,8 +15,8 @@ class Rows(Dataset):
 
     Options:
         x: the inputs, a list of numbers for each row.
-        y: the targets: a class number for each row, or for each row a list with 0 or 1 for each class
-            (multilabel), or, with classes 0, a list of values.
+        y: the targets. For a classification: a class number for each row. For multilabel: for each row a
+            list with 0 or 1 for each class. For a regression, classes=0: a list of values for each row.
         classes: number of classes, at least 0; 0: a regression.
     """
 

@@ -19,9 +19,9 @@ class Spirals(Dataset):
     points.
 
     Options:
-        rows: number of points, at least arms.
+        rows: number of points, at least as many as there are arms.
         arms: number of spirals, at least 2.
-        turns: how often an arm goes around, above 0.
+        turns: how many times an arm goes around the center, above 0.
         noise: standard deviation of the noise added to every coordinate, at least 0.
 
     Source: Lang, Witbrock 1988, "Learning to tell two spirals apart".

@@ -17,8 +17,8 @@ class Synth(Dataset):
     x ~ N(0, I),  y = 1 (outside) where xᵀ Q x > 0.6, else 0,  Q = [[1, −0.05], [1, 0.4]]
 
     60,000 training and 10,000 validation points, 2 features, 2 classes. The ellipse has the semi-axes 2.08
-    and 0.69. The points are drawn here and are, number for number, the points of ``load_synth``, which a Deep
-    Learning course gave to its students in 2022.
+    and 0.69. mlpframe draws the points itself. Number for number, they are the points of ``load_synth``, a
+    function that a Deep Learning course gave to its students in 2022.
 
     Options:
         num_train: number of training points, at least 1.
@@ -35,7 +35,7 @@ class Synth(Dataset):
         self.num_train, self.num_val, self.seed = num_train, num_val, seed
 
     def load(self, context: DataContext) -> Splits:
-        # The published data come from NumPy's legacy generator, whose stream is frozen.
+        # The course drew its points with NumPy's legacy generator, whose numbers never change.
         rng = np.random.RandomState(self.seed)
         x = rng.randn(self.num_train + self.num_val, 2)
         y = (np.einsum("nf,fk,nk->n", x, Q, x) > THRESHOLD).astype(np.intp)

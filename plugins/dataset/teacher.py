@@ -11,13 +11,13 @@ from mlpframe.api import Array, DataContext, Dataset, Preparation, Splits, Table
 
 @register("teacher")
 class Teacher(Dataset):
-    """Outputs of a random network, the teacher, for normal inputs: a regression that can be learned exactly.
+    """Outputs of a random network, the teacher, for inputs from a normal distribution: a regression.
 
     y = W₂ᵀ tanh(W₁ᵀ x + b₁) + b₂ + noise · N(0, I),  x ~ N(0, I);  weights and biases ~ N(0, 1 / fan_in)
 
-    The formula has one hidden layer; if there are more, tanh follows each. Without noise a student of the
-    teacher's shape can reach loss 0; with noise the mean squared error of the teacher itself is noise². The
-    seed of the run draws the teacher first, then the inputs, then the noise.
+    The formula has one hidden layer; if there are more, tanh follows each. Without noise, a network with the
+    teacher's layers can reach loss 0. With noise, the mean squared error of the teacher itself is noise². The
+    run's seed draws the teacher first, then the inputs, then the noise.
 
     Options:
         rows: number of rows, at least 1.

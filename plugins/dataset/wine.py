@@ -21,7 +21,7 @@ class Wine(Dataset):
     shared = Preparation(validation=0.2, test=0.2, split="stratified", scaling="standard")
 
     def load(self, context: DataContext) -> Splits:
-        from sklearn.datasets import load_wine  # here: importing it takes a second
+        from sklearn.datasets import load_wine  # imported late: it takes a second
 
         wine = load_wine()
         return Splits(

@@ -1,4 +1,4 @@
-"""What precision, recall, f1 and per_class share."""
+"""Code that the metrics precision, recall, f1 and per_class share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def scores_of_each(prediction: Array, target: Array, average: str | None = None)
 
 
 class Averaged(Metric):
-    """A figure for each class, averaged over the classes.
+    """Base of the metrics that compute a number for each class and average these numbers over the classes.
 
     For a classification, a class that is neither the true nor the predicted class of any row is left out of
     the average. For the other classes, and for every class of a multilabel target, 0 / 0 counts as 0.

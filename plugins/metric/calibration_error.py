@@ -14,8 +14,8 @@ class CalibrationError(Metric):
     ECE = Σ over bins of (rows in the bin / n) |accuracy − mean confidence of its rows|
 
     The confidence of a row is its highest probability; the bins split the interval from 0 to 1 into equal
-    parts, and each bin includes its upper end. An empty bin counts as 0. The error is small if predictions
-    with confidence p are right in a share p of the rows, whatever the accuracy. The error depends on the
+    parts, and each bin includes its upper end. An empty bin counts as 0. The error is small if, among the
+    predictions with confidence p, a share p is right, even if the accuracy is low. The error depends on the
     number of bins. p is (n, classes), the target (n,) class numbers; if several classes are equally probable,
     the first counts.
 
@@ -36,6 +36,6 @@ class CalibrationError(Metric):
     def compute(self, prediction: Array, target: Array) -> float:
         confidence = prediction.max(-1).astype(np.float64)
         right = prediction.argmax(-1) == target
-        bins = np.ceil(np.clip(confidence, 0, 1) * self.bins).astype(np.intp)  # a confidence of 0 gives 0
+        bins = np.ceil(np.clip(confidence, 0, 1) * self.bins).astype(np.intp)  # 0 if confidence is 0
         gaps = np.bincount(np.maximum(bins, 1), right - confidence)
         return float(np.abs(gaps).sum()) / len(right)

@@ -22,6 +22,6 @@ class ConfusionMatrix(Metric):
 
     def compute(self, prediction: Array, target: Array) -> Array:
         classes = prediction.shape[-1]
-        cells = target.astype(np.intp) * classes  # small integer types would overflow here
+        cells = target.astype(np.intp) * classes  # the product would overflow in a small integer type
         cells += prediction.argmax(-1)
         return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)

@@ -20,11 +20,11 @@ class Precision(Averaged):
     classes.
 
     If a row may have several classes (multilabel), the target is (n, classes), 1 for each class that the row
-    has and else 0, and each class with p > 0.5 is predicted. Then every class counts in the average, 0 / 0 as
-    0, and the micro average is not the accuracy.
+    has and else 0, and each class with p > 0.5 is predicted. Then the average includes every class, 0 / 0
+    counts as 0, and the micro average is not the accuracy.
 
     Options:
-        average: macro (every class counts the same) or micro (every row does).
+        average: macro (every class counts the same) or micro (every row counts the same).
     """
 
     def compute(self, prediction: Array, target: Array) -> float:

@@ -25,7 +25,7 @@ class R2(Metric):
     def compute(self, prediction: Array, target: Array) -> float:
         y = np.asarray(target, np.float64)
         residual = np.square(y - prediction).sum(0)
-        # relative to its first row a constant target is exactly 0, however its mean is rounded
+        # Without this shift, rounding of the mean could give a constant target a variance above 0.
         shifted = y - y[0]
         total = np.square(shifted - shifted.mean(0)).sum(0)
         varies = total > 0

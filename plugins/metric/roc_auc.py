@@ -20,8 +20,8 @@ class RocAuc(Metric):
     p counts half. With two classes the metric is the area for the second class. With more classes it is the
     unweighted mean over the classes with n₁ > 0 and n₀ > 0. If there is no such class, as with one row, the
     metric is NaN. p is (n, classes), the target (n,) class numbers; only the order of a class's p matters, so
-    scores work as well. If a row may have several classes (multilabel), the target is (n, classes), 1 for
-    each class that the row has and else 0; with two classes the metric is then the mean over both.
+    p need not be probabilities. If a row may have several classes (multilabel), the target is (n, classes), 1
+    for each class that the row has and else 0; with two classes the metric is then the mean over both.
 
     Source: Hanley, McNeil 1982, "The meaning and use of the area under a receiver operating characteristic
     (ROC) curve"; Provost, Domingos 2000, "Well-trained PETs: improving probability estimation trees".

@@ -17,7 +17,7 @@ class TopK(Metric):
     probable, the first counts as more probable. p is (n, classes), c (n,) class numbers.
 
     Options:
-        k: how many classes, at least 1.
+        k: number of most probable classes, at least 1.
     """
 
     tasks = ("classification",)

@@ -13,7 +13,8 @@ class Layers(Model):
     """An explicit list of layers.
 
     Options:
-        layers: names, or mappings with name and options; a linear layer without units is the output.
+        layers: the layers from input to output, each a name or a mapping with name and options; a linear
+            layer without the option ``units`` gets as many units as the network has outputs.
     """
 
     examples = ({"layers": [{"name": "linear", "units": 3}, "tanh", "linear"]},)

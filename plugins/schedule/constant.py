@@ -9,7 +9,7 @@ from mlpframe.api import Schedule, register
 
 @register("constant")
 class Constant(Schedule):
-    """The rate stays as it is.
+    """The learning rate does not change.
 
     factor = 1
     """

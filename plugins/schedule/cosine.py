@@ -13,10 +13,10 @@ class Cosine(Schedule):
 
     factor = final + (1 − final) (1 + cos(π step / total_steps)) / 2
 
-    Without the paper's restarts.
+    In the paper the rate is also restarted; the schedule ``restarts`` does this.
 
     Options:
-        final: what is left of the rate at the end of the run, at least 0 and at most 1.
+        final: the fraction of the rate that is left at the end of the run, at least 0 and at most 1.
 
     Source: Loshchilov, Hutter 2017, "SGDR: Stochastic gradient descent with warm restarts".
     """

@@ -13,10 +13,10 @@ class CosLog(Schedule):
 
     factor = (1 − cos(2π log₂(1 + (2^cycles − 1) (step + ½) / total_steps))) / 2
 
-    The ½, the middle of the step, keeps the first update from having the rate 0.
+    The ½ takes the formula at the middle of each step; otherwise the first update would have the rate 0.
 
-    The network is good at the end of every wave, so keeping the best of these moments (callback
-    ``keep_best``) stops early where a short training is enough.
+    At the end of every wave the rate is near 0, and the network is good. So the callback ``keep_best``, which
+    keeps the weights of the best epoch, can keep the weights from the end of any wave.
 
     Options:
         cycles: number of waves in the whole run, at least 1.

@@ -14,8 +14,8 @@ class Cyclic(Schedule):
     factor = start + (1 − start) (1 − |step / steps − 2 n − 1|) · scale,  n = ⌊step / (2 steps)⌋
 
     with scale 1 (triangular), 2^−n (triangular2) or γ^step (exp_range). So ``lr`` is the upper bound and
-    start · lr the lower one. The scale shrinks the part above the lower bound, as in the paper. The schedule
-    does not depend on the length of the run.
+    start · lr the lower bound. The scale shrinks the part above the lower bound, as in the paper. The
+    schedule does not depend on the length of the run.
 
     Options:
         start: the lower bound, as a fraction of the rate, at least 0 and at most 1.

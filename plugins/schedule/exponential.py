@@ -12,7 +12,7 @@ class Exponential(Schedule):
     factor = final^(step / total_steps)
 
     Options:
-        final: what is left of the rate at the end of the run, above 0 and at most 1.
+        final: the fraction of the rate that is left at the end of the run, above 0 and at most 1.
 
     Source: Senior, Heigold, Ranzato, Yang 2013, "An empirical study of learning rates in deep neural
     networks for speech recognition".

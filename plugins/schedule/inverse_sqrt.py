@@ -14,11 +14,11 @@ class InverseSqrt(Schedule):
     factor = min(t / warmup, √(warmup / t)),  t = step + 1
 
     Both terms are 1 at t = warmup, so the peak is the rate itself. The paper's rate, also known as Noam's, is
-    min(t^−½, t · warmup^−1.5) / √width; here it is multiplied by √(width · warmup), so ``lr`` says how high
-    the peak is and the network's width does not matter. Set warmup = 1 to leave out the climb.
+    min(t^−½, t · warmup^−1.5) / √width. Here the paper's rate is multiplied by √(width · warmup), so ``lr``
+    is the highest rate and the network's width does not matter. Set warmup = 1 to leave out the climb.
 
     Options:
-        warmup: updates of the climb, at least 1.
+        warmup: number of updates during which the rate climbs, at least 1.
 
     Source: Vaswani et al. 2017, "Attention is all you need".
     """

@@ -13,9 +13,10 @@ class LossRatio(Schedule):
 
     factor ← factor · (mean loss of this window ÷ mean loss of the window before), after each window
 
-    The first window has no window before it, so it changes nothing. After a window of loss 0 the factor is
-    kept. The product telescopes: after window n the factor is loss_n / loss_1, and the rate rises when the
-    loss does. Losses that are negative or not finite have no ratio and are skipped.
+    A window is ``update_step`` consecutive updates. The first window has no window before it, so the factor
+    stays 1. If the window before had the loss 0, the factor does not change. The product telescopes: after
+    window n the factor is loss_n / loss_1, and the rate rises when the loss rises. A window whose mean loss
+    is negative or not finite is skipped.
 
     Options:
         update_step: updates in a window, at least 1.

@@ -20,7 +20,7 @@ class MultiStep(Schedule):
 
     Options:
         milestones: fractions of the run, above 0 and below 1, in rising order.
-        gamma: γ, what is left of the rate at each fall, above 0 and at most 1.
+        gamma: γ, the fraction of the rate that is left after each fall, above 0 and at most 1.
 
     Source: He, Zhang, Ren, Sun 2016, "Deep residual learning for image recognition".
     """
@@ -34,5 +34,6 @@ class MultiStep(Schedule):
         self.milestones, self.gamma = list(milestones), gamma
 
     def factor(self, step: int, total_steps: int) -> float:
-        # division rounds correctly: if the exact fraction is the milestone's decimal, both floats are equal
+        # Division rounds to the nearest float. So if step / total_steps is exactly a milestone, as 3 / 10 is
+        # the milestone 0.3, both floats are equal.
         return float(self.gamma ** bisect_right(self.milestones, step / max(total_steps, 1)))

@@ -14,7 +14,7 @@ class OneCycle(Schedule):
     factor = start + (1 − start) (1 − cos(π p / peak)) / 2                   for p < peak,
     final + (1 − final) (1 + cos(π (p − peak) / (1 − peak))) / 2  from there on;  p = step / total_steps
 
-    So ``lr`` is the highest rate: find it by a learning rate range test. In the paper the rate climbs and
+    So ``lr`` is the highest rate: choose it by a learning rate range test. In the paper the rate climbs and
     falls linearly, and a short third phase follows. Here, as in fastai and PyTorch, climb and fall are each
     half a cosine, and the fall lasts to the end of the run. Like the other schedules here, this schedule
     reaches its end after the last update; PyTorch's reaches its end at the last update. Momentum does not
@@ -22,8 +22,8 @@ class OneCycle(Schedule):
 
     Options:
         start: the fraction of the rate that the run starts with, at least 0 and at most 1.
-        peak: where the rate is full, as a fraction of the run, above 0 and below 1.
-        final: what is left of the rate at the end of the run, at least 0 and at most 1.
+        peak: when the rate is highest, as a fraction of the run, above 0 and below 1.
+        final: the fraction of the rate that is left at the end of the run, at least 0 and at most 1.
 
     Source: Smith 2018, "A disciplined approach to neural network hyper-parameters: Part 1".
     """

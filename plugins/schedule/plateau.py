@@ -14,15 +14,15 @@ class Plateau(Schedule):
     factor ← max(γ · factor, minimum)  once more than ``patience`` epochs in a row have had no
     loss < (1 − threshold) · best
 
-    Counting then starts anew. The conventions are those of PyTorch's ReduceLROnPlateau with
+    Then the count of epochs starts again at 0. The conventions are those of PyTorch's ReduceLROnPlateau with
     mode=min, threshold_mode=rel and cooldown=0: patience 0 lowers the rate after the first epoch
     without an improvement. A loss that is not finite is no improvement.
 
     Options:
-        gamma: γ, what is left of the rate at each fall, above 0 and below 1.
-        patience: epochs without an improvement that leave the rate unchanged, at least 0.
-        threshold: how much lower than the best, relative to it, counts as an improvement, at least 0
-          and below 1.
+        gamma: γ, the fraction of the rate that is left after each fall, above 0 and below 1.
+        patience: number of epochs in a row without an improvement that do not yet lower the rate, at least 0.
+        threshold: the share by which a loss must be below the best loss to count as an improvement, at
+          least 0 and below 1.
         minimum: the factor never falls below this, at least 0 and at most 1.
 
     Source: Paszke et al. 2019, "PyTorch: An imperative style, high-performance deep learning library".

@@ -15,7 +15,7 @@ class Polynomial(Schedule):
 
     Options:
         power: exponent of the fraction of the run that is left, above 0.
-        final: what is left of the rate at the end of the run, at least 0 and at most 1.
+        final: the fraction of the rate that is left at the end of the run, at least 0 and at most 1.
 
     Source: Chen, Papandreou, Kokkinos, Murphy, Yuille 2018, "DeepLab: Semantic image segmentation with
     deep convolutional nets, atrous convolution, and fully connected CRFs".

@@ -9,7 +9,7 @@ from mlpframe.api import Schedule, check_range, register
 
 @register("restarts")
 class Restarts(Schedule):
-    """The rate falls along half a cosine again and again; after each fall it jumps back to the start.
+    """The rate falls along half a cosine again and again; after each fall the rate jumps back to ``lr``.
 
     factor = final + (1 − final) (1 + cos(π t / T)) / 2
 
@@ -20,7 +20,7 @@ class Restarts(Schedule):
     Options:
         period: updates of the first period, at least 1.
         multiplier: how many times as long each period is as the period before, at least 1.
-        final: what is left of the rate at the end of each period, at least 0 and at most 1.
+        final: the fraction of the rate that is left at the end of each period, at least 0 and at most 1.
 
     Source: Loshchilov, Hutter 2017, "SGDR: Stochastic gradient descent with warm restarts".
     """
@@ -36,11 +36,11 @@ class Restarts(Schedule):
         return self.final + (1 - self.final) * (1 + cos(pi * done / length)) / 2
 
     def _place(self, step: int) -> tuple[int, int]:
-        """Updates since the period that a step lies in began, and the length of that period."""
+        """The place of a step in its period: updates since the period began, and the period's length."""
         if self.multiplier == 1:
             return step % self.period, self.period
         length = self.period
-        while step >= length:  # one pass for each period: logarithmic in the step
+        while step >= length:  # few passes, because the periods grow exponentially
             step -= length
             length *= self.multiplier
         return step, length

@@ -16,8 +16,8 @@ class Sequential(Schedule):
 
     factor = partₙ(step − atₙ, atₙ₊₁ − atₙ)  for atₙ ≤ step < atₙ₊₁,  with at₀ = 0
 
-    Each part counts its updates from 0 and treats its own stretch as the whole run; the last part gets the
-    rest of the run. The factors are not joined: each part begins with the factor that it would have alone.
+    Each part counts its updates from 0 and treats its own updates as the whole run; the last part ends with
+    the run. The rate may jump between two parts, because each part begins with its own first factor.
 
     A part that observes the loss does so from the first update of the run on, as with ``warmup``, because an
     observed loss does not say which update it belongs to. All parts that observe must observe the same:
@@ -48,7 +48,7 @@ class Sequential(Schedule):
             first, *more_parts = self._observing.values()
             if any((part.observes, part.window) != (first.observes, first.window) for part in more_parts):
                 raise ValueError("all parts that observe must observe epochs, or windows of the same length")
-            self.observes, self.window = first.observes, first.window  # set on the instance, not on the class
+            self.observes, self.window = first.observes, first.window  # these depend on the parts
 
     def factor(self, step: int, total_steps: int) -> float:
         return self.factors(step, step + 1, total_steps)[0]

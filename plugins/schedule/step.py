@@ -13,7 +13,7 @@ class Step(Schedule):
 
     Options:
         every: updates from one fall to the next, at least 1.
-        gamma: γ, what is left of the rate at each fall, above 0 and at most 1.
+        gamma: γ, the fraction of the rate that is left after each fall, above 0 and at most 1.
 
     Source: He, Zhang, Ren, Sun 2016, "Deep residual learning for image recognition".
     """

@@ -7,7 +7,7 @@ from mlpframe.api import Schedule, Spec, check_range, register, registries
 
 @register("warmup")
 class Warmup(Schedule):
-    """The rate climbs linearly to where another schedule starts, which then takes over.
+    """The rate climbs linearly to the first rate of another schedule. Then that schedule takes over.
 
     factor = (step + 1) / steps · then(0)  for step < steps,  then(step − steps)  from there on
 
@@ -15,7 +15,7 @@ class Warmup(Schedule):
     loss, it does so from the first update of the run on.
 
     Options:
-        steps: updates of the climb, at least 1.
+        steps: number of updates during which the rate climbs, at least 1.
         then: the schedule that takes over, a name or a mapping with name and options.
 
     Source: Goyal et al. 2017, "Accurate, large minibatch SGD: Training ImageNet in 1 hour".
@@ -25,7 +25,7 @@ class Warmup(Schedule):
         check_range("steps", steps, minimum=1)
         self.steps = steps
         self.then: Schedule = registries["schedule"].create(then)
-        self.observes = self.then.observes  # set on the instance, not on the class
+        self.observes = self.then.observes  # depends on the other schedule
         self.window = self.then.window
 
     def factor(self, step: int, total_steps: int) -> float:

@@ -1,8 +1,8 @@
 """Moves the pixels of images: an affine map and a smooth random field say where each pixel is read.
 
 All movements are composed into one field of positions, and the image is read once, because every further
-interpolation blurs. Arrays over several images are (height, images, width), so that one matrix product
-computes the positions for all images.
+interpolation blurs. Arrays for several images have the shape (height, images, width), so that one matrix
+product computes the positions for all images.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ CHUNK_PIXELS = 25_000
 TRUNCATE = 4.0
 """Standard deviations after which a Gaussian is cut off, as in scipy.ndimage.gaussian_filter."""
 NEGLIGIBLE = 1e-3
-"""A direction of a smooth field is left out if its singular value is below this share of the largest one; its
-variance is then below a millionth of the largest."""
+"""Singular vectors of the smoothing matrix are left out if their singular value is below this share of the
+largest singular value; their variance is then below a millionth of the largest variance."""
 
 
 def smoothing(n: int, sigma: float) -> Array:
@@ -33,11 +33,11 @@ def smoothing(n: int, sigma: float) -> Array:
 
 @lru_cache(maxsize=32)
 def factor(n: int, sigma: float) -> Array:
-    """A matrix A ``(n, k)``: A ε, with k normal numbers ε, is smoothed white noise of mean variance 1.
+    """A matrix A ``(n, k)`` that turns k random numbers ε ~ N(0, 1) into smooth noise A ε of mean variance 1.
 
-    With the smoothing matrix G = U S Vᵀ, G ε and U S ε have the same distribution. The smoother the field,
-    the fewer singular values matter: about 10 of 28 where σ is 4, so two fields take 200 random numbers, not
-    1,568.
+    Let G = U S Vᵀ be the matrix that smooths. G ε and U S ε have the same distribution. The smoother the
+    noise, the fewer singular values matter: about 10 of 28 where σ is 4, so the two displacement fields of a
+    28 × 28 image take 200 random numbers, not 1,568.
     """
     u, s, _ = np.linalg.svd(smoothing(n, sigma))
     matrix: Array = (u * s)[:, s > NEGLIGIBLE * s[0]]
@@ -58,9 +58,9 @@ def inverse_affine(shape: tuple[int, int], shift: Array, angle: Array, scale: Ar
         angle, slope: ``(n,)``, the angle in radians.
 
     Returns:
-        Coefficients a ``(n, 2, 3)``. The row that is read is a₀ + a₁ row + a₂ column, and so is, with
-        coefficients of its own, the column that is read; row and column on the right are relative to the
-        center.
+        Coefficients ``(n, 2, 3)``: for each image three numbers a for the row that is read, and three for
+        the column that is read. Each of the two is a₀ + a₁ row + a₂ column, where (row, column) is the pixel
+        to fill, relative to the center.
     """
     cos, sin = np.cos(angle), np.sin(angle)
     coefficients = np.empty((len(angle), 2, 3))
@@ -73,7 +73,7 @@ def inverse_affine(shape: tuple[int, int], shift: Array, angle: Array, scale: Ar
 
 
 class Bilinear:
-    """Reads images between their pixels; beyond their edges they are 0.
+    """Reads images at positions between pixels, by bilinear interpolation. Outside an image all values are 0.
 
     Args:
         chunk: how many images are read at a time.
@@ -114,7 +114,7 @@ class Bilinear:
         np.subtract(columns, c, columns)
         np.add(a, c, a)
         np.add(a, self._first, a)
-        np.copyto(self._int32, a, casting="unsafe")  # on the way to intp: a direct cast takes twice as long
+        np.copyto(self._int32, a, casting="unsafe")  # a direct cast to intp takes twice as long
         np.copyto(self._index, self._int32)
         for corner, values in zip(self._corners, self._values, strict=True):
             corner.take(self._index, None, values, "clip")
@@ -130,13 +130,14 @@ class Bilinear:
 class Positions:
     """Positions at which a chunk of images is read: an affine map plus a random field for each image.
 
-    The rows of all positions are one product A M, and so are the columns. A is [smooth directions, 1, row].
-    The first rows of M are random, and its last two rows hold the affine map.
+    One matrix product A M gives the rows of all positions, and another gives the columns. A has the matrix of
+    ``factor``, a column of ones, and a column with the pixels' rows. The first rows of M are random, and its
+    last two rows hold the affine map.
 
     Args:
         chunk, shape, dtype: as for ``Bilinear``.
         alpha: norm of each field, in pixels; 0: no field.
-        sigma: standard deviation of the Gaussian that smooths it, in pixels.
+        sigma: standard deviation of the Gaussian that smooths the fields, in pixels.
     """
 
     def __init__(
@@ -155,7 +156,15 @@ class Positions:
         self._positions = np.empty((2, height, chunk, width), dtype)
 
     def draw(self, coefficients: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Rows and columns ``(height, chunk, width)`` from affine maps ``(m, 2, 3)``, new random fields."""
+        """Draw new random fields, and return the rows and columns of the positions.
+
+        Args:
+            coefficients: the affine maps ``(m, 2, 3)`` of m images, at most ``chunk``.
+            rng: the random stream.
+
+        Returns:
+            Two arrays ``(height, chunk, width)``, which the next call overwrites.
+        """
         m = len(coefficients)
         noise, inner = self._noise, self._inner
         if noise.size:
@@ -177,7 +186,7 @@ class Positions:
 
 
 class Warp(Transform):
-    """Base of the transforms that move pixels; an option that is 0 leaves out its movement."""
+    """Base of the transforms that move pixels. An option that is 0 switches its movement off."""
 
     def __init__(
         self,
@@ -218,7 +227,7 @@ class Warp(Transform):
         coefficients = self.coefficients(shape, n, rng).astype(x.dtype)
         positions = Positions(chunk, shape, x.dtype, self.alpha, self.sigma)
         bilinear = Bilinear(chunk, shape, x.dtype)
-        for start in range(0, n, chunk):  # the last chunk is computed whole, the surplus is dropped
+        for start in range(0, n, chunk):  # positions are computed for whole chunks, also for the last
             part = slice(start, min(start + chunk, n))
             rows, columns = positions.draw(coefficients[part], rng)
             bilinear.read(x[part], rows, columns, x[part])

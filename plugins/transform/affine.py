@@ -13,9 +13,9 @@ class Affine(Warp):
 
     x'(p) = x(F⁻¹(p − d)) with F = R K S: scaling S, then shear K, then rotation R, p relative to the center
 
-    d is a shift. S = diag(s₁, s₂) scales height and width by separate factors. K moves a row sideways by
-    tan(angle) times the row's distance from the center. Each number is drawn uniformly. Between pixels x is
-    interpolated bilinearly; beyond its edges it is 0.
+    d is the shift. S = diag(s₁, s₂) scales height and width by separate factors. K moves a row sideways by
+    tan(angle) times the row's distance from the center. Shifts, factors and angles are drawn uniformly.
+    Between pixels x is interpolated bilinearly; beyond its edges it is 0.
 
     Options:
         rotate: the largest angle of the rotation in degrees, from 0 to 180.

@@ -13,11 +13,12 @@ class Distort(Warp):
 
     x'(p) = x(F⁻¹(p − d) + f(p)) with F and d of the transform ``affine`` and f of the transform ``elastic``
 
-    Applied one after the other, the two transforms would interpolate twice, and so blur twice. Between pixels
-    x is interpolated bilinearly; beyond its edges it is 0.
+    Two separate transforms, one after the other, would interpolate twice, and so blur twice. Between pixels x
+    is interpolated bilinearly; beyond its edges it is 0.
 
     Options:
-        alpha: norm α of the displacements in pixels, at least 0: 34 moves a pixel of a 28 × 28 image by 1.2.
+        alpha: norm α of the displacements in pixels, at least 0: with 34, a pixel of a 28 × 28 image moves by
+            about 1.2 pixels in each direction.
         sigma: standard deviation of the Gaussian that smooths the displacements, in pixels, more than 0.
         rotate: the largest angle of the rotation in degrees, from 0 to 180.
         scale: factors are between 1 − scale and 1 + scale, from 0 to below 1.

@@ -13,12 +13,13 @@ class Elastic(Warp):
 
     x'(p) = x(p + f(p)),  f = α / √(height · width) · (G ∗ ε) / std(G ∗ ε),  ε ~ N(0, 1) at every pixel
 
-    G is a Gaussian with standard deviation σ, with zeros beyond the edges; std is over pixels and draws. As
-    in the source α is a norm: over all pixels the row displacements have norm α, and so have the column
-    displacements (on average over draws; the source scales each draw). So the published α = 34 moves a pixel
-    of a 28 × 28 image by 1.2 pixels in either direction; on an 8 × 8 image the same movement takes α = 10.
-    The source draws ε uniformly, which smoothing makes normal. Between pixels x is interpolated bilinearly;
-    beyond its edges it is 0.
+    ∗ is convolution. G is a Gaussian with standard deviation σ; std is the standard deviation over pixels and
+    draws. Beyond the image's edges ε and x are 0. As in the source, α is a norm: the row displacements of all
+    pixels form a vector of norm α, and so do the column displacements. Here the norm is α on average over
+    draws, while the source scales every draw to norm α. The published α = 34 moves a pixel of a 28 × 28 image
+    by about 1.2 pixels in each direction; on an 8 × 8 image the same movement takes α = 10. The source draws
+    ε uniformly; a smoothed value is a sum of many ε, so it is nearly normal in both cases. Between pixels x
+    is interpolated bilinearly.
 
     Options:
         alpha: norm α of the displacements in pixels, at least 0.

@@ -17,12 +17,12 @@ class Mixup(Transform):
     x' = λ x + (1 − λ) x₂,  y' = λ y + (1 − λ) y₂,  λ ~ Beta(α, α)
 
     Every row has its own λ, as in the source's formula; the source's program draws one λ for each batch. The
-    second rows (x₂, y₂) are a random permutation of the rows of the same block of batches. Targets of a
-    classification become probabilities. A row keeps its own weight in the loss.
+    second rows (x₂, y₂) are a random permutation of the rows of the same block (consecutive batches). Targets
+    of a classification become probabilities. In the loss, a mixed row has the weight of its first row (x, y).
 
     Options:
-        alpha: α of the Beta distribution, more than 0: small values leave most rows nearly as they are, with
-            1 every mixture is equally likely.
+        alpha: α of the Beta distribution, more than 0. Small values leave most rows nearly as they are; with
+            1 every λ from 0 to 1 is equally likely.
 
     Source: Zhang, Cisse, Dauphin, Lopez-Paz 2018, "mixup: Beyond empirical risk minimization".
     """
@@ -41,7 +41,13 @@ class Mixup(Transform):
 
 
 def _mixed(values: Array, share: Array, second: Array) -> Array:
-    """λ v + (1 − λ) v₂ as v₂ + λ (v − v₂), in a new array."""
+    """Mix every row v with a row v₂: λ v + (1 − λ) v₂, computed as v₂ + λ (v − v₂), in a new array.
+
+    Args:
+        values: the rows v.
+        share: λ of every row.
+        second: the row number of v₂ for every row.
+    """
     result = np.empty_like(values)
     n = len(values)
     factors = share.astype(values.dtype).reshape(n, *[1] * (values.ndim - 1))

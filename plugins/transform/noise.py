@@ -19,7 +19,7 @@ class Noise(Transform):
     Noisy values may leave the range of the data; they are not clipped.
 
     Options:
-        std: standard deviation of the noise, in the units of the features as trained on, at least 0.
+        std: standard deviation of the noise, at least 0, in the units of the features after scaling.
 
     Source: Bishop 1995, "Training with noise is equivalent to Tikhonov regularization".
     """

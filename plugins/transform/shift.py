@@ -13,7 +13,7 @@ from ._warp import Warp, inverse_affine
 class Shift(Warp):
     """Moves every image by a random number of pixels.
 
-    x'(row, column) = x(row − d₁, column − d₂),  d₁, d₂ whole, uniform from −pixels to pixels
+    x'(row, column) = x(row − d₁, column − d₂),  d₁, d₂ uniform from −pixels to pixels
 
     Between pixels x is interpolated bilinearly, which blurs a little; beyond its edges it is 0. With
     ``whole`` the image moves by a whole number of pixels, all equally likely, and stays sharp.
