@@ -1,1 +1,4 @@
-"""Measurements. Every result is a median of ratios between contenders that take turns in one process."""
+"""Measure speed against other libraries, and quality on tables of data.
+
+Contenders whose speeds are compared take turns in one process. The result is the median ratio of their times.
+"""

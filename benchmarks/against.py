@@ -61,15 +61,15 @@ def against(revision: str, only: tuple[str, ...], rounds: int) -> None:
     """Compare the results and the speed of this checkout with those of an older REVISION.
 
     The revision gets its own work tree and virtual environment in outputs/against, which later calls use
-    again. If the revision allows it, the libraries have the versions that are installed here. Old and new
-    take turns.
+    again. If the revision allows it, its environment gets the library versions that are installed here. Old
+    and new take turns.
 
     \b
-    bits      train small networks with every layer, loss, optimizer, schedule, engine, … that both
-              revisions have: which weights and histories differ, and by how much
-    steps     a training step of 784-300-10 and 2-3-2, on one thread
-    commands  --help, list, a command with a mistyped key, the default run
-    sweeps    one more run in a sweep, with MLflow and without
+    bits      trains small networks with every layer, loss, optimizer, schedule, engine, … that both
+              revisions have, and shows which weights and histories differ, and by how much
+    steps     times a training step of the networks 784-300-10 and 2-3-2, on one thread
+    commands  times --help, list, a command with a mistyped key, and the default run
+    sweeps    times one more run in a sweep, with MLflow and without
     """
     commit = git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     sides = {OLD: check_out(commit), NEW: this_checkout()}
@@ -109,7 +109,7 @@ def _text(commit: str, probes: Mapping[str, Probe]) -> str:
 
 
 def _in_turn(rounds: int, cases: Mapping[str, Callable[[str], float]]) -> Times:
-    """Seconds of every case on both sides, round after round. The sides take turns at going first."""
+    """Time every case with the old and the new revision in each round. They take turns at going first."""
     seconds: dict[str, list[float]] = {f"{side} {name}": [] for name in cases for side in (OLD, NEW)}
     for turn in range(rounds):
         for name, measure in cases.items():
@@ -119,7 +119,7 @@ def _in_turn(rounds: int, cases: Mapping[str, Callable[[str], float]]) -> Times:
 
 
 def _row(times: Times, name: str, *, micro: bool = False) -> list[str]:
-    """The row of a case: the medians of old and new, and the median of the paired ratios."""
+    """A table row for one case: the medians of old and new, and the median of the ratios within a round."""
     old, new = f"{OLD} {name}", f"{NEW} {name}"
     medians = [times.median(old), times.median(new)]
     shown = [f"{seconds * 1e6:.1f}" if micro else f"{seconds:.2f}" for seconds in medians]
@@ -133,7 +133,7 @@ def _steps(folder: Path, probes: Mapping[str, Probe], rounds: int) -> Table:
 
 
 def _step(folder: Path, probes: Mapping[str, Probe], name: str, side: str) -> float:
-    """Seconds of a step: the median of the epoch times that the run recorded, without the first epoch."""
+    """Train one network. Returns the seconds of a step, from the median epoch without the first epoch."""
     widths, optimizer, batch, rows = STEPS[name]
     data = folder / f"{name}.npz"
     if not data.exists():
@@ -155,7 +155,7 @@ def _commands(folder: Path, sides: Mapping[str, Revision], rounds: int) -> Table
         return sides[side].seconds(folder / side, *COMMANDS[name], status=2 if name == MISTYPED else 0)
 
     cases = {name: partial(seconds, name) for name in COMMANDS}
-    _in_turn(1, cases)  # the first calls write bytecode and create the store
+    _in_turn(1, cases)  # first calls write bytecode and create MLflow's store
     times = _in_turn(rounds, cases)
 
     def to_imports(name: str) -> list[str]:
@@ -175,7 +175,7 @@ def _sweeps(folder: Path, sides: Mapping[str, Revision], rounds: int) -> Table:
         return (many - few) / (MANY - FEW)
 
     for side in sides:
-        sides[side].seconds(folder / side, *SWEEP, "seed=0")  # creates the store
+        sides[side].seconds(folder / side, *SWEEP, "seed=0")  # creates MLflow's store
     times = _in_turn(rounds, {name: partial(seconds, name) for name in TRACKING})
     title = "One more run in a sweep over seeds: digits, 2 epochs"
     return Table(title, ("", "old s", "new s", RATIO), [_row(times, name) for name in TRACKING])

@@ -18,11 +18,11 @@ from .writing import Table
 
 Arrays = dict[str, NDArray[Any]]
 Components = Mapping[str, Mapping[str, list[dict[str, Any]]]]
-"""The example options of every component's class, by kind and name."""
+"""The example options of every component (its class attribute ``examples``), by kind and name."""
 
 COMMON = ["tracking=none", "callbacks.progress=null", "threads=1", "epochs=6", "batch_size=4"]
 DATA = {"classes": [], "values": ["loss=mse", "dataset.scale_target=false"], "images": []}
-"""The names of the arrays to train on, and the settings that these arrays need."""
+"""The names of the data sets to train on, and the settings that each of them needs."""
 SETTINGS = (
     "model.hidden=[3]",
     "engine=online optimizer=momentum",
@@ -36,7 +36,7 @@ SETTINGS = (
     "optimizer.clip_norm=0.1 optimizer.clip_value=0.05",
     "optimizer.rates={*.b:0.5}",
 )
-"""Settings that do not belong to a single component."""
+"""Settings to compare in addition to every component's own options; each line is one training."""
 SWEEPS = {
     "data sets": ["-m", "dataset=breast_cancer,digits,iris,wine", "epochs=2"],
     "stack": ["replicas=3", "dataset=iris", "epochs=5"],
@@ -47,7 +47,7 @@ SWEEPS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A small network to train: component, variant, name of the arrays, settings."""
+    """A small network to train: tested component, its options as text, key of ``DATA``, all settings."""
 
     component: str
     variant: str
@@ -57,9 +57,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest differences between two runs: in the weights and other state, and in the histories.
+    """The largest differences between two runs, as text: in weights and other state, and in the history.
 
-    ``unmatched``: the arrays that only one of the runs has.
+    An empty text means that all bits are equal. ``unmatched``: the arrays that only one of the runs has.
     """
 
     weights: str
@@ -68,7 +68,10 @@ class Difference:
 
 
 def compare_bits(folder: Path, sides: Mapping[str, Revision], probes: Mapping[str, Probe]) -> list[Table]:
-    """Train every case with both revisions. Returns tables of what differs and of what is not compared."""
+    """Train every case with both revisions.
+
+    Returns a table of the runs that differ, and a table of the components that could not be compared.
+    """
     _write_data(folder)
     components = {side: probe.about["components"] for side, probe in probes.items()}
     names = {side: _names(components[side]) for side in components}
@@ -111,7 +114,9 @@ def _names(components: Components) -> set[str]:
 
 
 def _cases(components: Components, shared: set[str]) -> Iterator[Case]:
-    """Yield ``SETTINGS``, then every shared component with its defaults and with its example options."""
+    """The cases to train: all ``SETTINGS``; then, for every component that both revisions have, its defaults
+    and its example options.
+    """
     for settings in SETTINGS:
         yield Case(settings, "", "classes", settings.split())
     for component in sorted(shared):
@@ -161,7 +166,7 @@ def _sweep(side: Revision, folder: Path, arguments: list[str]) -> dict[str, Path
 
 
 def _difference(old: Path | None, new: Path | None) -> Difference:
-    """Compare the files of two runs."""
+    """Compare the files of two runs; ``None``: this revision could not train."""
     if old is None or new is None:
         return Difference(f"only {OLD if new is None else NEW} trains")
     before, after = _arrays(old), _arrays(new)
@@ -170,7 +175,7 @@ def _difference(old: Path | None, new: Path | None) -> Difference:
 
 
 def _arrays(run: Path) -> Arrays:
-    """Weights, slots and other state, by file and name, without the history."""
+    """The arrays in a run's model and checkpoint, by file and name, without the history."""
     arrays: Arrays = {}
     for file in ("model/model.npz", "checkpoints/last.npz"):
         with np.load(run / file) as stored:

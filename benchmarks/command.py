@@ -1,4 +1,4 @@
-"""``python -m benchmarks command``: the time of whole commands: the cost of tracking and of start-up."""
+"""``python -m benchmarks command``: time whole commands, to see what tracking and start-up cost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ START_UP = {
 @click.option("--rounds", default=5, show_default=True, help="Rounds in which all commands take turns.")
 @click.option("--epochs", default=5, show_default=True, help="Epochs of the runs with and without tracking.")
 def command(rounds: int, epochs: int) -> None:
-    """Time `python -m mlpframe` on MNIST: tracking ÷ no tracking, start-up, and all but training."""
+    """Time `python -m mlpframe` on MNIST: tracking ÷ no tracking, start-up, everything except training."""
     with tempfile.TemporaryDirectory() as folder:
         training, around = _runs(Path(folder), rounds, epochs)
         commands = {name: repeated(partial(_start, Path(folder), name)) for name in START_UP}
@@ -90,7 +90,7 @@ def run_python(
 
 
 def _runs(folder: Path, rounds: int, epochs: int) -> tuple[Times, Times]:
-    """Seconds between the first and the last step, and the remaining seconds of the command."""
+    """Time whole runs. Returns the seconds between first and last step, and the command's other seconds."""
     sized = ["model.hidden=[300]", "model.activation=sigmoid", "batch_size=50", f"epochs={epochs}"]
     runs = {
         TRACKING[0]: ["dataset=mnist", *sized],
@@ -99,7 +99,7 @@ def _runs(folder: Path, rounds: int, epochs: int) -> tuple[Times, Times]:
     }
     training: dict[str, list[float]] = {name: [] for name in runs}
     around: dict[str, list[float]] = {name: [] for name in runs}
-    run_python(folder, "-m", "mlpframe", "epochs=1")  # creates the store
+    run_python(folder, "-m", "mlpframe", "epochs=1")  # creates MLflow's store
     for _ in range(rounds):
         for name, overrides in runs.items():
             whole = run_python(folder, "-m", "mlpframe", *overrides)

@@ -1,8 +1,8 @@
 """The contenders: the engines of mlpframe, the bare matrix products, a plain loop, other libraries.
 
 A function that makes a contender takes a ``Case``. The contender trains a given number of steps, and
-gathers the rows of each batch in shuffled order. The function returns ``None`` if the library is not
-installed or does not have the case.
+gathers the rows of each batch in shuffled order. The function returns ``None`` if its library is not
+installed or cannot train the case.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from .timing import Contender
 ROWS = 20_000
 LR = 0.01
 SCAN_PRODUCTS = 1_000_000_000
-"""Weights × rows of one ``lax.scan``, so that the scan takes about as long as the other contenders' turns."""
+"""Number of weights × number of rows in one ``lax.scan``.
+
+With this number a scan takes about as long as the turns of the other contenders.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Case:
     """A network, a batch size, an optimizer.
 
     Args:
-        widths: units of each layer from input to output, with sigmoids between. One output: a regression.
+        widths: units of each layer from input to output, with sigmoids between the layers. A network with one
+            output is trained on a regression, others on a classification.
         batch: rows of a batch.
         optimizer: ``sgd`` or ``adam``.
         rows: number of rows of the data.
@@ -59,7 +63,7 @@ class Case:
         return {"name": "mlp", "hidden": list(self.widths[1:-1]), "activation": "sigmoid"}
 
     def data(self) -> tuple[Array, Array]:
-        """Inputs and targets. All cases of one shape share the arrays."""
+        """Inputs and targets. Cases with equal numbers of rows, inputs and outputs share the arrays."""
         return _data(self.rows, self.widths[0], self.widths[-1])
 
     def weights(self) -> list[Array]:
@@ -73,7 +77,7 @@ class Case:
 
 @lru_cache(maxsize=1)
 def _data(rows: int, n_in: int, n_out: int) -> tuple[Array, Array]:
-    """Random inputs. If a row has more than 100, most are 0, as in images of digits."""
+    """Random inputs and targets. If a row has more than 100 inputs, most are 0, as in images of digits."""
     rng = np.random.default_rng(0)
     x = rng.random((rows, n_in), dtype=np.float32)
     if n_in > 100:
@@ -84,7 +88,7 @@ def _data(rows: int, n_in: int, n_out: int) -> tuple[Array, Array]:
 
 
 class Rows:
-    """The row numbers of batches, without end, in one shuffled order."""
+    """The row numbers of an endless sequence of batches. The same shuffled order is repeated."""
 
     def __init__(self, case: Case, seed: int = 0) -> None:
         self._batches: Array = case.order(seed).reshape(-1, case.batch)
@@ -105,7 +109,7 @@ class Rows:
 
 
 def network(case: Case) -> Network:
-    """The case as a network of mlpframe."""
+    """mlpframe's network for a case."""
     loss = registries["loss"].create("mse" if case.regression else "cross_entropy")
     layers = create_layers(case.model(), Shapes(case.widths[0], case.widths[-1], "classification"))
     built = Network(layers, loss, case.widths[0], case.data()[1], "float32", Streams(0))
@@ -142,17 +146,18 @@ def mlpframe(case: Case, engine: str = "auto", replicas: int = 1) -> Contender:
 def products(case: Case, block: int = 1) -> Contender:
     """Only the matrix products of a training step, written into existing arrays.
 
-    If ``block`` is given, the products of the first layer are the products of the engine ``online``.
+    If ``block`` is above 1, the first layer has the products of the engine ``online``, which multiplies
+    ``block`` batches at once.
     """
     x, _ = case.data()
     weights = case.weights()
     rows = case.batch * block
     hidden = [np.empty((case.batch, w.shape[1]), np.float32) for w in weights]
     rng = np.random.default_rng(3)
-    # np.empty may hold subnormal numbers, which are slow
+    # Random numbers, because an array from np.empty may hold subnormal numbers, which are slow to multiply.
     deltas = [rng.standard_normal(h.shape, np.float32) for h in hidden]
     gradients = [np.empty_like(w) for w in weights]
-    outer = np.dot if case.batch == 1 else np.matmul  # the faster of both, by up to 9 times
+    outer = np.dot if case.batch == 1 else np.matmul  # the faster of the two, by up to 9 times
     wide, gram = np.empty((rows, weights[0].shape[1]), np.float32), np.empty((rows, rows), np.float32)
 
     def forward_backward(inputs: Array, first: int) -> None:
@@ -183,7 +188,7 @@ def products(case: Case, block: int = 1) -> Contender:
 
 
 def plain_loop(case: Case) -> Contender:
-    """The loop as the report writes it: float64, and a new array for every result."""
+    """A plain training loop as in the students' report: float64, and a new array for every result."""
     x, y = case.data()
     weights = [w.astype(np.float64) for w in case.weights()]
     biases = [np.zeros(w.shape[1]) for w in weights]
@@ -232,7 +237,7 @@ def installed(module: str) -> bool:
 
 
 def torch_model(case: Case) -> Any:
-    """The case as a PyTorch module."""
+    """The network of a case as a PyTorch module."""
     import torch as t
 
     parts: list[t.nn.Module] = []
@@ -370,7 +375,7 @@ def sklearn_model(case: Case) -> Any:
 
 
 def sklearn(case: Case) -> Contender:
-    """scikit-learn's own loop: ``partial_fit`` gets the rows of many batches and shuffles the rows itself."""
+    """scikit-learn's own loop: each ``partial_fit`` gets the rows of many batches and shuffles them."""
     x, y = case.data()
     model = sklearn_model(case)
     more: dict[str, Any] = {} if case.regression else {"classes": np.arange(case.widths[-1])}

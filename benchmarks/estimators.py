@@ -28,7 +28,7 @@ BATCH = 200
 
 @dataclass(frozen=True)
 class Case:
-    """A network, and the rows and epochs of a fit. One output is a regression."""
+    """A network, and the rows and epochs of a fit. A network with one output is fitted to a regression."""
 
     widths: tuple[int, int, int]
     rows: int
@@ -81,7 +81,7 @@ def _measure(threads: int, rounds: int) -> None:
 
 
 def fits(case: Case) -> dict[str, Callable[[], object]]:
-    """One whole fit of each contender."""
+    """For each contender, a function that makes one whole fit."""
     import sklearn.neural_network as sklearn
 
     import mlpframe
@@ -107,7 +107,7 @@ def rows(case: Case) -> tuple[Array, Array]:
 
 
 def quietly(fit: Callable[[Array, Array], object], x: Array, y: Array) -> None:
-    """Fit without scikit-learn's warning that it would train on."""
+    """Fit without scikit-learn's warning that the number of epochs was too small to converge."""
     import warnings
 
     with warnings.catch_warnings():

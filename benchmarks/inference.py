@@ -56,7 +56,7 @@ def _measure(threads: int, rounds: int) -> None:
 
 
 def mlpframe() -> Predict:
-    """A model file that is loaded and called as users do."""
+    """mlpframe's prediction: a model file, loaded and called as users load and call it."""
     table = Table(*CASE.data())
     classes = tuple(map(str, range(CASE.widths[-1])))
     data = Data("synthetic", Splits(table, class_names=classes), table, None, None, None, None)
@@ -67,7 +67,7 @@ def mlpframe() -> Predict:
 
 
 def plain() -> Predict:
-    """The formula as plain NumPy expressions, without any checks."""
+    """The network's formula as plain NumPy expressions, without any checks."""
     first, second = CASE.weights()
     b1, b2 = (np.zeros(w.shape[1], np.float32) for w in (first, second))
 
@@ -83,7 +83,7 @@ def sklearn() -> Predict:
     """scikit-learn's MLPClassifier with the same weights."""
     model = contenders.sklearn_model(CASE)
     x, _ = CASE.data()
-    model.partial_fit(x[:1], [0], classes=np.arange(CASE.widths[-1]))  # allocates the arrays of the network
+    model.partial_fit(x[:1], [0], classes=np.arange(CASE.widths[-1]))  # allocates the weights
     model.coefs_ = CASE.weights()
     model.intercepts_ = [np.zeros(w.shape[1], np.float32) for w in model.coefs_]
     predict: Predict = model.predict_proba
@@ -91,7 +91,7 @@ def sklearn() -> Predict:
 
 
 def torch() -> Predict | None:
-    """PyTorch eager in inference mode."""
+    """PyTorch, eager (not compiled), in inference mode."""
     if not contenders.installed("torch"):
         return None
     import torch as t

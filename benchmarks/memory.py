@@ -18,7 +18,7 @@ from .writing import Table, write
 FEATURES = 1024
 PART = 65_536  # number of rows that are written at once
 PROC = Path("/proc")
-"""Linux's file with the memory of a process. On other systems the command ``ps`` says it."""
+"""Linux's folder with the memory of each process. On other systems the command ``ps`` tells the memory."""
 
 
 @click.command()

@@ -44,11 +44,11 @@ TARGETS: dict[Case, dict[str, float]] = {
     },
     Case(MNIST, 50, "adam"): {"PyTorch eager": 0.7, "PyTorch fused": 1.0},
 }
-"""Targets for one thread: a largest number of microseconds, or a largest ratio to a contender."""
+"""The targets on one thread: the largest allowed number of microseconds, or ratio to a contender."""
 
 
 def makers(case: Case, *, compiled: bool) -> dict[str, Callable[[], Contender | None]]:
-    """The contenders that run a case, by name."""
+    """For a case, the functions that make the contenders, by the contender's name."""
     block = BLOCK_ROWS // case.batch if case.batch <= MOST_ROWS and case.optimizer == "sgd" else 1
     makers: dict[str, Callable[[], Contender | None]] = {
         OWN: lambda: contenders.mlpframe(case),

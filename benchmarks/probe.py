@@ -1,7 +1,8 @@
-"""Runs inside a revision for ``against``: answers requests, one line of JSON each, until the input ends.
+"""A script that ``against`` runs with the code of another revision of mlpframe.
 
-The revision may be older than this file. So the file imports nothing from its neighbors, and uses only names
-that every revision has: ``mlpframe.fit``, ``mlpframe.registries`` and ``mlpframe.api``.
+It reads requests from standard input, one line of JSON each, and answers each with a line of JSON. The
+revision may be older than this file. So the script imports nothing from its folder, and uses only names that
+every revision has: ``mlpframe.fit``, ``mlpframe.registries`` and ``mlpframe.api``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def describe() -> dict[str, Any]:
 
 
 def fit(data: str, overrides: list[str]) -> dict[str, str]:
-    """Train on the arrays ``x`` and ``y`` of a file. Answers the run's folder, or the error."""
+    """Train on the arrays ``x`` and ``y`` of a file. Returns the run's folder, or the error."""
     with np.load(data) as arrays:
         x, y = arrays["x"], arrays["y"]
     try:
@@ -41,7 +42,10 @@ def fit(data: str, overrides: list[str]) -> dict[str, str]:
 
 
 def translated(overrides: list[str]) -> list[str]:
-    """The settings by the names of this revision. Before ``scaling``, no revision scaled a target."""
+    """Translate settings to the names that this revision uses.
+
+    Older revisions have ``standardize`` instead of ``scaling``, and cannot scale a target.
+    """
     if hasattr(mlpframe.api.Preparation, "scaling"):
         return overrides
     names = {"dataset.scaling=none": "dataset.standardize=false"}
@@ -50,7 +54,7 @@ def translated(overrides: list[str]) -> list[str]:
 
 def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a run's output is no answer to a request
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps a run's prints out of the answers
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(fit(**request) if request else describe()), file=answers, flush=True)

@@ -34,7 +34,7 @@ class Revision:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables without the user's settings. Python finds this revision's code first."""
+        """The environment variables with which Python imports this revision, without the user's settings."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS_OF_THE_USER)}
         return {**kept, "PYTHONPATH": str(self.root)}
 
@@ -44,7 +44,7 @@ class Revision:
 
     @contextmanager
     def probe(self, folder: Path) -> Iterator[Probe]:
-        """Start a process of this revision that trains on request, in a folder, on one BLAS thread."""
+        """Start ``probe.py`` with this revision in ``folder``: it trains on request, on one BLAS thread."""
         process = subprocess.Popen(
             [self.python, "-P", PROBE],  # -P: the probe cannot import the files beside it
             cwd=folder,
@@ -62,7 +62,7 @@ class Revision:
 
 
 class Probe:
-    """A process that runs ``probe.py``; ``about`` is the process's description of itself.
+    """A process that runs ``probe.py``; ``about`` describes its code, libraries and components.
 
     Args:
         process: the running process.
@@ -73,7 +73,7 @@ class Probe:
         self.about = self._ask(None)
 
     def fit(self, data: Path, overrides: Sequence[str]) -> Path | None:
-        """Train on the arrays of a file. Returns the run's folder, or ``None`` if they are refused."""
+        """Train on the arrays of a file. Returns the run's folder, or ``None`` if the training fails."""
         folder = self._ask({"data": str(data), "overrides": list(overrides)}).get("folder")
         return Path(folder) if folder else None
 
@@ -113,13 +113,13 @@ def check_out(commit: str) -> Revision:
         git("worktree", "prune")
         git("worktree", "add", "--force", "--detach", str(code), commit)
     _python(sys.executable, "-m", "venv", "--clear", str(venv))
-    same = folder / "same.txt"  # the libraries of this environment, so that only the code differs
+    same = folder / "same.txt"  # today's library versions, so that only the code differs
     installed = {package.name: package.version for package in distributions() if package.name != "mlpframe"}
     same.write_text("".join(f"{name}=={version}\n" for name, version in installed.items()))
     install = ("-m", "pip", "install", "--quiet", "--editable", str(code))
     try:
         _python(revision.python, *install, "--constraint", str(same))
-    except click.ClickException:  # the commit's bounds exclude a version that is installed here
+    except click.ClickException:  # the commit does not allow all of today's versions
         _python(revision.python, *install)
     complete.touch()
     return revision

@@ -33,7 +33,7 @@ EPOCHS: dict[str, dict[int, Case]] = {
         for batch in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
     },
 }
-"""What grows, and the cases at each size. One epoch of each case is timed."""
+"""For each quantity that grows, the case to train at each size. One epoch of each case is timed."""
 SWEEP = "runs in a sweep (whole command)"
 RUNS = (1, 2, 4, 8, 16)
 RUN = ["dataset=synth", "dataset.num_train=2000", "dataset.num_val=500", "epochs=1", "tracking=none"]
@@ -92,12 +92,12 @@ def _table(name: str, times: Mapping[int, float]) -> Table:
 
 
 def _parts(times: Mapping[int, float]) -> tuple[dict[int, float], dict[int, float]]:
-    """The half of the measurements with the larger sizes, and all measurements."""
+    """The measurements of the larger half of the sizes, and the measurements of all sizes."""
     return dict(list(times.items())[len(times) // 2 :]), dict(times)
 
 
 def _fit(times: Mapping[int, float]) -> tuple[float, float]:
-    """Exponent and logarithm of the factor of the power law through the points."""
+    """Fit a power law, seconds = factor · size^exponent. Returns the exponent and the factor's logarithm."""
     exponent, factor = np.polyfit(np.log(list(times)), np.log(list(times.values())), 1)
     return float(exponent), float(factor)
 

@@ -1,4 +1,4 @@
-"""Time several contenders fairly: they take turns in one process, with a ratio in each round."""
+"""Time several contenders fairly: they take turns in one process and are compared round by round."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import click
 from mlpframe.machine import processors
 
 THREADS = click.IntRange(1, processors())
-"""The type of the option for the number of processors."""
+"""The type of the option ``--threads``: from 1 to the number of processors of this machine."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Something to time: ``run(n)`` does ``n * unit`` steps."""
+    """A program that is timed: ``run(n)`` does ``n * unit`` steps."""
 
     run: Callable[[int], object]
     unit: int = 1
@@ -39,7 +39,7 @@ def repeated(call: Callable[[], object]) -> Contender:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of a step, for every contender and round."""
+    """The seconds that a step took, for every contender and in every round."""
 
     seconds: Mapping[str, list[float]]
 
@@ -47,7 +47,10 @@ class Times:
         return statistics.median(self.seconds[name])
 
     def ratio(self, name: str, to: str) -> float:
-        """The median of the ratios within the rounds, so that the machine's other load cancels."""
+        """The median, over the rounds, of the time of ``name`` ÷ the time of ``to`` in the same round.
+
+        Other load on the machine slows both contenders of a round, so it cancels.
+        """
         pairs = zip(self.seconds[name], self.seconds[to], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
@@ -55,9 +58,12 @@ class Times:
 def interleaved(
     contenders: Mapping[str, Contender], *, rounds: int = 15, round_seconds: float = 0.15
 ) -> Times:
-    """Run every contender once a round for about ``round_seconds``. The order rotates from round to round."""
+    """Time contenders in turn: in each round, every contender runs once for about ``round_seconds`` seconds.
+
+    The order rotates from round to round.
+    """
     gc.collect()
-    gc.freeze()  # if PyTorch and JAX are loaded, a garbage collection takes longer than a turn
+    gc.freeze()  # with PyTorch and JAX loaded, a full collection takes longer than a turn
     steps: dict[str, int] = {}
     for name, contender in contenders.items():
         contender.run(1)  # the first call compiles and fills caches
@@ -85,10 +91,10 @@ def _timed(contender: Contender, number: int) -> float:
 
 
 def apart(threads: int, function: Callable[..., None], *arguments: object) -> None:
-    """Call a module's function in a new process that has ``threads`` processors from its start.
+    """Call a module's function in a new process that may use ``threads`` processors from its start.
 
     BLAS, OpenMP and XLA count the processors when they are loaded, and keep that number of threads. So the
-    limit must be set before anything else is imported.
+    number of processors must be limited before these libraries are imported.
     """
     with ProcessPoolExecutor(1, get_context("spawn"), _limit, (threads,)) as pool:
         pool.submit(function, *arguments).result()

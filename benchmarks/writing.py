@@ -18,7 +18,7 @@ from .timing import Times
 
 RESULTS = Path(__file__).parent / "results"
 OWN = "mlpframe"
-"""The contender that the others are compared with."""
+"""The contender that all other contenders are compared with."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def machine() -> str:
 
 
 def label_plainly(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers that begin with 1, 2 or 5."""
+    """Label a logarithmic axis with plain numbers such as 0.5 or 20, whose first digit is 1, 2 or 5."""
 
     def label(value: float, _: float) -> str:
         number = f"{value:g}"

@@ -1,6 +1,7 @@
-"""Check the documentation: every ``python -m mlpframe`` line in it composes, every link leads somewhere.
+"""Check that the documentation's links lead to files, and that its ``python -m mlpframe`` commands are valid.
 
-Run as ``python docs/check.py`` from the repository's root; exit status 1 and a list if something is wrong.
+Run ``python docs/check.py`` from the repository's root. If something is wrong, the script prints a list and
+ends with exit status 1.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def broken_links(page: Path) -> list[str]:
 
 
 def experiments(page: Path) -> list[list[str]]:
-    """The overrides of every training command in a page's code blocks."""
+    """The settings (such as ``lr=0.1``) of every training command on a page."""
     found = []
     for line in re.findall(r"(?<!plugins )python -m mlpframe([^\n`#|]*)", page.read_text()):
         words = shlex.split(line)
@@ -41,7 +42,7 @@ def main() -> int:
     problems = [problem for page in PAGES for problem in broken_links(page)]
     commands = sorted({tuple(words) for page in PAGES for words in experiments(page)})
     for words in commands:
-        first = [re.sub(r"=([^\[{(,]+),.*", r"=\1", word) for word in words]  # the first job of a sweep
+        first = [re.sub(r"=([^\[{(,]+),.*", r"=\1", word) for word in words]  # of a sweep, the first run
         command = [sys.executable, "-m", "mlpframe", *first, "--cfg", "job"]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if result.returncode:

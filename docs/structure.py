@@ -1,7 +1,7 @@
 """Draw which folder of mlpframe imports which: ``python docs/structure.py`` writes ``docs/structure.svg``.
 
-The folders and their arrows are read from the code. With ``--check`` nothing is written; the exit status is 1
-if the picture in the repository is not the one that the code gives.
+The arrows are read from the imports in the code. With ``--check`` nothing is written; the exit status is 1 if
+the picture in the repository differs from the picture that the code gives now.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOMS = (
     ("api",),
     ("registry",),
 )
-"""The folders and modules that are drawn, from the top to the bottom; small modules are left out."""
+"""The "rooms", the folders and modules that are drawn, from top to bottom; small modules are left out."""
 WIDTH, HEIGHT, GAP = 150, 34, 30
 STYLE = """
 rect { fill: #f4f6f8; stroke: #5c6370; } text { font: 14px sans-serif; fill: #1c1e21; text-anchor: middle; }
@@ -34,7 +34,7 @@ path { fill: none; stroke: #3b82d6; stroke-opacity: 0.55; }
 
 
 def imported(room: str) -> set[str]:
-    """The rooms that the files of a room import from."""
+    """The rooms (folders or modules) from which the files of a room import."""
     files = sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]
     names: set[str] = set()
     for file in files:

@@ -27,7 +27,7 @@ network = Network(layers, loss, 2, y, "float64", Streams(seed=0))
 for name, parameter in network.views(network.w).items():
     print(f"3. parameter {name:<12} of shape {parameter.shape}")
 
-# 4. A plan. It calls `bind` of every layer once, for one batch size; then a step only fills arrays.
+# 4. A plan. It gives every layer its arrays once (`bind`), for one batch size; a step then only fills arrays.
 plan = network.plan(32, training=True)
 plan.fill(table, np.arange(32))  # the first 32 points
 before = plan.step()  # forward pass, loss, backward pass
@@ -43,7 +43,7 @@ below = plan.step()
 network.w[position] += step
 print(f"5. derivative: {derivative:.6f}, by finite differences: {(above - below) / (2 * step):.6f}")
 
-# 6. An update. The optimizer is the rule. The updater calls the rule on the whole vector w.
+# 6. An update. The optimizer is the update rule. The updater calls the rule on the whole vector w.
 updater = Updater(registries["optimizer"].create("adam"), network)
 plan.step()  # computes the gradient anew, because section 5 has moved a weight
 updater.update(0.01)  # the learning rate

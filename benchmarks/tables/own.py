@@ -1,4 +1,4 @@
-"""mlpframe on a table: the command line's own code, in this process."""
+"""The contenders of mlpframe: they run the code of the command line in this process."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .catalog import Task
 from .contest import Contender, Prediction
 
 QUIET = ("tracking=none", "threads=1", "callbacks.progress=null", "callbacks.checkpoint=null")
-"""Settings that change no result."""
+"""Settings that only save time and output; they do not change the results."""
 
 
 def command(*overrides: str) -> Contender:
-    """A command that is told the file and the target, as a contender.
+    """A contender that trains with the given overrides, plus the options for the file and the target.
 
-    The test rows are in a table of their own, so no part of the training rows is held out for a test
-    (``dataset.test=0``). The part that the command holds out for validation is not trained on.
+    The test rows are in a separate table, so no training rows are held out for a test (``dataset.test=0``).
+    The command still holds out some training rows for validation, and does not train on them.
     """
 
     def contender(train: pd.DataFrame, test: pd.DataFrame, target: str, task: Task, seed: int) -> Prediction:

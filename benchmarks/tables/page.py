@@ -1,4 +1,4 @@
-"""The page ``docs/tables.md``: the results of both halves, and what they say."""
+"""Writes the page ``docs/tables.md``: the results of both halves of the tables, and the conclusions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .store import Key, select
 
 PAGE = Path("docs/tables.md")
 TOLERANCE = 0.1
-"""How many standard deviations over the splits the default may be worse than scikit-learn's MLP."""
+"""How many standard deviations (over the splits) the default may be worse than scikit-learn's MLP."""
 WANTED = 0.8
-"""On at least this share of the tables."""
+"""The requirement: the default keeps within ``TOLERANCE`` on at least this share of the tables."""
 TITLES: Mapping[Half, str] = {"choose": "The half for choosing", "report": "The half for reporting"}
 
 
@@ -28,7 +28,7 @@ TITLES: Mapping[Half, str] = {"choose": "The half for choosing", "report": "The 
 class Score:
     """A contender on a table: mean and standard deviation over the splits, and how many splits diverged.
 
-    Of a single split there is no deviation: it is NaN.
+    For a single split the deviation is NaN.
     """
 
     task: str
@@ -38,7 +38,7 @@ class Score:
 
     @property
     def badness(self) -> float:
-        """Less is better: the error, or minus the accuracy; infinite after a divergence."""
+        """A number for ranking, less is better: the error, or minus the accuracy; infinite if it diverged."""
         if self.diverged:
             return math.inf
         return -self.mean if self.task == "classification" else self.mean
@@ -55,7 +55,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Row:
-    """A table and its contenders' scores on the splits that all of them have been measured on."""
+    """A table of data, and the contenders' scores on the splits for which all contenders have results."""
 
     entry: Entry
     splits: Sequence[int]
@@ -64,7 +64,7 @@ class Row:
     scores: Mapping[str, Score]
 
     def ranks(self) -> dict[str, float]:
-        """1 for the best mean; contenders that are level share their ranks' mean."""
+        """The contenders' ranks: 1 for the best mean. Equal contenders share the mean of their ranks."""
         ranks = rankdata([score.badness for score in self.scores.values()])
         return dict(zip(self.scores, map(float, ranks), strict=True))
 
@@ -76,7 +76,7 @@ class Row:
 
 
 def summarize(results: Mapping[Key, Result], half: Half, contenders: Sequence[str]) -> list[Row]:
-    """The tables of a half that every contender has been measured on, on at least one common split."""
+    """Rows for the tables of a half on which all contenders have results for at least one common split."""
     rows = []
     for entry in CATALOG:
         found = {name: select(results, entry.name, name) for name in contenders}
@@ -97,7 +97,7 @@ def score(entry: Entry, results: Sequence[Result]) -> Score:
 
 
 def tabulate(title: str, rows: Sequence[Row], contenders: Sequence[str]) -> Table:
-    """A line for each table, and the mean ranks."""
+    """A page's table: one line for each table of data, and a last line with the contenders' mean ranks."""
     headings = ["table", "from", "rows", "columns", "splits", *contenders, "diverged"]
     if DEFAULT in contenders:
         headings.append("within 0.1 sd")
@@ -129,7 +129,7 @@ def mean_rank(rows: Sequence[Row], contender: str) -> float:
 
 
 def verdicts(rows: Sequence[Row], contenders: Sequence[str]) -> str:
-    """What the results say of mlpframe, an item of a list for each requirement."""
+    """Whether mlpframe meets its requirements: a Markdown list with an item for each requirement."""
     found = []
     if DEFAULT in contenders:
         lost = [row.entry.name for row in rows if row.scores[DEFAULT].diverged]

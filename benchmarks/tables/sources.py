@@ -1,6 +1,6 @@
-"""Reading tables that installed packages ship, without importing the packages.
+"""Read tables that installed packages contain, without importing the packages.
 
-Some of them copy files into the home directory when they are imported (pydataset does).
+Some packages, such as pydataset, copy files into the home directory when they are imported.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def csv(package: str, file: str) -> Load:
 
 
 def stata(package: str, file: str) -> Load:
-    """A Stata file inside a package; its labeled values become text."""
+    """A Stata file inside a package. Values that have a label in the file become this label, as text."""
 
     def load() -> pd.DataFrame:
         frame = pd.read_stata(_locate(package, file))

@@ -11,11 +11,11 @@ from .contest import Result
 
 FILE = Path("outputs/tables/results.jsonl")
 Key = tuple[str, int, str]
-"""Table, split, contender."""
+"""The key of a result: table, split, contender."""
 
 
 def load(file: Path = FILE) -> dict[Key, Result]:
-    """Read the results. The last line of a key counts."""
+    """Read the results. If a result was measured again, the later line of the file counts."""
     if not file.exists():
         return {}
     results = [Result(**json.loads(line)) for line in file.read_text().splitlines()]
@@ -23,7 +23,7 @@ def load(file: Path = FILE) -> dict[Key, Result]:
 
 
 def append(result: Result, file: Path = FILE) -> None:
-    """Add a result."""
+    """Append a result to the file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as lines:
         lines.write(json.dumps(asdict(result)) + "\n")

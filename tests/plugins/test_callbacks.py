@@ -1,4 +1,4 @@
-"""Callbacks: what they record, draw and stop, against computations by hand."""
+"""Callbacks record the right numbers, draw the right pictures and stop runs at the right epoch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def layer(name: str, **options: Any) -> Layer:
 def draw_data(
     features: int = 4, *, image_shape: tuple[int, int] | None = None, weighted: bool = False
 ) -> Data:
-    """Rows of three classes that can be learned."""
+    """Random rows of three classes, which a linear function of the features separates."""
     rng = np.random.default_rng(features)
     direction = rng.standard_normal((features, CLASSES))
 
@@ -123,7 +123,7 @@ def pixels(file: Path) -> Array:
 
 
 def softmax_gradient(run: Trainer, rows: int) -> tuple[Array, Array]:
-    """Of a single linear layer, by its textbook formula."""
+    """Gradients of W and b for a network of one linear layer and cross-entropy, by the textbook formula."""
     p = run.network.views(run.network.w)
     x, y, weights = run.data.train.x[:rows], run.data.train.y[:rows], run.data.train.weights
     q = np.exp(x @ p["0.linear.W"] + p["0.linear.b"])
@@ -136,7 +136,7 @@ def softmax_gradient(run: Trainer, rows: int) -> tuple[Array, Array]:
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("rows", [1, 12, 500])
-def test_norms_are_those_of_the_textbook(tmp_path: Path, rows: int, weighted: bool) -> None:
+def test_recorded_norms_agree_with_the_textbook_gradient(tmp_path: Path, rows: int, weighted: bool) -> None:
     data = draw_data(weighted=weighted)
     callbacks = {"g": create("gradient_statistics", rows=rows)}
     run = make(tmp_path, callbacks, [layer("linear", units=CLASSES)], data)
@@ -151,10 +151,10 @@ def test_norms_are_those_of_the_textbook(tmp_path: Path, rows: int, weighted: bo
     }
     for name, value in expected.items():
         assert run.latest[name] == pytest.approx(value, rel=1e-12)
-        assert run.history.series(name)[0] == [6, 12, 18, 24]  # the updates done after each epoch
+        assert run.history.series(name)[0] == [6, 12, 18, 24]  # updates done by the end of each epoch
 
 
-def test_every_so_many_epochs(tmp_path: Path) -> None:
+def test_records_are_made_every_so_many_epochs(tmp_path: Path) -> None:
     run = make(
         tmp_path,
         {"g": create("gradient_statistics", every=3), "a": create("activation_statistics")},
@@ -168,9 +168,7 @@ def test_every_so_many_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transforms", [(), ("mixup",)])
-def test_a_run_is_the_same_with_and_without_being_looked_at(
-    tmp_path: Path, transforms: tuple[str, ...]
-) -> None:
+def test_statistics_callbacks_do_not_change_the_run(tmp_path: Path, transforms: tuple[str, ...]) -> None:
     looks = {"g": create("gradient_statistics"), "a": create("activation_statistics", every=2)}
     without, looked_at = (
         make(tmp_path, callbacks, noisy_layers(), optimizer="adam", transforms=transforms)
@@ -187,12 +185,12 @@ def test_a_run_is_the_same_with_and_without_being_looked_at(
             assert looked_at.history.series(name) == without.history.series(name)
 
 
-def test_what_a_callback_sees_of_the_weights_cannot_be_written(tmp_path: Path) -> None:
+def test_a_callback_gets_weights_and_gradients_that_it_cannot_write(tmp_path: Path) -> None:
     run = make(tmp_path, {})
     for seen in (run.parameters(), run.gradients(5)):
         with pytest.raises(ValueError, match="read-only"):
             seen["0.linear.W"][0, 0] = 1
-    run.network.w[0] = 7  # the run itself may
+    run.network.w[0] = 7  # the run itself may write its weights
     assert run.parameters()["0.linear.W"][0, 0] == 7
 
 
@@ -200,7 +198,10 @@ def test_what_a_callback_sees_of_the_weights_cannot_be_written(tmp_path: Path) -
 
 
 def test_dead_units_are_counted(tmp_path: Path) -> None:
-    """Two of eight units have a bias so low that nothing reaches them; one is dead on the sample only."""
+    """Two of eight units have a bias so low that their output is 0 in every row.
+
+    The output of a third unit is 0 in the rows that the callback looks at, but not in all rows.
+    """
     layers = [layer("linear", units=8), layer("relu"), layer("linear", units=CLASSES)]
     run = make(tmp_path, {}, layers)
     p = run.network.views(run.network.w)
@@ -253,7 +254,7 @@ def test_mean_and_spread_are_those_of_every_layer_s_outputs(tmp_path: Path) -> N
     hidden = run.data.train.x[:20] @ p["0.linear.W"] + p["0.linear.b"]
     outputs = {
         "0.linear": hidden,
-        "1.gaussian_noise": hidden,  # no noise in evaluation
+        "1.gaussian_noise": hidden,  # evaluation mode adds no noise
         "2.tanh": np.tanh(hidden),
         "3.linear": np.tanh(hidden) @ p["3.linear.W"] + p["3.linear.b"],
     }
@@ -280,12 +281,12 @@ def test_pictures_are_drawn_at_the_end_and_on_the_way(tmp_path: Path, callback: 
         height, width, _ = image.shape
         assert 100 < height < 2000
         assert 400 < width < 2000
-        assert len(np.unique(image)) > 10  # it is not empty
+        assert len(np.unique(image)) > 10  # the picture is not empty
         assert file.stat().st_size < 500_000
 
 
 def test_positive_weights_are_red_negative_ones_blue(tmp_path: Path) -> None:
-    """One unit, its upper half 1 and its lower half -1."""
+    """The weights of the drawn unit are 1 in the upper half of the image and -1 in the lower half."""
     data = draw_data(16, image_shape=(4, 4))
     run = make(tmp_path, {}, [layer("linear", units=CLASSES)], data)
     run.network.views(run.network.w)["0.linear.W"][:, 0] = np.repeat([1.0, -1.0], 8)
@@ -298,7 +299,7 @@ def test_positive_weights_are_red_negative_ones_blue(tmp_path: Path) -> None:
     assert blue > 2 * red
 
 
-def test_the_units_drawn_are_side_by_side() -> None:
+def test_the_images_of_the_units_are_arranged_in_a_grid() -> None:
     import importlib
 
     tiles = importlib.import_module("mlpframe.plugins.callback.weight_pictures").tiles
@@ -310,11 +311,11 @@ def test_the_units_drawn_are_side_by_side() -> None:
     assert np.nansum(picture) == images.sum()
 
 
-def test_the_plane_has_the_networks_classes(tmp_path: Path) -> None:
+def test_the_plane_shows_the_class_that_the_network_predicts_at_each_place(tmp_path: Path) -> None:
     run = make(tmp_path, {}, [layer("linear", units=CLASSES)], draw_data(2))
     p = run.network.views(run.network.w)
-    p["0.linear.W"][...] = [[1, 0, 0], [0, 1, 0]]  # class 0 right of the diagonal, class 1 above it,
-    p["0.linear.b"][:] = [0, 0, 0.5]  # class 2 where both are below a half
+    p["0.linear.W"][...] = [[1, 0, 0], [0, 1, 0]]  # predicts class 0 if x0 is largest, 1 if x1 is,
+    p["0.linear.b"][:] = [0, 0, 0.5]  # and class 2 where both are below 0.5
     callback = create("decision_boundary", resolution=40)
     callback.check(run)
     low, high, seen = callback.plane(run)
@@ -386,7 +387,7 @@ def test_a_run_that_has_reached_its_value_does_not_go_on_when_it_is_continued(tm
 
 
 class Slow(Callback):
-    """Takes its time after every epoch."""
+    """Waits for a twentieth of a second after every epoch."""
 
     def on_epoch(self, run: Any) -> None:
         import time
@@ -402,8 +403,8 @@ def test_time_is_counted_across_a_continuation(tmp_path: Path) -> None:
     run = run_of(2)
     fit(run)
     used = run.callbacks["time_budget"].state()["seconds"]
-    assert used >= 0.1  # two epochs
-    assert run.callbacks["time_budget"].state()["seconds"] == used  # no longer counted after the end
+    assert used >= 0.1  # two epochs of at least 0.05 s
+    assert run.callbacks["time_budget"].state()["seconds"] == used  # time after the run does not count
     again = run_of(4)
     again.restore(*run.state())
     fit(again)
@@ -411,7 +412,7 @@ def test_time_is_counted_across_a_continuation(tmp_path: Path) -> None:
     assert again.callbacks["time_budget"].state()["seconds"] >= used + 0.1
 
 
-def test_what_is_left_of_a_budget_is_all_that_a_continued_run_has(tmp_path: Path) -> None:
+def test_a_continued_run_has_only_the_remaining_time_of_its_budget(tmp_path: Path) -> None:
     callback = create("time_budget", seconds=100.0)
     callback.restore({"seconds": 99.99})
     run = make(tmp_path, {"slow": Slow(), "time_budget": callback})

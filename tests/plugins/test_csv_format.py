@@ -1,4 +1,4 @@
-"""A CSV file is read as whoever wrote it meant it: its marks and its encoding are recognized."""
+"""The separator, the number marks and the encoding of a CSV file are recognized from the file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_separator_decimal_mark_and_encoding_are_recognized(
     tmp_path: Path, separator: str, decimal: str, charset: str
 ) -> None:
     text = EXPECTED.to_csv(index=False, sep=separator, decimal=decimal)
-    options = {"decimal": decimal} if separator == decimal == "," else {}  # ambiguous: it has to be said
+    options = {"decimal": decimal} if separator == decimal == "," else {}  # else ambiguous
     pd.testing.assert_frame_equal(read(tmp_path, text.encode(charset), **options), EXPECTED)
 
 
@@ -52,7 +52,7 @@ def test_marks_between_thousands_are_recognized(tmp_path: Path, text: str, numbe
     np.testing.assert_array_equal(read(tmp_path, text)["a"], numbers)
 
 
-def test_marks_that_are_given_win(tmp_path: Path) -> None:
+def test_options_for_the_marks_are_used_instead_of_recognition(tmp_path: Path) -> None:
     assert read(tmp_path, "a:b\n1:2\n", separator=":").columns.tolist() == ["a", "b"]
     frame = read(tmp_path, "a;b\n1'234,5;x\n", decimal=",", thousands="'")
     assert frame["a"].tolist() == [1234.5]
@@ -86,7 +86,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str | bytes
         read(tmp_path, content)
 
 
-def test_a_file_without_columns_names_what_is_wrong_in_a_parquet_file_too(tmp_path: Path) -> None:
+def test_a_parquet_file_with_two_columns_of_the_same_name_is_refused(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -97,7 +97,7 @@ def test_a_file_without_columns_names_what_is_wrong_in_a_parquet_file_too(tmp_pa
         dataset.read(tmp_path / "t.parquet")
 
 
-def test_blocks_of_a_file_are_the_file(tmp_path: Path) -> None:
+def test_the_blocks_of_a_file_together_are_the_whole_file(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": np.arange(1000) / 4, "b": ["x", "y"] * 500})
     frame.to_csv(tmp_path / "t.csv", index=False)
     frame.to_parquet(tmp_path / "t.parquet")

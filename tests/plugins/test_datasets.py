@@ -30,7 +30,7 @@ from tests.data import FILES, ROOT, data_dir, needs_fashion_mnist, needs_mnist
 from tests.running import history, mlpframe, record, run_folders, the_run
 
 DATASETS = registries["dataset"]
-SHA256 = {  # of MNIST's files as published
+SHA256 = {  # the checksums of MNIST's published files
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
     "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
@@ -39,7 +39,7 @@ SHA256 = {  # of MNIST's files as published
 
 
 def load(name: str, folder: Path | None = None, **options: object) -> Splits:
-    """A data set, downloaded only where the options name mirrors."""
+    """Load a data set. Files are downloaded only if ``options`` names mirrors."""
     info = DATASETS.info(name)
     if any(option.name == "mirrors" for option in info.options):
         options.setdefault("mirrors", [])
@@ -47,7 +47,7 @@ def load(name: str, folder: Path | None = None, **options: object) -> Splits:
     return DATASETS.create(name, **options).load(context)
 
 
-# --- the small ones ------------------------------------------------------------------------------
+# --- digits, iris and diabetes -------------------------------------------------------------------
 
 
 def test_digits_are_sixteenths_of_scikit_learns() -> None:
@@ -65,7 +65,7 @@ def test_iris_is_fishers() -> None:
     splits = load("iris")
     assert splits.class_names == ("setosa", "versicolor", "virginica")
     assert splits.feature_names[0] == "sepal length (cm)"
-    # Fisher's table: the means of the four measurements in cm, and fifty of each species.
+    # From Fisher's table: the means of the four measurements in cm, and fifty flowers of each species.
     np.testing.assert_allclose(splits.train.x.mean(0), [5.843, 3.057, 3.758, 1.199], atol=5e-4)
     np.testing.assert_array_equal(splits.train.y, np.repeat([0, 1, 2], 50))
 
@@ -100,7 +100,7 @@ def test_synth_is_the_published_data_bit_for_bit() -> None:
 
 def test_synth_classes_are_the_two_sides_of_the_ellipse() -> None:
     splits = load("synth")
-    # The quadratic form by its symmetric part, whose eigenvalues give the semi-axes 2.08 and 0.69.
+    # The symmetric part of Q defines the same ellipse; its eigenvalues give the semi-axes 2.08 and 0.69.
     values, axes = np.linalg.eigh([[1, 0.475], [0.475, 0.4]])
     semi_axes = np.sqrt(0.6 / values)
     np.testing.assert_allclose(np.sort(semi_axes), [0.69, 2.08], atol=5e-3)
@@ -109,7 +109,7 @@ def test_synth_classes_are_the_two_sides_of_the_ellipse() -> None:
     np.testing.assert_array_equal(distance > 1, outside)
 
 
-def test_synth_options_take_a_part_of_it_or_another_seed() -> None:
+def test_synth_options_choose_fewer_points_or_another_seed() -> None:
     whole, part = load("synth"), load("synth", num_train=100, num_val=0)
     np.testing.assert_array_equal(part.train.x, whole.train.x[:100])
     assert part.validation is None
@@ -134,7 +134,7 @@ def test_tables_of_the_uci_repository(name: str, counts: list[int], first: dict[
     assert DATASETS[name].shared.scaling == "standard"
 
 
-# --- drawn ---------------------------------------------------------------------------------------
+# --- random points -------------------------------------------------------------------------------
 
 
 def drawn(name: str, seed: int, **options: object) -> Splits:
@@ -142,7 +142,9 @@ def drawn(name: str, seed: int, **options: object) -> Splits:
 
 
 @pytest.mark.parametrize("name", ["moons", "circles", "spirals", "blobs", "teacher"])
-def test_as_many_rows_as_asked_for_other_ones_for_another_seed_in_classes_that_take_turns(name: str) -> None:
+def test_random_points_have_the_asked_number_of_rows_depend_on_the_seed_and_alternate_in_class(
+    name: str,
+) -> None:
     splits = drawn(name, 0, rows=101)
     assert len(splits.train) == 101
     assert (splits.train.x != drawn(name, 1, rows=101).train.x).all()
@@ -170,7 +172,7 @@ def test_fewer_rows_than_classes_and_layers_without_units_are_refused(
 @pytest.mark.parametrize("name", ["moons", "circles", "spirals"])
 def test_noise_is_normal_with_its_deviation_in_every_coordinate(name: str) -> None:
     moved = drawn(name, 0, rows=10_000, noise=0.3).train.x - drawn(name, 0, rows=10_000, noise=0.0).train.x
-    # 10,000 normal numbers: the mean has the deviation 0.003, the deviation 0.0021, the correlation 0.01
+    # Standard errors for 10,000 normal numbers: mean 0.003, standard deviation 0.0021, correlation 0.01.
     np.testing.assert_allclose(moved.mean(0), 0, atol=5 * 0.003)
     np.testing.assert_allclose(moved.std(0), 0.3, atol=5 * 0.0021)
     assert abs(np.corrcoef(moved.T)[0, 1]) < 0.05
@@ -197,7 +199,7 @@ def test_moons_lie_on_two_half_circles() -> None:
     assert (upper[:, 1] >= 0).all()
     np.testing.assert_allclose(np.linalg.norm(lower - [1, 0.5], axis=1), 1)
     assert (lower[:, 1] <= 0.5).all()
-    # each reaches into the other
+    # each half circle reaches into the other half circle
     assert (np.linalg.norm(upper - [1, 0.5], axis=1) < 1).any()
     assert (np.linalg.norm(lower, axis=1) < 1).any()
 
@@ -209,7 +211,7 @@ def test_circles_have_their_radii_and_go_all_the_way_around() -> None:
         mine = splits.train.y == splits.class_names.index(name)
         np.testing.assert_allclose(radius[mine], expected)
         angles = np.arctan2(*splits.train.x[mine].T)
-        # uniform: each of ten sectors is binomial (1000, 0.1), deviation 9.5
+        # Uniform angles: each of ten sectors has a binomial (1000, 0.1) number of points, deviation 9.5.
         assert np.abs(np.histogram(angles, 10, (-np.pi, np.pi))[0] - 100).max() < 5 * 9.5
 
 
@@ -219,7 +221,7 @@ def test_spirals_wind_around_each_other(arms: int, turns: float) -> None:
     radius = np.linalg.norm(train.x, axis=1)
     assert 0 < radius.min() < 0.05
     assert 0.95 < radius.max() < 1
-    # Turned back by how far its arm has come at its radius, every point lies at its arm's own angle.
+    # At radius r an arm has turned by 2π · turns · r. Without this turn, a point has its arm's first angle.
     back = (train.x[:, 0] + 1j * train.x[:, 1]) / radius * np.exp(-2j * np.pi * turns * radius)
     np.testing.assert_allclose(back, np.exp(2j * np.pi * train.y / arms), atol=1e-9)
 
@@ -253,7 +255,7 @@ def test_the_teacher_labels_by_its_own_forward_pass(hidden: list[int]) -> None:
         assert y == pytest.approx(values, rel=1e-12)
 
 
-def test_the_teacher_s_inputs_are_normal_and_its_noise_is_of_the_targets_alone() -> None:
+def test_the_teacher_s_inputs_are_normal_and_noise_changes_the_targets_alone() -> None:
     clean, noisy = (drawn("teacher", 0, rows=10_000, noise=noise).train for noise in (0.0, 0.5))
     np.testing.assert_array_equal(clean.x, noisy.x)
     np.testing.assert_allclose(clean.x.mean(0), 0, atol=0.05)
@@ -269,7 +271,7 @@ formats = pytest.mark.parametrize("form", FORMATS)
 
 
 def write(folder: Path, form: str, columns: dict[str, object], name: str = "table") -> str:
-    """A file with these columns as pandas writes it; returns its name."""
+    """Let pandas write a file with these columns. Returns the file's name."""
     method, options = FORMATS[form]
     getattr(pd.DataFrame(columns), method)(folder / f"{name}.{form}", **options)
     return f"{name}.{form}"
@@ -306,16 +308,16 @@ def test_the_columns_of_a_table_are_its_inputs_and_the_last_one_the_target(tmp_p
     ("target", "names", "y"),
     [
         ([True, False, True, True], ("False", "True"), [1, 0, 1, 1]),
-        ([10, 9, 10, 9], ("9", "10"), [1, 0, 1, 0]),  # in the order of the numbers, not of their texts
+        ([10, 9, 10, 9], ("9", "10"), [1, 0, 1, 0]),  # classes are sorted as numbers, not as texts
         ([1.0, -1.0, 1.0, -1.0], ("-1", "1"), [1, 0, 1, 0]),
         (["b", "a", "B", "a"], ("B", "a", "b"), [2, 1, 0, 1]),
         (pd.Categorical(["b", "a", "b", "a"], ["b", "a", "unused"]), ("a", "b"), [1, 0, 1, 0]),
         ([0.5, 1.0, 2.0, 2.0], (), [[0.5], [1.0], [2.0], [2.0]]),
-        ([1, 2, 3, 4], (), [[1], [2], [3], [4]]),  # whole numbers that hardly repeat are values
+        ([1, 2, 3, 4], (), [[1], [2], [3], [4]]),  # whole numbers that rarely repeat: a regression
     ],
 )
 @formats
-def test_the_values_of_the_target_say_what_it_is(
+def test_the_values_of_the_target_decide_the_task_and_the_classes(
     tmp_path: Path, form: str, target: object, names: tuple[str, ...], y: list[object]
 ) -> None:
     splits = load(form, tmp_path, file=write(tmp_path, form, {"x": [1, 2, 3, 5], "y": target}))
@@ -323,7 +325,9 @@ def test_the_values_of_the_target_say_what_it_is(
     assert splits.train.y.tolist() == y
 
 
-def test_up_to_twenty_whole_numbers_are_classes_unless_said_otherwise(tmp_path: Path) -> None:
+def test_up_to_twenty_different_whole_numbers_are_classes_unless_the_option_task_decides(
+    tmp_path: Path,
+) -> None:
     for values, task in ((20, "classification"), (21, "regression")):
         file = write(tmp_path, "csv", {"x": np.arange(60.0), "y": np.arange(60) % values})
         assert load("csv", tmp_path, file=file).task == task
@@ -340,7 +344,7 @@ def test_up_to_twenty_whole_numbers_are_classes_unless_said_otherwise(tmp_path: 
         ([0.5, 1, 2], [1, 2, 3], "regression", [[0.5, 1], [1, 2], [2, 3]]),
     ],
 )
-def test_several_targets_are_classes_a_row_or_values(
+def test_several_target_columns_are_multilabel_or_a_regression(
     tmp_path: Path, a: list[float], b: list[float], task: str, y: list[list[float]]
 ) -> None:
     file = write(tmp_path, "csv", {"a": a, "x": [3, 4, 5], "b": b})
@@ -350,7 +354,7 @@ def test_several_targets_are_classes_a_row_or_values(
     assert list(splits.train.x.columns) == ["x"]
 
 
-def test_the_options_name_target_weights_parts_and_what_is_left_out(tmp_path: Path) -> None:
+def test_options_name_the_columns_of_target_weights_and_parts_and_the_ignored_columns(tmp_path: Path) -> None:
     columns = {
         **people(),
         "w": [1, 2, 3, 4, 5, 0.5],
@@ -372,11 +376,11 @@ def test_the_options_name_target_weights_parts_and_what_is_left_out(tmp_path: Pa
         assert list(table.x.columns) == ["age", "member"]
         assert table.x["age"].tolist() == [columns["age"][row] for row in rows]
         assert table.y[:, 0].tolist() == [columns["height"][row] for row in rows]
-    # the last column that nothing else names is the target
+    # without the option target, the last column without another role is the target
     assert load("csv", tmp_path, file=file, weight="w", split_column="part").class_names == ("no", "yes")
 
 
-def test_parts_may_be_files_of_their_own_with_their_columns_in_any_order(tmp_path: Path) -> None:
+def test_parts_may_be_separate_files_with_their_columns_in_any_order(tmp_path: Path) -> None:
     file = write(tmp_path, "csv", {"c": ["b", "a"], "y": ["p", "q"]})
     other = write(tmp_path, "csv", {"y": ["r", "p"], "c": ["c", "a"], "more": [1, 2]}, "other")
     splits = load("csv", tmp_path, file=file, test_file=other)
@@ -408,13 +412,15 @@ def test_a_missing_weight_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("split", "column"), [("group", "color"), ("time", "height")])
-def test_groups_and_times_hold_out_rows_by_their_column(tmp_path: Path, split: str, column: str) -> None:
+def test_the_column_split_by_gives_each_row_a_key_of_its_group_or_time(
+    tmp_path: Path, split: str, column: str
+) -> None:
     file = write(tmp_path, "csv", people())
     splits = load("csv", tmp_path, file=file, split=split, split_by=column)
     assert splits.train.keys is not None
     values = np.unique(people()[column])
     np.testing.assert_array_equal(values[splits.train.keys], people()[column])
-    assert (column in splits.train.x.columns) == (split == "time")  # a group is not an input
+    assert (column in splits.train.x.columns) == (split == "time")  # the column of groups is not an input
 
 
 def test_files_are_found_by_path_in_the_working_directory_and_in_the_data_folder(
@@ -475,7 +481,7 @@ WRONG_TABLES: list[tuple[str, dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("content", "options", "message"), WRONG_TABLES)
-def test_tables_that_cannot_be_used(
+def test_tables_that_cannot_be_used_are_refused(
     tmp_path: Path, content: str, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message) as caught:
@@ -483,7 +489,7 @@ def test_tables_that_cannot_be_used(
     assert len(str(caught.value).splitlines()) <= 3
 
 
-def test_other_files_than_those_of_the_format_are_refused(tmp_path: Path) -> None:
+def test_files_of_another_format_or_with_other_columns_are_refused(tmp_path: Path) -> None:
     file = text(tmp_path, "x,y\n1,0\n")
     with pytest.raises(UsageError, match=r"table\.csv cannot be read as Parquet: "):
         load("parquet", tmp_path, file=file)
@@ -512,8 +518,8 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], mess
         DATASETS.create("csv", **({"file": "f", **options} if options else {}))
 
 
-def test_a_table_is_trained_on_and_its_model_predicts_what_the_run_did(tmp_path: Path) -> None:
-    """From a csv with texts and gaps, by the command line, to the saved model in another process."""
+def test_the_saved_model_of_a_table_predicts_what_the_run_predicted(tmp_path: Path) -> None:
+    """The command line trains on a CSV file with texts and missing values; this process loads the model."""
     rng = np.random.default_rng(0)
     n = 600
     color, size = rng.choice(["red", "green", "blue"], n), rng.normal(50, 10, n)
@@ -524,7 +530,7 @@ def test_a_table_is_trained_on_and_its_model_predicts_what_the_run_did(tmp_path:
     frame.loc[rng.random(n) < 0.1, "noise"] = np.nan
     frame.loc[rng.random(n) < 0.1, "color"] = None
     held = frame[400:].copy()
-    held.loc[held.index[0], "noise"] = 0.05  # 50 deviations: would spoil every mean that it got into
+    held.loc[held.index[0], "noise"] = 0.05  # 50 standard deviations: would change the mean
     frame[:400].to_csv(tmp_path / "train.csv", index=False)
     held.to_csv(tmp_path / "held.csv", index=False)
     settings = ("file=train.csv", "validation_file=held.csv", "test=0")
@@ -533,7 +539,7 @@ def test_a_table_is_trained_on_and_its_model_predicts_what_the_run_did(tmp_path:
     assert done.returncode == 0, done.stderr
     run = the_run(tmp_path)
     metrics = record(run)["metrics"]
-    assert metrics["val/accuracy"] > 0.85  # at most 5 in 100 cannot be known: half of those without color
+    assert metrics["val/accuracy"] > 0.85  # a missing color (10 %) leaves a guess of ½
 
     predictor = Predictor(run / "model" / "model.npz")
     assert predictor.encoder.target.class_names == ("in", "out")
@@ -541,7 +547,8 @@ def test_a_table_is_trained_on_and_its_model_predicts_what_the_run_did(tmp_path:
     assert np.isfinite(probabilities).all()
     assert np.mean(probabilities.argmax(1) == y) == metrics["val/accuracy"]
     assert -np.log(probabilities[np.arange(len(y)), y]).mean() == pytest.approx(metrics["val/loss"], rel=1e-5)
-    # What takes the place of a gap is the training rows' mean: that row gets the same prediction.
+    # The model replaces a missing number by the mean of the training rows: filling in the mean by hand gives
+    # the same predictions.
     by_hand = held.fillna({"noise": frame["noise"][:400].mean()})
     np.testing.assert_allclose(predictor.predict(by_hand), probabilities, rtol=1e-6)
 
@@ -557,7 +564,7 @@ def save(folder: Path, **arrays: object) -> str:
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
-def test_npy_weights_and_files_beside_the_data_folder(
+def test_npy_reads_weights_and_test_files_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.save(tmp_path / "x.npy", X)
@@ -608,7 +615,7 @@ def test_npz_targets(tmp_path: Path, y: object, names: tuple[str, ...], expected
         ([3, 1, 3, 7], "classification", ("1", "3", "7"), [1, 0, 1, 2]),
     ],
 )
-def test_npz_targets_of_a_task_that_is_said(
+def test_npz_targets_follow_the_option_task(
     tmp_path: Path, y: object, task: str, names: tuple[str, ...], expected: list[object]
 ) -> None:
     splits = load("npz", tmp_path, file=save(tmp_path, x=X, y=np.array(y)), task=task)
@@ -634,7 +641,9 @@ def test_npz_targets_of_a_task_that_is_said(
         ),
     ],
 )
-def test_npz_targets_that_are_not_of_the_task(tmp_path: Path, y: object, task: str, message: str) -> None:
+def test_npz_targets_that_do_not_fit_the_option_task_are_refused(
+    tmp_path: Path, y: object, task: str, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         load("npz", tmp_path, file=save(tmp_path, x=X, y=np.array(y)), task=task)
 
@@ -667,7 +676,9 @@ def test_npz_arrays_by_name(tmp_path: Path) -> None:
         ({"x": X, "y": np.array([{}, 1, 2, 3], dtype=object)}, "the array 'y' cannot be read: .*pickle"),
     ],
 )
-def test_npz_arrays_that_cannot_be_used(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
+def test_npz_arrays_that_cannot_be_used_are_refused(
+    tmp_path: Path, arrays: dict[str, object], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         load("npz", tmp_path, file=save(tmp_path, **arrays))
 
@@ -679,7 +690,7 @@ def test_arrays_come_from_python_alone() -> None:
 
 @pytest.fixture
 def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Settings of a run that leaves files in ``tmp_path`` only, and says nothing."""
+    """Settings for a run that writes files only in ``tmp_path`` and prints nothing."""
     monkeypatch.chdir(tmp_path)
     return ["tracking=none", "callbacks.progress=null"]
 
@@ -706,7 +717,7 @@ def test_fit_trains_on_arrays_as_the_command_line_does_on_files(tmp_path: Path, 
 
 
 def several(rows: int) -> tuple[Array, Array]:
-    """Four features; a row has each of three classes where a linear function of the features is above 0."""
+    """Multilabel data: a row has each of three classes if a linear function of the row exceeds 0."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((rows, 4))
     return x, (x @ rng.standard_normal((4, 3)) > 0).astype(np.int64)
@@ -725,7 +736,7 @@ def test_fit_where_a_row_may_have_several_classes(quiet: list[str]) -> None:
     assert fitted.predictor.about["shapes"]["task"] == "multilabel"
     probabilities, chosen = fitted.predictor.predict(x), fitted.predictor.predict_classes(x)
     assert probabilities.shape == (400, 3)
-    assert np.ptp(probabilities.sum(1)) > 1  # they need not sum to 1
+    assert np.ptp(probabilities.sum(1)) > 1  # the probabilities of a row need not sum to 1
     np.testing.assert_array_equal(chosen, probabilities > 0.5)
     assert np.mean(chosen == y) > 0.97
     for targets, settings in ((y.astype(bool), []), (y.astype(float), ["dataset.task=multilabel"])):
@@ -741,7 +752,7 @@ def test_the_probabilities_are_the_sigmoid_of_the_outputs(quiet: list[str]) -> N
     np.testing.assert_allclose(fitted.predictor.predict(x), 1 / (1 + np.exp(-outputs)), rtol=1e-10)
 
 
-def test_classes_of_rows_with_one_class_and_none_of_a_regression(quiet: list[str]) -> None:
+def test_predict_classes_returns_the_most_probable_class_and_refuses_a_regression(quiet: list[str]) -> None:
     x, y = several(60)
     predictor = fit(x, y[:, 0], *quiet, "epochs=1").predictor
     np.testing.assert_array_equal(predictor.predict_classes(x), predictor.predict(x).argmax(1))
@@ -750,7 +761,7 @@ def test_classes_of_rows_with_one_class_and_none_of_a_regression(quiet: list[str
         values.predict_classes(x)
 
 
-def test_rows_of_several_classes_from_a_file_in_replicas_and_with_weights(
+def test_multilabel_training_from_a_file_works_with_weights_replicas_and_mixup(
     tmp_path: Path, quiet: list[str]
 ) -> None:
     x, y = several(200)
@@ -777,7 +788,7 @@ def test_fit_with_a_test_part_weights_and_names(quiet: list[str]) -> None:
     x = pd.DataFrame(rng.standard_normal((200, 2)), columns=["width", "height"])
     x.iloc[0, 0] = np.nan
     y = 2 * x["height"].to_numpy() - 1
-    y[:100] = 1e3  # rows that count nothing
+    y[:100] = 1e3  # these rows have the weight 0
     weights = np.repeat([0.0, 1.0], 100)
     held = rng.standard_normal((50, 2))
     settings = ["loss=mse", "final=true", "optimizer=adam", "lr=0.03", "epochs=100", "model.hidden=[]"]
@@ -795,7 +806,7 @@ def test_fit_with_a_test_part_weights_and_names(quiet: list[str]) -> None:
     np.testing.assert_allclose(fitted.predictor.predict(held)[:, 0], 2 * held[:, 1] - 1, atol=0.3)
 
 
-def test_fit_refuses_what_is_wrong_and_leaves_nothing(tmp_path: Path, quiet: list[str]) -> None:
+def test_fit_refuses_wrong_arguments_and_leaves_no_files(tmp_path: Path, quiet: list[str]) -> None:
     x, y = np.zeros((10, 2)), np.arange(10) % 2
     for arrays, settings, message in (
         ((x, y), ["dataset=iris"], "fit trains on its arguments x and y, not on dataset=iris"),
@@ -851,7 +862,7 @@ def test_mnist_is_what_was_published() -> None:
     mean = train.x.mean(dtype=np.float64)
     assert mean == pytest.approx(0.1307, abs=5e-5)
     assert np.sqrt(np.square(train.x).mean(dtype=np.float64) - mean**2) == pytest.approx(0.3081, abs=5e-5)
-    # An image lies row by row: above and below a digit is a margin of four empty rows.
+    # The pixels of an image come row by row: the first four rows of every image are empty.
     assert not train.x.reshape(-1, 28, 28)[0, :4].any()
 
 
@@ -890,9 +901,9 @@ def test_idx_elements_come_row_by_row() -> None:
         idx(3, 2),
         idx(6),
         idx(1, 2, 3),
-        idx(2, 3, magic=(0, 0, 9)),  # signed bytes
+        idx(2, 3, magic=(0, 0, 9)),  # the code of signed bytes
         idx(2, 3, magic=(0, 1, 8)),
-        struct.pack("<4B2I", 0, 0, 8, 2, 2, 3) + bytes(6),  # little-endian
+        struct.pack("<4B2I", 0, 0, 8, 2, 2, 3) + bytes(6),  # little-endian sizes
     ],
 )
 def test_idx_of_another_shape_or_type_is_refused(content: bytes) -> None:
@@ -905,7 +916,7 @@ def test_idx_of_another_shape_or_type_is_refused(content: bytes) -> None:
 
 @dataclass
 class Mirror:
-    """A web server on this machine that serves a folder, and what it was asked for."""
+    """A web server on this machine that serves a folder. ``asked``: the files that clients asked for."""
 
     url: str
     asked: list[str] = field(default_factory=list)
@@ -914,7 +925,7 @@ class Mirror:
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Mirror]]:
-    """Starts mirrors, which end with the test."""
+    """A function that starts a mirror of a folder. The mirrors end with the test."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # a proxy would not reach this machine's own servers
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with ExitStack() as stack:
@@ -947,7 +958,7 @@ def _served(folder: Path) -> Iterator[Mirror]:
 
 @pytest.fixture
 def dead() -> str:
-    """The address of a mirror where nobody listens."""
+    """The address of a mirror that does not exist: no server listens there."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{one.getsockname()[1]}/gone"
@@ -955,7 +966,7 @@ def dead() -> str:
 
 @pytest.fixture
 def good(serve: Callable[[Path], Mirror]) -> Mirror:
-    """A mirror that serves MNIST's own files."""
+    """A mirror that serves MNIST's real files."""
     folder = data_dir()
     assert folder is not None
     return serve(folder / "mnist")
@@ -963,7 +974,7 @@ def good(serve: Callable[[Path], Mirror]) -> Mirror:
 
 @pytest.fixture
 def corrupt(serve: Callable[[Path], Mirror], tmp_path: Path) -> Mirror:
-    """A mirror that serves other bytes under the right names."""
+    """A mirror that serves wrong contents under the right file names."""
     folder = tmp_path / "corrupt"
     folder.mkdir()
     for file in FILES:
@@ -972,7 +983,7 @@ def corrupt(serve: Callable[[Path], Mirror], tmp_path: Path) -> Mirror:
 
 
 def files(folder: Path) -> list[str]:
-    """What lies in a folder, but for the lock's empty file."""
+    """The files in a folder, without the empty lock file."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != ".lock")
 
 
@@ -989,13 +1000,13 @@ def test_files_are_downloaded_from_the_first_mirror_that_serves_the_right_ones(
     for file in FILES:
         path = folder / "mnist" / file
         assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256[file]
-        assert path.stat().st_mode == (tmp_path / "any").stat().st_mode  # that of any new file
+        assert path.stat().st_mode == (tmp_path / "any").stat().st_mode  # the mode of any new file
     load("mnist", folder, mirrors=[good.url])
-    assert len(good.asked) == len(FILES)  # not once more
+    assert len(good.asked) == len(FILES)  # no second download
 
 
 @needs_mnist
-def test_what_a_killed_process_has_left_is_replaced(tmp_path: Path, good: Mirror) -> None:
+def test_a_partial_download_of_a_killed_process_is_replaced(tmp_path: Path, good: Mirror) -> None:
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist" / "train-images-idx3-ubyte.gz.part").write_bytes(b"half")
     load("mnist", tmp_path, mirrors=[good.url])
@@ -1042,7 +1053,7 @@ def test_a_damaged_file_is_named_with_both_checksums_and_left_alone(tmp_path: Pa
     for part in (str(path), SHA256[path.name], hashlib.sha256(content).hexdigest(), "delete"):
         assert part in text
     assert path.read_bytes() == content
-    path.unlink()  # as the message says
+    path.unlink()  # as the message advises
     assert load("mnist", tmp_path, mirrors=[good.url]).test is not None
 
 
@@ -1069,7 +1080,7 @@ def test_files_are_read_from_a_folder_that_is_not_written_to(tmp_path: Path) -> 
     (tmp_path / "mnist").chmod(0o555)
     try:
         load("mnist", tmp_path)
-        assert sorted(os.listdir(tmp_path / "mnist")) == sorted(FILES)  # no lock either
+        assert sorted(os.listdir(tmp_path / "mnist")) == sorted(FILES)  # and no lock file
     finally:
         (tmp_path / "mnist").chmod(0o755)
 
@@ -1096,7 +1107,7 @@ except UsageError as error:
 def start(
     folder: Path, *mirrors: str, limit: int = 0, stderr: int = subprocess.PIPE
 ) -> subprocess.Popen[str]:
-    """A process of its own that loads MNIST; it may write at most ``limit`` bytes to a file (0: any)."""
+    """Start a process that loads MNIST. It may write files of at most ``limit`` bytes (0: of any size)."""
     return subprocess.Popen(
         [sys.executable, "-c", LOADER, str(folder), str(limit), *mirrors],
         cwd=ROOT,
@@ -1113,19 +1124,19 @@ def test_two_processes_download_side_by_side(tmp_path: Path, good: Mirror) -> No
     for process in both:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    good.may_answer.set()  # only now: both are on their way to the same missing files
+    good.may_answer.set()  # both processes now want the same missing files
     for process in both:
         out, err = process.communicate(timeout=120)
         assert out.strip() == "[5 0 4 1 9]"
-        assert err == ""  # no progress bar where nobody looks
+        assert err == ""  # no progress bar outside a terminal
         assert process.returncode == 0
-    assert sorted(good.asked) == sorted(FILES)  # the second waited, and found what the first had got
+    assert sorted(good.asked) == sorted(FILES)  # the second process used the first one's files
     assert files(tmp_path / "mnist") == sorted(FILES)
 
 
 @needs_mnist
 @pytest.mark.skipif(os.name == "nt", reason="the size of a process's files cannot be limited")
-def test_a_full_disk_leaves_nothing_half_made(tmp_path: Path, good: Mirror) -> None:
+def test_a_full_disk_leaves_no_partial_files(tmp_path: Path, good: Mirror) -> None:
     process = start(tmp_path, good.url, limit=100_000)
     out, err = process.communicate(timeout=120)
     assert "train-images-idx3-ubyte.gz is missing" in out
@@ -1140,7 +1151,7 @@ def test_on_a_terminal_a_progress_bar_is_shown(tmp_path: Path, good: Mirror) -> 
     import termios
 
     ours, theirs = os.openpty()
-    termios.tcsetwinsize(theirs, (24, 80))  # in a terminal without a size nothing is shown
+    termios.tcsetwinsize(theirs, (24, 80))  # a terminal without a size shows no bar
     process = start(tmp_path, good.url, stderr=theirs)
     os.close(theirs)
     shown = b""
@@ -1148,7 +1159,7 @@ def test_on_a_terminal_a_progress_bar_is_shown(tmp_path: Path, good: Mirror) -> 
         try:
             while chunk := terminal.read(1024):
                 shown += chunk
-        except OSError:  # how Linux says that the other side has been closed
+        except OSError:  # on Linux: the process has closed the terminal
             pass
     out, _ = process.communicate(timeout=120)
     assert "[5 0 4 1 9]" in out, shown.decode()

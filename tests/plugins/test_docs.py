@@ -1,4 +1,4 @@
-"""Every built-in plugin is loaded; the conformance kit checks that each explains itself."""
+"""Every built-in plugin is loaded. The conformance kit checks the plugins' docstrings."""
 
 from mlpframe import registries
 

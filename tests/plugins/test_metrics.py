@@ -1,4 +1,4 @@
-"""Metrics: against scikit-learn's, and by hand where it has no opinion."""
+"""Metrics, compared with scikit-learn's metrics, or with computations by hand if scikit-learn has none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def create(name: str, **options: Any) -> Metric:
 
 
 def classification(n: int, classes: int, dtype: Any = np.float32) -> tuple[Array, Array]:
-    """Class probabilities that are right more often than not, and class numbers."""
+    """Predicted class probabilities, which tend to favor the true class, and the true class numbers."""
     rng = np.random.default_rng([n, classes])
     target = rng.integers(0, classes, n)
     scores = rng.random((n, classes))
@@ -38,7 +38,7 @@ def regression(n: int, outputs: int) -> tuple[Array, Array]:
 
 
 def multilabel(n: int, classes: int) -> tuple[Array, Array]:
-    """Probabilities of each class that are right more often than not, and 0 or 1 for each class."""
+    """Predicted probabilities, which tend to favor the true classes, and the true 0 or 1 for each class."""
     rng = np.random.default_rng([n, classes])
     target = rng.integers(0, 2, (n, classes)).astype(float)
     return 0.7 * rng.random((n, classes)) + 0.3 * target, target
@@ -49,7 +49,9 @@ def multilabel(n: int, classes: int) -> tuple[Array, Array]:
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int64])
 @pytest.mark.parametrize("shape", [*SHAPES, (200, 5)])
-def test_counts_are_scikit_learns(shape: tuple[int, int], kind: Any) -> None:
+def test_accuracy_confusion_matrix_precision_recall_and_f1_are_scikit_learns(
+    shape: tuple[int, int], kind: Any
+) -> None:
     prediction, target = classification(*shape)
     if shape == (200, 5):
         prediction[:, 4] = 0  # a class that is never predicted
@@ -65,7 +67,7 @@ def test_counts_are_scikit_learns(shape: tuple[int, int], kind: Any) -> None:
         np.testing.assert_allclose(
             create(name).compute(prediction, target.astype(kind)), expected, atol=1e-15
         )
-    for average in ("macro", "micro"):  # over the classes that occur or are predicted
+    for average in ("macro", "micro"):  # averages over the classes that occur or are predicted
         scores = sk.precision_recall_fscore_support(target, chosen, average=average, zero_division=0)
         for name, expected in zip(("precision", "recall", "f1"), scores, strict=False):
             value = create(name, average=average).compute(prediction, target.astype(kind))
@@ -74,14 +76,14 @@ def test_counts_are_scikit_learns(shape: tuple[int, int], kind: Any) -> None:
 
 HAND = np.array(
     [
-        [0.7, 0.2, 0.1],  # of class 0, taken for 0
-        [0.4, 0.5, 0.1],  # 0, taken for 1
-        [0.3, 0.6, 0.1],  # 1, taken for 1
-        [0.5, 0.5, 0.0],  # 1, taken for 0: the first of equal ones
+        [0.7, 0.2, 0.1],  # class 0, predicted as 0
+        [0.4, 0.5, 0.1],  # class 0, predicted as 1
+        [0.3, 0.6, 0.1],  # class 1, predicted as 1
+        [0.5, 0.5, 0.0],  # class 1, predicted as 0: the first of two equal
     ]
 )
 HAND_TRUE = np.array([0, 0, 1, 1])  # class 2 does not occur and is never the most probable
-"""By hand: TP 1, FP 1, FN 1 for the classes 0 and 1, nothing for class 2."""
+"""The counts by hand: TP, FP and FN are 1 for class 0 and for class 1, and 0 for class 2."""
 
 
 def by_hand(name: str, **options: Any) -> Any:
@@ -98,15 +100,17 @@ def test_scores_by_hand() -> None:
     assert by_hand("log_loss") == pytest.approx(-math.log(0.7 * 0.4 * 0.6 * 0.5) / 4, rel=1e-15)
     squares = (0.09 + 0.04 + 0.01) + (0.36 + 0.25 + 0.01) + (0.09 + 0.16 + 0.01) + (0.25 + 0.25)
     assert by_hand("brier") == pytest.approx(squares / 4, rel=1e-14)
-    # class 0: 0.7 and 0.4 against 0.3 and 0.5, 3 of 4 pairs; class 1: 0.6 and 0.5 against 0.2 and 0.5, 3½
+    # Class 0: 0.7 and 0.4 against 0.3 and 0.5 give 3 of 4 pairs in the right order. Class 1: 0.6 and 0.5
+    # against 0.2 and 0.5 give 3½, because an equal pair counts half.
     assert by_hand("roc_auc") == (3 / 4 + 3.5 / 4) / 2
-    # confidences 0.7 and 0.6, both right, and 0.5 twice, both wrong; with 2 bins the ends are 0.5 and 1
+    # The rows with the confidences 0.7 and 0.6 are right, the two rows with 0.5 are wrong. Two bins end at
+    # 0.5 and at 1.
     assert by_hand("calibration_error", bins=2) == pytest.approx((0.3 + 0.4) / 4 + 1 / 4, rel=1e-14)
     assert by_hand("calibration_error", bins=1) == pytest.approx(abs(0.5 - 2.3 / 4), rel=1e-14)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
-def test_top_k_by_sorting_with_the_first_of_equals_first(k: int) -> None:
+def test_top_k_agrees_with_a_stable_sort_and_with_scikit_learn(k: int) -> None:
     rng = np.random.default_rng(k)
     prediction, target = rng.integers(0, 3, (200, 5)).astype(float), rng.integers(0, 5, 200)
     best = np.argsort(-prediction, 1, kind="stable")[:, :k]
@@ -132,7 +136,7 @@ def test_roc_auc_is_the_share_of_pairs_in_order_and_scikit_learns(shape: tuple[i
         assert create("roc_auc").compute(prediction, target) == pytest.approx(expected, rel=1e-12)
 
 
-def test_roc_auc_without_some_classes() -> None:
+def test_roc_auc_leaves_out_classes_that_do_not_occur() -> None:
     prediction, target = classification(60, 5)
     target = target % 3  # the classes 3 and 4 do not occur
     expected = np.mean([sk.roc_auc_score(target == c, prediction[:, c]) for c in range(3)])
@@ -144,7 +148,9 @@ def test_roc_auc_without_some_classes() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_log_loss_and_brier(shape: tuple[int, int], dtype: Any) -> None:
+def test_log_loss_and_brier_agree_with_scikit_learn_and_with_loops(
+    shape: tuple[int, int], dtype: Any
+) -> None:
     prediction, target = classification(*shape, dtype)
     exact = prediction.astype(np.float64)
     exact /= exact.sum(1, keepdims=True)
@@ -155,13 +161,13 @@ def test_log_loss_and_brier(shape: tuple[int, int], dtype: Any) -> None:
         for row, c in zip(prediction.tolist(), target.tolist(), strict=True)
     ]
     assert create("brier").compute(prediction, target) == pytest.approx(np.mean(rows), rel=1e-12)
-    if shape[1] == 2 and len(set(target)) == 2:  # scikit-learn's is of one of the two classes
+    if shape[1] == 2 and len(set(target)) == 2:  # scikit-learn uses one class only
         expected = 2 * sk.brier_score_loss(target, exact[:, 1])
         assert create("brier").compute(exact, target) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_probabilities_of_0_and_1(dtype: Any) -> None:
+def test_scores_of_perfect_and_of_certain_wrong_predictions(dtype: Any) -> None:
     right, target = np.eye(3, dtype=dtype), np.arange(3)
     wrong = (target + 1) % 3
     assert create("log_loss").compute(right, target) == 0
@@ -175,13 +181,13 @@ def test_probabilities_of_0_and_1(dtype: Any) -> None:
 
 
 def test_probabilities_that_do_not_sum_to_1_are_divided_by_their_sum() -> None:
-    each = np.array([[0.9, 0.9, 0.2], [0.1, 0.0, 0.0], [0.0, 0.0, 0.0]])  # of binary_cross_entropy
-    expected = (math.log(2 / 0.9) + 0 + math.log(3)) / 3  # nothing is known where all are 0
+    each = np.array([[0.9, 0.9, 0.2], [0.1, 0.0, 0.0], [0.0, 0.0, 0.0]])  # as of binary_cross_entropy
+    expected = (math.log(2 / 0.9) + 0 + math.log(3)) / 3  # all 0: equal probabilities
     assert create("log_loss").compute(each, np.array([0, 0, 1])) == pytest.approx(expected, rel=1e-14)
 
 
 @pytest.mark.parametrize("bins", [1, 7, 15])
-def test_calibration_error_bin_by_bin(bins: int) -> None:
+def test_calibration_error_agrees_with_a_loop_over_the_bins(bins: int) -> None:
     prediction, target = classification(300, 4, np.float64)
     confidence, right = prediction.max(1), prediction.argmax(1) == target
     total = 0.0
@@ -198,7 +204,7 @@ def test_calibration_error_bin_by_bin(bins: int) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in METRICS.names() if "classification" in METRICS[name].tasks]
 )
-def test_no_warning_whatever_is_missing(name: str) -> None:
+def test_missing_classes_cause_no_warning(name: str) -> None:
     prediction, target = classification(20, 4)
     never = prediction.copy()
     never[:, 1] = 0
@@ -209,7 +215,7 @@ def test_no_warning_whatever_is_missing(name: str) -> None:
             create(name).compute(p[:1], c[:1])
 
 
-def test_nan_is_found_in_a_metric_made_of_another() -> None:
+def test_a_subclass_of_a_metric_returns_nan_for_nan_predictions() -> None:
     class Half(type(create("accuracy"))):
         def compute(self, prediction: np.ndarray, target: np.ndarray) -> float:
             return super().compute(prediction, target) / 2
@@ -219,14 +225,14 @@ def test_nan_is_found_in_a_metric_made_of_another() -> None:
     assert math.isnan(Half().compute(np.where(prediction == 0, np.nan, prediction), target))
 
 
-# --- several classes a row -----------------------------------------------------------------------------
+# --- multilabel ----------------------------------------------------------------------------------------
 
 
 def thinned(n: int, classes: int) -> tuple[Array, Array]:
-    """As ``multilabel``, with a class that no row has, one that is never predicted, and one that is both."""
+    """As ``multilabel``, but class 0 has no rows, class 1 is never predicted, and class 2 has neither."""
     prediction, target = multilabel(n, classes)
     target[:, 0] = target[:, 2] = 0
-    prediction[:, 1] = prediction[:, 2] = 0.5  # not above 0.5
+    prediction[:, 1] = prediction[:, 2] = 0.5  # only above 0.5 is predicted
     return prediction, target
 
 
@@ -260,13 +266,13 @@ def test_subset_accuracy_and_hamming_loss_are_scikit_learns(draw: Any, shape: tu
 def test_subset_accuracy_and_hamming_loss_by_hand() -> None:
     target = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]])
     prediction = np.array([[0.9, 0.1, 0.6], [0.5, 0.2, 0.3], [0.9, 0.4, 0.8], [0.7, 0.2, 0.1]])
-    assert create("subset_accuracy").compute(prediction, target) == 0.5  # the first two rows
+    assert create("subset_accuracy").compute(prediction, target) == 0.5  # the first two rows are right
     assert create("hamming_loss").compute(prediction, target) == 3 / 12
     assert create("precision", average="micro").compute(prediction, target) == 4 / 5
     assert create("recall", average="micro").compute(prediction, target) == 4 / 6
 
 
-def test_one_class_that_a_row_has_or_not() -> None:
+def test_multilabel_metrics_with_a_single_class() -> None:
     prediction, target = np.array([[0.9], [0.8], [0.1], [0.2]]), np.array([[1], [0], [1], [0]])
     for name in ("precision", "recall", "f1", "subset_accuracy", "hamming_loss"):
         assert create(name).compute(prediction, target) == 0.5
@@ -278,7 +284,7 @@ def test_multilabel_roc_auc_is_scikit_learns(shape: tuple[int, int]) -> None:
     prediction, target = multilabel(*shape)
     expected = sk.roc_auc_score(target, prediction)
     assert create("roc_auc").compute(prediction, target) == pytest.approx(expected, rel=1e-12)
-    target[:, 0] = 1  # a class that every row has is left out
+    target[:, 0] = 1  # the metric leaves out a class that every row has
     if shape[1] > 1:
         expected = sk.roc_auc_score(target[:, 1:], prediction[:, 1:])
         assert create("roc_auc").compute(prediction, target) == pytest.approx(expected, rel=1e-12)
@@ -302,8 +308,8 @@ def test_r2(shape: tuple[int, int]) -> None:
 
 def test_r2_of_constant_targets() -> None:
     prediction, target = regression(100, 4)
-    target[:, 1] = 3.0  # predicted badly: 0
-    target[:, 2] = prediction[:, 2] = 2.0  # predicted perfectly: 1
+    target[:, 1] = 3.0  # predicted badly: counts as 0
+    target[:, 2] = prediction[:, 2] = 2.0  # predicted perfectly: counts as 1
     r2 = create("r2").compute(prediction, target)
     assert r2 == pytest.approx(sk.r2_score(target, prediction), rel=1e-9)
     scores = sk.r2_score(target, prediction, multioutput="raw_values")
@@ -336,6 +342,6 @@ def test_mean_errors_are_scikit_learns(shape: tuple[int, int], dtype: Any) -> No
 def test_mean_errors_by_hand() -> None:
     prediction, target = np.array([[1.0, 0.0], [2.0, 0.0]]), np.array([[1.0, 3.0], [0.0, -4.0]])
     assert create("mae").compute(prediction, target) == (0 + 3 + 2 + 4) / 4
-    # by output: √(4/2) and √(25/2); their mean, not the root of the mean
+    # The two outputs have √(4/2) and √(25/2). The metric is their mean, not the root of the mean square.
     expected = (math.sqrt(2) + math.sqrt(12.5)) / 2
     assert create("rmse").compute(prediction, target) == pytest.approx(expected, rel=1e-15)

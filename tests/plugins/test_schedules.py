@@ -24,18 +24,18 @@ def create(name: str, **options: Any) -> Schedule:
 
 
 def factors(name: str, **options: Any) -> list[float]:
-    """The factors of a whole run, and the factor after its last step."""
+    """The factors of all steps of a run of ``TOTAL`` steps, and then the factor after its last step."""
     return list(create(name, **options).factors(0, TOTAL + 1, TOTAL))
 
 
 def losses(n: int, seed: int = 0) -> list[float]:
-    """Noisy losses that fall and then stay level, so that every reactive schedule reacts."""
+    """Noisy losses that fall and then stay level, so that every schedule that observes the loss reacts."""
     noise = np.random.default_rng(seed).uniform(0.9, 1.1, n)
     return [float(value) for value in np.maximum(np.exp(-np.arange(n) / 10), 0.2) * noise]
 
 
 def follow(schedule: Schedule, observed: list[float]) -> list[float]:
-    """The factor after each observation."""
+    """Let a schedule observe losses, one after another. Returns its factor after each loss."""
     after = []
     for value in observed:
         schedule.observe(value)
@@ -59,7 +59,7 @@ def follow(schedule: Schedule, observed: list[float]) -> list[float]:
     ],
     ids=str,
 )
-def test_factors_are_from_0_to_1_and_a_block_has_those_of_its_steps(spec: Any) -> None:
+def test_factors_are_from_0_to_1_and_factors_of_a_block_are_the_factors_of_its_steps(spec: Any) -> None:
     schedule: Schedule = registries["schedule"].create(spec)
     for total in (0, 1, 2, 3, TOTAL):
         steps = [schedule.factor(step, total) for step in range(total + 1)]
@@ -97,7 +97,7 @@ def test_cosine_and_restarts_with_one_period_for_the_whole_run() -> None:
 def test_multistep_falls_at_the_first_step_that_is_not_before_the_fraction(total: int) -> None:
     for percent in range(1, 100):
         multistep = create("multistep", milestones=[float(f"0.{percent:02d}")], gamma=0.5)
-        falls = ceil(Fraction(percent, 100) * total)  # exact, where the product of floats may be rounded up
+        falls = ceil(Fraction(percent, 100) * total)  # exact; a product of floats may be rounded up
         assert [multistep.factor(step, total) for step in (falls - 1, falls)] == [1, 0.5]
 
 
@@ -155,13 +155,13 @@ def test_one_cycle(start: float, peak: float, final: float) -> None:
 @pytest.mark.parametrize("mode", ["triangular", "triangular2", "exp_range"])
 def test_cyclic(steps: int, mode: str) -> None:
     turns = np.arange(0, TOTAL + 2 * steps + 1, steps)
-    wave = np.interp(STEPS, turns, np.arange(len(turns)) % 2)  # 0, 1, 0, 1, … at the turns
+    wave = np.interp(STEPS, turns, np.arange(len(turns)) % 2)  # alternates between 0 and 1
     scale = {"triangular": 1, "triangular2": 0.5 ** (STEPS // (2 * steps)), "exp_range": 0.99**STEPS}[mode]
     rates = factors("cyclic", start=0.2, steps=steps, mode=mode, gamma=0.99)
     np.testing.assert_allclose(rates, 0.2 + 0.8 * wave * scale, rtol=1e-12)
 
 
-# --- schedules made of schedules ---------------------------------------------------------------------
+# --- schedules that contain other schedules ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("first", SCHEDULES)
@@ -177,7 +177,7 @@ def test_sequential_is_each_part_by_itself(first: str) -> None:
 def test_sequential_in_a_run_that_ends_before_its_parts() -> None:
     sequential, cosine = create("sequential", parts=["constant", "cosine"], at=[10]), create("cosine")
     assert sequential.factors(0, 20, 20) == [1.0] * 10 + [cosine.factor(step, 10) for step in range(10)]
-    assert sequential.factors(9, 11, 10) == [1.0, 1.0]  # a last part without a step
+    assert sequential.factors(9, 11, 10) == [1.0, 1.0]  # the last part has no steps
 
 
 @pytest.mark.parametrize("name", ["plateau", "loss_ratio"])
@@ -209,7 +209,7 @@ def test_warmup_climbs_by_equal_steps_and_hands_over_to_any_schedule(name: str) 
         np.testing.assert_allclose(warmup.factors(0, 100, TOTAL), climb, rtol=1e-15)
         afterwards = list(warmup.factors(100, TOTAL, TOTAL))
         assert afterwards == list(then.factors(0, TOTAL - 100, TOTAL - 100))
-        for value in losses(50):  # the schedule observes through the warm-up
+        for value in losses(50):  # warmup passes losses to the schedule
             warmup.observe(value)
             then.observe(value)
         assert warmup.state() == then.state()
@@ -244,13 +244,13 @@ def test_options_that_do_not_fit_together_are_refused(
         create(name, **options)
 
 
-# --- reactive schedules ------------------------------------------------------------------------------
+# --- schedules that observe the loss -----------------------------------------------------------------
 
 
 def plateau_by_hand(
     observed: list[float], gamma: float, patience: int, threshold: float, minimum: float
 ) -> list[float]:
-    """Every factor worked out anew from the whole history, without any running state."""
+    """The factor after each loss, each time computed anew from all losses so far, without running state."""
     after = []
     for n in range(1, len(observed) + 1):
         best, since, factor = None, 0, 1.0
@@ -289,7 +289,7 @@ def test_the_factor_of_loss_ratio_is_the_loss_over_the_first_loss() -> None:
     assert create("loss_ratio", update_step=1000).window == 1000
 
 
-def test_loss_ratio_passes_over_losses_that_have_no_ratio() -> None:
+def test_loss_ratio_skips_losses_that_have_no_ratio() -> None:
     assert follow(create("loss_ratio"), [0.0, 2.0, 1.0]) == [1.0, 1.0, 0.5]
     assert follow(create("loss_ratio"), [2.0, 0.0, 2.0]) == [1.0, 0.0, 0.0]
     assert follow(create("loss_ratio"), [2.0, nan, inf, -1.0, 1.0]) == [1.0, 1.0, 1.0, 1.0, 0.5]

@@ -1,4 +1,4 @@
-"""Schedules against torch.optim.lr_scheduler, where it has the like."""
+"""Schedules against those schedules of torch.optim.lr_scheduler that have the same formula."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS = 300
 
 
 def rates_of_torch(make: Callable[[Any], Any], steps: int = STEPS) -> list[float]:
-    """The rate of every step of an optimizer whose rate is 1."""
+    """The learning rate of every step under a PyTorch schedule, for an optimizer with learning rate 1."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     scheduler = make(optimizer)
     rates = []
@@ -38,7 +38,7 @@ def test_step() -> None:
 
 
 def test_multistep_with_milestones_in_updates() -> None:
-    """Ours are fractions of the run."""
+    """PyTorch's milestones are updates; mlpframe's are fractions of the run."""
     assert_alike(
         {"name": "multistep", "milestones": [0.3, 0.31, 0.9], "gamma": 0.3},
         lambda o: lr_scheduler.MultiStepLR(o, [90, 93, 270], gamma=0.3),
@@ -46,7 +46,7 @@ def test_multistep_with_milestones_in_updates() -> None:
 
 
 def test_exponential_with_a_ratio_for_each_step() -> None:
-    """Ours is given what is left at the end of the run."""
+    """PyTorch takes the ratio of two steps, mlpframe the fraction that is left at the end of the run."""
     assert_alike(
         {"name": "exponential", "final": 0.01}, lambda o: lr_scheduler.ExponentialLR(o, 0.01 ** (1 / STEPS))
     )
@@ -54,7 +54,7 @@ def test_exponential_with_a_ratio_for_each_step() -> None:
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 3.0])
 def test_polynomial_to_zero(power: float) -> None:
-    """Theirs has no final rate."""
+    """PyTorch's schedule always ends at 0, so mlpframe's ``final`` is 0 here."""
     assert_alike(
         {"name": "polynomial", "power": power}, lambda o: lr_scheduler.PolynomialLR(o, STEPS, power=power)
     )
@@ -76,9 +76,10 @@ def test_restarts(period: int, multiplier: int) -> None:
 
 @pytest.mark.parametrize("peak", [0.1, 0.3, 0.5])
 def test_one_cycle_whose_last_update_is_the_end(peak: float) -> None:
-    """Theirs reaches its end at the last update, ours after it: a run of one update less, in ours.
+    """PyTorch's schedule equals mlpframe's schedule for a run that is one update shorter.
 
-    The peak is at pct_start · total_steps − 1 in theirs, and the final rate is a fraction of the first one.
+    PyTorch reaches the final rate at the last update, mlpframe after the last update. PyTorch's peak is at
+    pct_start · total_steps − 1, and its final rate is given as a fraction of its first rate.
     """
     last = STEPS - 1
     assert_alike(
@@ -107,7 +108,7 @@ def test_cyclic(mode: str) -> None:
 
 
 def test_warmup_and_sequential() -> None:
-    """LinearLR from 1/n counts as ours does; SequentialLR begins each part at its own step 0."""
+    """LinearLR that starts at 1/n climbs like warmup; SequentialLR begins each part at the part's step 0."""
 
     def make(optimizer: Any) -> Any:
         climb = lr_scheduler.LinearLR(optimizer, start_factor=1 / 50, total_iters=49)

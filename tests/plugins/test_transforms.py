@@ -1,4 +1,4 @@
-"""Transforms: against array slicing, SciPy's interpolation and filter, and what their formulas say."""
+"""Transforms, compared with array slices, with SciPy's interpolation and filter, and with their formulas."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def changed(transform: Transform, x: Array, y: Array | None = None, seed: int = 
     return transform.apply(x.copy(), y.copy(), np.random.default_rng(seed))
 
 
-# --- what holds for all -------------------------------------------------------------------------------
+# --- all transforms -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", BY_NOTHING)
 @pytest.mark.parametrize("shape", [(70, 28, 28), (7, 5, 9)])
-def test_by_nothing_is_the_identity(name: str, shape: tuple[int, int, int]) -> None:
+def test_a_transform_whose_options_are_0_changes_nothing(name: str, shape: tuple[int, int, int]) -> None:
     x = images(*shape)
     np.testing.assert_array_equal(changed(create(name, **BY_NOTHING[name]), x)[0], x)
 
@@ -63,7 +63,7 @@ def test_by_nothing_is_the_identity(name: str, shape: tuple[int, int, int]) -> N
 def test_rows_are_changed_each_in_its_own_way(name: str) -> None:
     x = np.repeat(images(2), 45, 0)[np.random.default_rng(0).permutation(90)]
     warped = changed(create(name), x, np.eye(2, dtype=np.float32)[np.arange(90) % 2])[0]
-    if name not in ("cutout", "mixup"):  # where two rows may well come out alike
+    if name not in ("cutout", "mixup"):  # these may change two rows alike
         assert len(np.unique(warped, axis=0)) == 90
     assert len(np.unique(warped, axis=0)) > 20
 
@@ -87,8 +87,8 @@ def test_reading_between_pixels_is_scipys_bilinear_interpolation(
     offsets = rng.uniform(-reach, reach, (2, n, height, width))
     offsets[:, 0] = np.rint(offsets[:, 0])
     grid = np.indices((height, width))
-    # SciPy takes everything beyond the outermost pixels' centers for outside; with an edge of zeros it
-    # interpolates toward them.
+    # Without padding, SciPy returns 0 beyond the centers of the outermost pixels. With an edge of zeros,
+    # SciPy interpolates between the outermost pixels and 0, as the transforms do.
     padded = np.pad(x, ((0, 0), (2, 2), (2, 2)))
     expected = [
         ndimage.map_coordinates(padded[i], grid + offsets[:, i] + 2, order=1, mode="constant")
@@ -102,7 +102,10 @@ def test_reading_between_pixels_is_scipys_bilinear_interpolation(
 
 @pytest.mark.parametrize("name", ["affine", "elastic", "distort"])
 def test_a_warp_is_scipys_interpolation_at_its_positions(name: str) -> None:
-    """Over several chunks, with the same numbers drawn again for the slow way."""
+    """The slow way draws the same random positions again, and reads each image with SciPy.
+
+    The images need several chunks.
+    """
     n, shape = 70, (28, 28)
     transform: Any = create(name)
     x = images(n, dtype=np.float64)
@@ -126,7 +129,7 @@ def test_a_warp_is_scipys_interpolation_at_its_positions(name: str) -> None:
 # --- shift, rotate, affine ----------------------------------------------------------------------------
 
 
-def test_whole_shifts_are_slices_and_each_is_as_likely() -> None:
+def test_whole_shifts_are_slices_and_all_shifts_are_equally_likely() -> None:
     x, most = images(2250, 6, 5), 2
     padded = np.pad(x, ((0, 0), (most, most), (most, most)))
     shifted = changed(create("shift", pixels=most, whole=True), x)[0]
@@ -136,7 +139,9 @@ def test_whole_shifts_are_slices_and_each_is_as_likely() -> None:
         for right in range(2 * most + 1)
     ]
     assert sum(counts) == len(x)
-    assert np.square(np.array(counts) - 90).sum() / 90 < 43.0  # χ² with 24 degrees of freedom: 99 %
+    assert (
+        np.square(np.array(counts) - 90).sum() / 90 < 43.0
+    )  # 99 % quantile of χ² with 24 degrees of freedom
 
 
 def test_a_fractional_shift_is_uniform() -> None:
@@ -163,7 +168,7 @@ def test_a_quarter_turn_is_counterclockwise(side: int) -> None:
 
 
 def test_an_affine_map_is_scaling_then_shear_then_rotation_then_shift() -> None:
-    """Positions, by composing matrices: what is read at F p + d lies at p."""
+    """The pixel p of the image appears at F p + d, where F is the product of the matrices."""
     shape, angle, slope = (28, 20), 0.3, 0.4
     scale, shift = np.array([0.8, 1.3]), np.array([1.5, -2.0])
     S, K = np.diag(scale), np.array([[1, 0], [slope, 1]])
@@ -177,12 +182,12 @@ def test_an_affine_map_is_scaling_then_shear_then_rotation_then_shift() -> None:
 
 
 def test_angles_factors_and_slopes_are_in_their_ranges() -> None:
-    """Read off the maps: B⁻¹ = R K S has the rows of the three."""
+    """Recover angle, factors and shear from the drawn maps B: B⁻¹ is rotation · shear · scaling."""
     drawn: Any = create("affine", rotate=20, scale=0.3, shear=10)
     n = 4000
     B = drawn.coefficients((28, 28), n, np.random.default_rng(0))[:, :, 1:]
     F = np.linalg.inv(B)
-    angle = np.rad2deg(np.arctan2(-F[:, 0, 1], F[:, 1, 1]))  # the image of the columns' axis is not sheared
+    angle = np.rad2deg(np.arctan2(-F[:, 0, 1], F[:, 1, 1]))  # shear leaves the columns' axis alone
     width = np.hypot(F[:, 0, 1], F[:, 1, 1])
     height = np.linalg.det(F) / width
     cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
@@ -224,14 +229,14 @@ def fields(n: int, alpha: float, sigma: float, shape: tuple[int, int] = (28, 28)
 @pytest.mark.parametrize("shape", [(28, 28), (20, 28)])
 def test_alpha_is_the_norm_of_each_field(shape: tuple[int, int]) -> None:
     drawn = fields(3000, 34.0, 4.0, shape)
-    norms = np.square(drawn).sum((1, 3))  # of each draw, squared
+    norms = np.square(drawn).sum((1, 3))  # the squared norm of each draw
     np.testing.assert_allclose(norms.mean(1), 34.0**2, rtol=0.03)
     np.testing.assert_allclose(drawn.mean(2), 0, atol=0.15)
     assert abs(np.corrcoef(drawn[0].ravel(), drawn[1].ravel())[0, 1]) < 0.01
 
 
 def test_displacements_are_correlated_as_far_as_sigma_says() -> None:
-    """Two pixels in the middle, d apart: exp(−d² / 4σ²)."""
+    """The displacements of two pixels at distance d have the correlation exp(−d² / 4σ²)."""
     sigma = 2.0
     drawn = fields(6000, 10.0, sigma, (33, 33))[0]
     middle = drawn[16, :, 16]
@@ -240,7 +245,7 @@ def test_displacements_are_correlated_as_far_as_sigma_says() -> None:
         assert correlation == pytest.approx(np.exp(-(d**2) / (4 * sigma**2)), abs=0.03)
 
 
-def test_distort_is_affine_and_elastic_where_only_one_of_them_is_wanted() -> None:
+def test_distort_equals_affine_or_elastic_if_the_other_movement_is_off() -> None:
     x = images(64)
     bending = {"alpha": 30.0, "sigma": 5.0}
     still: dict[str, Any] = {"rotate": 0, "scale": 0, "shear": 0, "shift": 0}
@@ -266,7 +271,7 @@ def test_noise_is_normal(shape: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 8, 40])
-def test_cutout_covers_a_square_about_a_pixel_and_each_is_as_likely(size: int) -> None:
+def test_cutout_covers_a_square_and_all_center_pixels_are_equally_likely(size: int) -> None:
     x, (height, width) = images(6000, 12, 10), (12, 10)
 
     def covered(center: int, length: int) -> Array:
@@ -281,7 +286,7 @@ def test_cutout_covers_a_square_about_a_pixel_and_each_is_as_likely(size: int) -
     seen, counts = np.unique(zeros.reshape(len(x), -1), axis=0, return_counts=True)
     assert {square.tobytes() for square in seen} == squares.keys()
     for square, count in zip(seen, counts, strict=True):
-        expected = 50 * squares[square.tobytes()]  # of 6,000 images and 120 pixels
+        expected = 50 * squares[square.tobytes()]  # 6,000 images ÷ 120 pixels = 50
         assert abs(count - expected) < 5 * np.sqrt(expected)
 
 
@@ -292,7 +297,7 @@ def test_mixup_combines_rows_and_targets_with_the_same_shares_and_partners(
     x = images(*shape, np.float64)
     n, y = len(x), np.random.default_rng(2).standard_normal((len(x), 2))
     mixed = changed(create("mixup", alpha=0.4), x, y)
-    rng = np.random.default_rng(0)  # the same stream again
+    rng = np.random.default_rng(0)  # the random stream that mixup used
     share, second = rng.beta(0.4, 0.4, n), rng.permutation(n)
     for values, of in zip(mixed, (x, y), strict=True):
         for i in range(n):
@@ -300,7 +305,7 @@ def test_mixup_combines_rows_and_targets_with_the_same_shares_and_partners(
             np.testing.assert_allclose(values[i], expected, rtol=1e-13, atol=1e-14)
 
 
-def test_what_mixes_and_what_needs_images() -> None:
+def test_which_transforms_mix_rows_and_which_need_images() -> None:
     assert {name for name in NAMES if create(name).mixes} == {"mixup"}
     assert {name for name in NAMES if not create(name).needs_images} == {"mixup", "noise"}
 
@@ -309,7 +314,7 @@ def test_what_mixes_and_what_needs_images() -> None:
 
 
 class SavedWithinAnEpoch(Saving):
-    step = 9  # six to an epoch
+    step = 9  # an epoch has six steps
 
 
 def test_a_continued_run_with_transforms_ends_with_the_same_bits(tmp_path: Path) -> None:

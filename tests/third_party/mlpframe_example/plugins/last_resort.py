@@ -9,7 +9,7 @@ from .sixteen import Sixteen
 
 @register("last_resort")
 class LastResort(Sixteen):
-    """Batch by batch, for any network that no other engine suits."""
+    """Trains batch by batch, like the engine ``sixteen``, but suits networks that no other engine suits."""
 
     priority = -1
 

@@ -11,7 +11,7 @@ from mlpframe.api import Block, Engine, EngineNetwork, EngineUpdater, Losses, re
 
 @register("sixteen")
 class Sixteen(Engine):
-    """Batch by batch, for networks in float64 with one hidden layer of 16 units."""
+    """Trains batch by batch; only for networks in float64 with one hidden layer of 16 units."""
 
     priority = 50
 
