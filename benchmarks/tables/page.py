@@ -181,26 +181,27 @@ def _introduction() -> str:
     generated = sum(entry.generated for entry in CATALOG)
     return f"""\
 How good are mlpframe's defaults on tables of data? This page compares them with scikit-learn on
-{len(CATALOG)} tables. {len(CATALOG) - generated} hold real data, shipped by the package in the column "from".
-{generated} are generated, for corners that the real ones do not have. A table is compared on at most
-{MOST_ROWS:,} of its rows.
+{len(CATALOG)} tables. {len(CATALOG) - generated} hold real data, from the package in the column "from".
+{generated} tables are generated, for extreme cases that the real tables do not cover. At most
+{MOST_ROWS:,} rows of a table are used.
 
-The list of the tables was committed before the first run, and so were its two halves. All choices (defaults,
-the preset `{PRESET}`) were made on the half for choosing, {counts["choose"]} tables. The other half,
-{counts["report"]} tables, says what the choices are worth on tables that had no say in them.
-There is one exception: that fewer than 50 validation rows do not choose the epoch (`keep_best.min_rows`) was
-decided for longley and 2,000 columns, but after first results of both halves had been seen.
+The list of the tables and its division into two halves were committed before the first measurement. All
+choices (defaults, the preset `{PRESET}`) were made on the half for choosing, {counts["choose"]} tables.
+The other half, {counts["report"]} tables, shows how good the choices are on tables that were not used to choose.
+There is one exception. Fewer than 50 validation rows do not choose the best epoch (`keep_best.min_rows`). This
+rule was made because of the tables longley and 2,000 columns, but after first results of both halves had been
+seen.
 
 Every contender gets the same {len(SPLITS)} splits into 80 % training and 20 % test rows. A classification
 shows the accuracy in percent (more is better), a regression the root mean squared error (less is better):
 the mean ± the standard deviation over the splits. The best mean is bold. The mean ranks are among all
 contenders. "within 0.1 sd" says whether the default's mean is worse than that of scikit-learn's MLP by
-at most {TOLERANCE} of the standard deviation of scikit-learn's scores over the splits; of a single split
-there is no deviation, so that the default must not be worse at all.
+at most {TOLERANCE} of the standard deviation of scikit-learn's scores over the splits. A single split has
+no standard deviation; then the default must not be worse at all.
 
-- **{DEFAULT}**: the bare command, told no more than the file and the target. The rows that it holds
-  out for validation are not trained on, while scikit-learn trains on all training rows.
-- **{PRESET}**: the preset for tables, told the same.
+- **{DEFAULT}**: mlpframe's command with only the options for the file and the target. The command holds out
+  some training rows for validation and does not train on them, while scikit-learn trains on all training rows.
+- **{PRESET}**: the preset for tables, with the same two options.
 - **{MLP}**: MLPClassifier or MLPRegressor on its defaults. Medians replace missing numbers; numbers, and
   the target of a regression, are standardized; categories are one-hot.
 - **{BOOSTING}**: HistGradientBoostingClassifier or HistGradientBoostingRegressor on its defaults, with

@@ -100,7 +100,9 @@ class TableDataset(Dataset):
             raise ValueError(f"encoding must be one_hot or codes, not {encoding!r}")
         check_range("max_categories", max_categories, minimum=1)
         if (split_by is not None) != (self.shared.split in ("group", "time")):
-            raise ValueError("split=group and split=time need split_by=<column>, and other splits do without")
+            raise ValueError(
+                "split=group and split=time need split_by=<column>; other splits have no split_by"
+            )
         self.source, self.task, self.split_by = source, task, split_by
         self.ignore = tuple(ignore or ())
         self.rules = ColumnRules(
@@ -256,7 +258,7 @@ class TableDataset(Dataset):
         keys = pd.factorize(column, sort=True)[0]
         if (keys < 0).any():
             raise UsageError(
-                f"{self.source}: {(keys < 0).sum()} rows have no {column.name}, which splits rows"
+                f"{self.source}: {(keys < 0).sum()} rows have no value in the column {column.name} (split_by)"
             )
         return keys.astype(np.intp)
 
@@ -470,5 +472,9 @@ def _refuse_texts_of_numbers(column: pd.Series, name: str) -> None:
         hint = "a decimal comma (dataset.decimal=',') or a thousands mark (dataset.thousands=',')"
         raise UsageError(
             f"the target {name} is text that looks like numbers, such as {texts[0]!r}.\n"
-            + (f"The likely reason is {hint}." if comma else "Remove what is not part of the numbers.")
+            + (
+                f"The likely reason is {hint}."
+                if comma
+                else "Remove all characters that are not part of a number."
+            )
         )

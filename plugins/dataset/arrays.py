@@ -168,7 +168,9 @@ def _joined(x: Any, columns: list[str], y: Any, targets: tuple[str, ...]) -> pd.
     frame = _with_columns(x, columns)
     values = y if hasattr(y, "iloc") else np.asarray(y)
     if len(values) != len(frame) or np.ndim(values) not in (1, 2):
-        raise UsageError(f"x has {len(frame):,} rows and y has the shape {np.shape(y)}; expected equal rows")
+        raise UsageError(
+            f"x has {len(frame):,} rows and y has the shape {np.shape(y)}; expected equally many"
+        )
     right = pd.DataFrame(values).reset_index(drop=True)
     if right.shape[1] != len(targets):
         raise UsageError(f"expected {len(targets)} targets in the test part, not {right.shape[1]}")

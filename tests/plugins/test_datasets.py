@@ -508,7 +508,7 @@ def test_files_of_another_format_or_with_other_columns_are_refused(tmp_path: Pat
         ({"encoding": "binary"}, "encoding must be one_hot or codes, not 'binary'"),
         ({"max_categories": 0}, "max_categories must be at least 1, not 0"),
         ({"split": "group"}, "need split_by=<column>"),
-        ({"split_by": "x"}, "need split_by=<column>, and other splits do without"),
+        ({"split_by": "x"}, "need split_by=<column>; other splits have no split_by"),
         ({"split_column": "p", "test_file": "t"}, "split_column cannot be combined with"),
         ({}, "needs its option 'file'"),
     ],
