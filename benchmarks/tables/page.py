@@ -187,10 +187,10 @@ How good are mlpframe's defaults on tables of data? This page compares them with
 
 The list of the tables and its division into two halves were committed before the first measurement. All
 choices (defaults, the preset `{PRESET}`) were made on the half for choosing, {counts["choose"]} tables.
-The other half, {counts["report"]} tables, shows how good the choices are on tables that were not used to choose.
-There is one exception. Fewer than 50 validation rows do not choose the best epoch (`keep_best.min_rows`). This
-rule was made because of the tables longley and 2,000 columns, but after first results of both halves had been
-seen.
+The other half, {counts["report"]} tables, shows how good the choices are on tables that were not used to
+choose. There is one exception. Fewer than 50 validation rows do not choose the best epoch
+(`keep_best.min_rows`). This rule was made because of the tables longley and 2,000 columns, but after first
+results of both halves had been seen.
 
 Every contender gets the same {len(SPLITS)} splits into 80 % training and 20 % test rows. A classification
 shows the accuracy in percent (more is better), a regression the root mean squared error (less is better):
@@ -200,7 +200,7 @@ at most {TOLERANCE} of the standard deviation of scikit-learn's scores over the 
 no standard deviation; then the default must not be worse at all.
 
 - **{DEFAULT}**: mlpframe's command with only the options for the file and the target. The command holds out
-  some training rows for validation and does not train on them, while scikit-learn trains on all training rows.
+  some training rows for validation and does not train on them; scikit-learn trains on all training rows.
 - **{PRESET}**: the preset for tables, with the same two options.
 - **{MLP}**: MLPClassifier or MLPRegressor on its defaults. Medians replace missing numbers; numbers, and
   the target of a regression, are standardized; categories are one-hot.
