@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from . import against, command, engines, estimators, inference, memory, peers, scaling
+from . import against, command, configurations, engines, estimators, inference, memory, peers, scaling
+from .damage.command import damage
 from .tables.command import tables
 
 COMMANDS = [
@@ -16,6 +17,8 @@ COMMANDS = [
     engines.engines,
     estimators.estimators,
     against.against,
+    damage,
+    configurations.configurations,
     tables,
 ]
 

@@ -19,6 +19,7 @@ from tests.running import ROOT, run_python
 
 ORDER = (
     "registry",
+    "numpy_files",
     "api",
     "machine",
     "outputs",

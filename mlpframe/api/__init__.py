@@ -14,6 +14,7 @@ formula, ``Options:``, ``Source:``) is the component's help. A batch ``x`` is a 
 
 from __future__ import annotations
 
+from ..numpy_files import RATIO, Npz, is_npz, read_npy
 from ..registry import UsageError, nearest, registries
 from .callback import Callback, Run
 from .component import Array, Spec, check_range, register
@@ -40,6 +41,7 @@ from .schedule import Schedule
 from .transform import Transform
 
 __all__ = [
+    "RATIO",
     "Array",
     "Backward",
     "Block",
@@ -62,6 +64,7 @@ __all__ = [
     "Means",
     "Metric",
     "Model",
+    "Npz",
     "Optimizer",
     "Parameter",
     "Preparation",
@@ -76,9 +79,11 @@ __all__ = [
     "UpdateRules",
     "UsageError",
     "check_range",
+    "is_npz",
     "multi_hot",
     "nearest",
     "rates",
+    "read_npy",
     "register",
     "registries",
     "split_losses",

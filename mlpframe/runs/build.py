@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,15 +135,24 @@ def build_trainer(
         about=about,
     )
     if continues:
-        arrays, meta = checkpoint.load(folder.checkpoint)
-        before = meta["about"]["config"]
-        if meta["format"] < 2:
-            before = converted(before, data.splits.task)
-        check_same(before, plain(root))
-        trainer.restore(arrays, meta)
+        _restore(trainer, folder.checkpoint, root)
     for callback in callbacks.values():
         callback.check(trainer)
     return trainer
+
+
+def _restore(trainer: Trainer, file: Path, root: Root) -> None:
+    """Continue from a checkpoint. Raises ``UsageError`` if it is damaged, or of another configuration."""
+    arrays, meta = checkpoint.load(file)
+    old = meta["format"] < 2
+    form = {"dataset": {"standardize": bool}} if old else dict
+    checkpoint.check_values(f"checkpoint {file}", meta, {"about": {"config": form}})
+    before = meta["about"]["config"]
+    check_same(converted(before, trainer.data.splits.task) if old else before, plain(root))
+    try:
+        trainer.restore(arrays, meta)
+    except UsageError as error:
+        raise UsageError(f"checkpoint {file} cannot be continued: {str(error)[:400]}") from error
 
 
 def _balanced(data: Data) -> list[float]:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import Array, Metric, Splits, Table, UsageError, nearest
+from ..api import Array, Metric, Npz, Splits, Table, UsageError, nearest
 from ..api.component import Task
 from ..registry import registries
 from ..tracking.messages import data_parts
+from ..training.checkpoint import check_values
 from ..training.data.prepare import data_folder, load_data, load_held_out
 from ..training.data.table.columns import LeftOut, numbers
 from ..training.predictor import Predictor
 from ..training.rng import Streams
 from .build import converted
-from .folder import RunFolder
+from .folder import CONFIG, RunFolder
 from .predicting import array_of, existing, file_format, frame_dataset, model_inputs
 
 METRICS: dict[Task, tuple[str, ...]] = {
@@ -27,7 +29,16 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "multilabel": ("subset_accuracy", "hamming_loss", "f1", "roc_auc"),
     "regression": ("rmse", "mae", "r2"),
 }
-"""The metrics of an evaluation, by task. The metrics of the run's configuration are added to them."""
+"""The metrics of an evaluation, in addition to those of the run."""
+USED = {
+    "dataset": {"name": str},
+    "loss": {"name": str},
+    "data_dir": (None, str),
+    "final": bool,
+    "seed": int,
+    "dtype": {"float32", "float64"},
+}
+"""The settings of a run that its evaluation uses, see ``check_values``."""
 OF_PROBABILITIES = ("log_loss", "calibration_error", "brier")
 """Metrics that make no sense for scores that are not probabilities."""
 
@@ -158,7 +169,9 @@ def _held_out(folder: RunFolder, predictor: Predictor) -> tuple[Part, Part | Non
     if not config:
         raise UsageError(f"{folder.path} has no configuration, so its data are not known; expected a FILE")
     record = folder.read()
+    check_values(f"{folder.path / CONFIG}", config, USED)
     if record.get("format", 0) < 2:
+        check_values(f"{folder.path / CONFIG}", config, {"dataset": {"standardize": bool}})
         config = converted(config, predictor.shapes.task)
     options = config["dataset"]
     if options["name"] == "arrays":
@@ -233,15 +246,10 @@ def read_part(path: Path, dataset: Mapping[str, Any], predictor: Predictor) -> P
         UsageError: the file cannot be read, or has no targets that the model knows.
     """
     form = file_format(existing(path), ("csv", "parquet", "npz"))
-    try:
-        x, y = (
-            _arrays(path, dataset, predictor)
-            if form == "npz"
-            else _columns(frame_dataset(form, path, dataset).read(path), path, predictor)
-        )
-    except (OSError, EOFError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UsageError(f"{path} cannot be read as {form}: {reason}") from error
+    if form == "npz":
+        x, y = _arrays(path, dataset, predictor)
+    else:
+        x, y = _columns(frame_dataset(form, path, dataset).read(path), path, predictor)
     known = y >= 0 if y.ndim == 1 else ~np.asarray(np.isnan(y)).any(1)
     rows = np.flatnonzero(known)
     if not len(rows):
@@ -281,11 +289,19 @@ def _columns(frame: Any, path: Path, predictor: Predictor) -> tuple[Any, Array]:
 
 
 def _arrays(path: Path, dataset: Mapping[str, Any], predictor: Predictor) -> tuple[Array, Array]:
-    with np.load(path, allow_pickle=False) as arrays:
-        x, y = (array_of(arrays, path, option, dataset) for option in ("x", "y"))
-    if len(x) != len(y):
-        raise UsageError(f"{path}: x has {len(x)} rows, and y has {len(y)}")
-    x = x.reshape(len(x), -1)
+    with Npz(path) as arrays:
+        x, y = (array_of(arrays, option, dataset) for option in ("x", "y"))
+    if x.ndim < 2 or x.dtype.kind not in "biuf":
+        raise UsageError(
+            f"{path}: expected inputs of shape (rows, features), not {x.dtype} of shape {x.shape}"
+        )
+    if y.ndim not in (1, 2) or len(x) != len(y):
+        raise UsageError(f"{path}: x has {len(x)} rows, and y has the shape {y.shape}")
+    x = x.reshape(len(x), prod(x.shape[1:]))
     if predictor.shapes.task == "classification":
-        return x, predictor.encoder.target.numbers(y)
-    return x, y.reshape(len(y), -1).astype(np.float64)
+        if y.ndim == 2 and y.shape[1] != 1:
+            raise UsageError(f"{path}: expected one label for each row, not y of shape {y.shape}")
+        return x, predictor.encoder.target.numbers(y.reshape(-1))
+    if y.dtype.kind not in "biuf":
+        raise UsageError(f"{path}: the targets must be numbers, not {y.dtype}")
+    return x, y.reshape(len(y), -1).astype(np.float64) if len(y) else y.reshape(0, predictor.shapes.outputs)

@@ -127,7 +127,7 @@ class RunFolder:
             content = yaml.safe_load(file.read_text("utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError, LookupError, AttributeError, RecursionError, yaml.YAMLError) as error:
             raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
         _refuse_unless(isinstance(content, dict), file, "it holds no configuration")
         return dict(content)

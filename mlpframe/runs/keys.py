@@ -75,6 +75,8 @@ def check(overrides: Sequence[Override], *, sweep: bool = False) -> None:
             raise UsageError(f"{str(override)!r} cannot be read as key=value: expected {override}=<value>")
         if not sweep:
             _refuse_choices(override)
+        if override.key in CHOSEN and override.prefix == "~" and not NAME.fullmatch(override.value or "a"):
+            raise UsageError(f"{override}: expected ~{override.key}, which leaves out the {override.key}")
         if override.key in CHOSEN and override.prefix != "~":
             for name in _names(override.value or "") if sweep else [override.value or ""]:
                 _check_name(override.key, name)

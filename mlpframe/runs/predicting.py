@@ -6,12 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import numpy as np
 
-from ..api import Array, UsageError, nearest
+from ..api import Array, Npz, UsageError, is_npz, nearest, read_npy
 from ..registry import registries
 from ..training.data.table.columns import LeftOut, Number, numbers
 from ..training.predictor import Predictor
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELLS = 1 << 22
-"""How many inputs of the network, counted over all rows, are in memory at a time: 32 MB as float64."""
-PACKED = (".gz", ".xz", ".bz2", ".zip")
+"""Inputs of the network that are computed at a time, 32 MB as float64."""
+PACKED = (".gz", ".xz", ".bz2", ".zip", ".zst")
 """The suffixes of compressed CSV files."""
 FORMATS = {
     ".csv": "csv",
@@ -72,14 +73,10 @@ def read_blocks(path: Path, dataset: Mapping[str, Any], rows: int) -> Iterator[A
         UsageError: the file does not exist, or cannot be read.
     """
     form = file_format(existing(path))
-    try:
-        if form in ("npy", "npz"):
-            yield from _array_blocks(path, dataset, rows)
-        else:
-            yield from frame_dataset(form, path, dataset).blocks(path, rows)
-    except (OSError, EOFError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UsageError(f"{path} cannot be read as {form}: {reason}") from error
+    if form in ("npy", "npz"):
+        yield from _array_blocks(path, dataset, rows)
+    else:
+        yield from frame_dataset(form, path, dataset).blocks(path, rows)
 
 
 def frame_dataset(form: str, path: Path, dataset: Mapping[str, Any]) -> Any:
@@ -89,24 +86,24 @@ def frame_dataset(form: str, path: Path, dataset: Mapping[str, Any]) -> Any:
 
 
 def _array_blocks(path: Path, dataset: Mapping[str, Any], rows: int) -> Iterator[Array]:
-    x = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(x, np.ndarray):
-        with x as arrays:
-            x = array_of(arrays, path, "x", dataset)
-    if x.ndim < 2:
-        raise UsageError(f"{path}: expected inputs of shape (rows, features), not {x.shape}")
+    if is_npz(path):
+        with Npz(path) as arrays:
+            x = array_of(arrays, "x", dataset)
+    else:
+        x = read_npy(path, mapped=True)
+    if x.ndim < 2 or x.dtype.kind not in "biuf":
+        raise UsageError(
+            f"{path}: expected inputs of shape (rows, features), not {x.dtype} of shape {x.shape}"
+        )
     for start in range(0, max(1, len(x)), rows):
         block = x[start : start + rows]
-        yield np.array(block).reshape(len(block), -1)
+        yield np.array(block).reshape(len(block), prod(x.shape[1:]))
 
 
-def array_of(arrays: Any, path: Path, option: str, dataset: Mapping[str, Any]) -> Array:
-    """The inputs or targets in a .npz file. The run's options may give the name of the array."""
+def array_of(arrays: Npz, option: str, dataset: Mapping[str, Any]) -> Array:
+    """An array of a .npz file: the inputs or targets, by the names that the run's options give them."""
     name = dataset.get(option, option) if dataset.get("name") == "npz" else option
-    if name not in arrays.files:
-        raise UsageError(f"{path} has no array {name!r}; {nearest(str(name), arrays.files)}")
-    array: Array = arrays[name]
-    return array
+    return arrays[name]
 
 
 def model_inputs(predictor: Predictor, block: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import overload
 
 import numpy as np
 
-from ..api import Array
+from ..api import Array, UsageError
 from ..registry import UnknownName, nearest
 
 
@@ -84,10 +84,18 @@ class History:
 
     @classmethod
     def read_csv(cls, path: Path) -> History:
+        """The history that ``write_csv`` wrote. Raises ``UsageError`` if the file is damaged."""
         history = cls()
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                history.add(int(row["step"]), {row["metric"]: float(row["value"])})
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    history.add(_step(row["step"]), {row["metric"]: float(row["value"])})
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        except (csv.Error, ValueError, KeyError, TypeError) as error:  # TypeError: a field is missing
+            raise UsageError(
+                f"{path} is damaged: expected lines of step, metric, value ({str(error)[:80]})"
+            ) from error
         return history
 
     def arrays(self) -> dict[str, Array]:
@@ -99,12 +107,24 @@ class History:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> History:
+        """The history of a checkpoint. Raises ``UsageError`` if steps and values do not belong together."""
         history = cls()
         for key, steps in arrays.items():
             name, _, field = key.rpartition("/")
             if field == "steps":
-                values = arrays[f"{name}/values"].tolist()
+                numbers = arrays.get(f"{name}/values", np.empty(()))
+                types = steps.dtype == np.int64 and numbers.dtype == np.float64
+                if not types or steps.ndim != 1 or numbers.shape != steps.shape:
+                    raise UsageError(f"the history of {name} has not one value for each step")
+                values = numbers.tolist()
                 history._series[name] = (steps.tolist(), values)
                 if values:
                     history.latest[name] = values[-1]
         return history
+
+
+def _step(text: str) -> int:
+    step = int(text)
+    if not 0 <= step < 1 << 63:
+        raise ValueError(f"step {text[:40]}")
+    return step

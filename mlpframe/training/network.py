@@ -155,7 +155,11 @@ class Network:
         streams: the stream ``init`` fills the parameters; each layer that draws random numbers has its own
             stream.
         weighted: whether rows have weights in the loss.
-        mixed: whether the targets are class probabilities in training, because a transform mixes rows.
+        mixed: whether the targets are class probabilities in training, because rows are mixed.
+        w: the parameters as a file has them, instead of new ones.
+
+    Raises:
+        UsageError: ``w`` is not of this network, or is not finite.
     """
 
     def __init__(
@@ -169,6 +173,7 @@ class Network:
         *,
         weighted: bool = False,
         mixed: bool = False,
+        w: Array | None = None,
     ) -> None:
         self.layers, self.loss, self.n_in, self.weighted = tuple(layers), loss, n_in, weighted
         self.dtype: np.dtype[Any] = np.dtype(dtype)
@@ -187,14 +192,22 @@ class Network:
             for name, parameter in layer.parameters(width).items():
                 start, end = end, end + prod(parameter.shape)
                 self.parameters.append(ParameterView(self.prefix(i) + name, slice(start, end), parameter))
+            self.widths.append(layer.n_out(width))
+        if w is not None:  # before anything is allocated, because a damaged file may ask for a huge network
+            check_array("w", w, (end,), self.dtype)
+            if not np.isfinite(w).all():
+                raise UsageError("its weights are not finite")
+        for i, (layer, width) in enumerate(zip(self.layers, self.widths, strict=False)):
             for name, value in layer.state(width).items():
                 self.state[self.prefix(i) + name] = value.astype(self.dtype)
-            self.widths.append(layer.n_out(width))
         self.target_shape, self.target_dtype = target.shape[1:], target.dtype
         if mixed:
             self.target_shape, self.target_dtype = (self.widths[-1],), self.dtype
         self.w, self.g = np.zeros(end, self.dtype), np.zeros(end, self.dtype)
-        self._initialize(streams["init"])
+        if w is None:
+            self._initialize(streams["init"])
+        else:
+            self.w[...] = w
 
     def prefix(self, i: int) -> str:
         """How the names of the arrays of layer ``i`` begin, for example ``0.linear.``."""
@@ -348,6 +361,15 @@ def one_hot(y: Array, classes: int) -> Array:
 def under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays whose names begin with a prefix, under their names without the prefix."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def check_array(name: str, array: Array, shape: tuple[int, ...], dtype: Any) -> None:
+    """Raise ``UsageError`` if an array that was read is not of the shape and type that the network needs."""
+    if array.shape != shape or array.dtype != dtype:
+        raise UsageError(
+            f"its array {name!r} is {array.dtype} of shape {array.shape}; "
+            f"expected {np.dtype(dtype)} of shape {shape}"
+        )
 
 
 def create_layers(model: Spec, shapes: Shapes) -> list[Layer]:

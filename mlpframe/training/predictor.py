@@ -13,9 +13,10 @@ from ..api import Array, Metric, Shapes, Table, UsageError, multi_hot
 from ..discovery import load_plugins
 from ..registry import registries
 from . import checkpoint
+from .checkpoint import check_values
 from .data.prepare import Data
 from .data.table import Encoder, Scaling, Target, Words
-from .network import Network, create_layers
+from .network import Network, check_array, create_layers
 from .rng import Streams
 
 if TYPE_CHECKING:
@@ -40,25 +41,72 @@ def save_model(
     return about
 
 
+TASK = {"classification", "multilabel", "regression"}
+DTYPE = {"float32", "float64"}
+SHAPES = {"inputs": int, "outputs": int, "task": TASK, "codes": dict, "image": (None, [int])}
+TARGET = {"names": [str], "class_names": [str], "integer": bool}
+ENCODER = {
+    "columns": (None, [dict]),
+    "names": [str],
+    "encoding": {"one_hot", "codes"},
+    "indicators": [int],
+    "target": TARGET,
+}
+NAMES = {"class_names": [str], "feature_names": [str]}
+FORMS: tuple[dict[str, Any], ...] = (
+    {"n_in": int, "n_outputs": int, "task": TASK, "dtype": DTYPE, **NAMES},
+    {"shapes": SHAPES, "dtype": DTYPE, **NAMES},
+    {"shapes": SHAPES, "dtype": DTYPE, "loss": dict, "encoder": ENCODER},
+    {"shapes": SHAPES, "dtype": DTYPE, "loss": dict, "encoder": ENCODER},
+)
+"""The form of a model's description in each format, see ``check_values``."""
+
+
 class Predictor:
     """A trained model, loaded from the file that ``save_model`` wrote."""
 
     def __init__(self, path: Path) -> None:
         load_plugins()  # the model's layers and loss are plugins
         arrays, self.about = checkpoint.load(path)
-        about = self.about
-        if "model" not in about:
+        if "model" not in self.about:
             raise UsageError(f"{path} is a checkpoint and no model; a run's model is in model/model.npz")
+        try:
+            self._build(arrays, most=path.stat().st_size)
+        except UsageError as error:
+            raise UsageError(f"{path} holds no model that predicts: {str(error)[:400]}") from error
+
+    def _build(self, arrays: Mapping[str, Array], most: int) -> None:
+        """Build the network and the encoder that a file describes.
+
+        Args:
+            arrays: the arrays of the file.
+            most: the most inputs or outputs; a network is not wider than its file has bytes.
+        """
+        about = self.about
+        check_values("the description", about, FORMS[about["format"]])
         self.shapes = shapes = _read_shapes(about)
+        if not (1 <= shapes.inputs <= most and 1 <= shapes.outputs <= most):
+            raise UsageError(f"it has {shapes.inputs:,} inputs and {shapes.outputs:,} outputs")
+        self.encoder = _read_encoder(arrays, about)
+        self.encoder.check(shapes)
         classifies = shapes.task == "classification"
         target = np.empty(0, np.intp) if classifies else np.empty((0, shapes.outputs))
         layers = create_layers(about["model"], shapes)
         loss = registries["loss"].create(about["loss"])
-        self.network = Network(layers, loss, shapes.inputs, target, about["dtype"], Streams(0))
-        self.network.w[...] = arrays["w"]
+        if shapes.task not in loss.tasks:
+            raise UsageError(f"its loss {loss.name} is not for {shapes.task}")
+        if "w" not in arrays:
+            raise UsageError("it has no weights")
+        self.network = Network(layers, loss, shapes.inputs, target, about["dtype"], Streams(0), w=arrays["w"])
+        if self.network.widths[-1] != shapes.outputs:
+            raise UsageError(f"its network has {self.network.widths[-1]} outputs, not {shapes.outputs}")
         for name, array in self.network.state.items():
-            array[...] = arrays[f"state/{name}"]
-        self.encoder = _read_encoder(arrays, about)
+            stored = arrays.get(f"state/{name}")
+            if stored is None:
+                raise UsageError(f"it lacks the array 'state/{name}'")
+            check_array(f"state/{name}", stored, array.shape, array.dtype)
+            array[...] = stored
+        self.network.plan(1, training=False)  # raises if the loss's options do not fit the outputs
 
     def predict(self, x: Any) -> Array:
         """Class probabilities ``(n, classes)``, or values ``(n, outputs)`` in the target's unit.
@@ -173,5 +221,12 @@ def _read_shapes(about: Mapping[str, Any]) -> Shapes:
     if about["format"] == 0:  # files of mlpframe 0.1.0 do not contain a ``Shapes``
         return Shapes(about["n_in"], about["n_outputs"], about["task"])
     shapes = about["shapes"]
-    codes = {int(position): count for position, count in shapes["codes"].items()}  # JSON has text keys only
-    return Shapes(shapes["inputs"], shapes["outputs"], shapes["task"], codes, shapes["image"])
+    codes = {}
+    for position, count in shapes["codes"].items():  # JSON has text keys only
+        if not (position.isdecimal() and len(position) < 19 and isinstance(count, int) and count > 0):
+            raise UsageError(f"shapes.codes has {position[:40]!r}: {str(count)[:40]}")
+        codes[int(position)] = count
+    image = shapes["image"]
+    if image is not None and len(image) != 2:
+        raise UsageError(f"shapes.image has {len(image)} numbers; expected height and width")
+    return Shapes(shapes["inputs"], shapes["outputs"], shapes["task"], codes, image)

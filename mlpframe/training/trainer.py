@@ -11,14 +11,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..api import Array, Block, Callback, Engine, Losses, Metric, Schedule, Splits, Table
+from ..api import Array, Block, Callback, Engine, Losses, Metric, Schedule, Splits, Table, UsageError
 from . import checkpoint
+from .checkpoint import check_values
 from .data.mapped import SHUFFLE_BYTES, shuffled
 from .data.pipeline import Pipeline
 from .data.prepare import Data
 from .divergence import explain
 from .history import History
-from .network import Network, one_hot
+from .network import Network, check_array, one_hot
 from .optim import Updater
 from .rng import Streams
 
@@ -97,6 +98,25 @@ class Progress:
     epoch_loss: Mean = field(default_factory=Mean)
     log_window: Mean = field(default_factory=Mean)
     rate_window: Mean = field(default_factory=Mean)
+
+
+MEAN = {"total": float, "count": int}
+STATE: dict[str, Any] = {
+    "progress": {
+        "step": int,
+        "epoch": int,
+        "epoch_seconds": float,
+        "correct": int,
+        "epoch_loss": MEAN,
+        "log_window": MEAN,
+        "rate_window": MEAN,
+    },
+    "updates": int,
+    "schedule": dict,
+    "streams": dict,
+    "callbacks": dict,
+}
+"""The form of the plain values of a checkpoint, see ``check_values``."""
 
 
 class Trainer:
@@ -428,7 +448,13 @@ class Trainer:
         return arrays, meta
 
     def restore(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-        """Continue from what ``state()`` returned."""
+        """Continue from what ``state()`` returned.
+
+        Raises:
+            UsageError: the state is not one of this run.
+        """
+        check_values("the state", meta, STATE)
+        self._check_progress(meta["progress"], arrays.get("order"))
         self._set_weights(arrays)
         self.history = History.from_arrays(
             {
@@ -440,22 +466,69 @@ class Trainer:
         self._order = arrays.get("order")
         progress = dict(meta["progress"])
         for name in ("epoch_loss", "log_window", "rate_window"):
-            progress[name] = Mean(**progress[name])
-        self.progress = Progress(**progress)
+            progress[name] = Mean(progress[name]["total"], progress[name]["count"])
+        self.progress = Progress(**{name: progress[name] for name in STATE["progress"]})
         self.updater.step = meta["updates"]
-        self.schedule.restore(meta["schedule"])
-        self.streams.restore(meta["streams"])
+        _restore(f"the schedule {self.schedule.name}", self.schedule, meta["schedule"])
+        try:
+            self.streams.restore(meta["streams"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:  # from NumPy, for any other state
+            raise UsageError(f"the state of the random streams cannot be restored: {error}") from error
         for name, state in meta["callbacks"].items():
             if name in self.callbacks:
-                self.callbacks[name].restore(state)
+                _restore(f"callbacks.{name}", self.callbacks[name], state)
+
+    def _check_progress(self, progress: Mapping[str, Any], order: Array | None) -> None:
+        rows, step = len(self.data.train), progress["step"]
+        if min(step, progress["correct"], progress["epoch_seconds"]) < 0:
+            raise UsageError("the progress has negative numbers")
+        if any(progress[name]["count"] < 0 for name in ("epoch_loss", "log_window", "rate_window")):
+            raise UsageError("the progress has means of fewer than 0 numbers")
+        if progress["epoch"] != step // self.steps_per_epoch:
+            raise UsageError(
+                f"step {step:,} is not in epoch {progress['epoch']:,}: "
+                f"an epoch has {self.steps_per_epoch:,} steps"
+            )
+        if order is None:
+            return
+        if order.shape != (rows,) or order.dtype.kind != "i" or (np.sort(order) != np.arange(rows)).any():
+            raise UsageError(f"the order of the rows does not name each of the {rows:,} rows once")
 
     def _set_weights(self, arrays: Mapping[str, Array]) -> None:
         """Set the parameters, the optimizer's slots (averaged weights, for example) and the layers' state."""
-        self.network.w[...] = arrays["w"]
-        for name, vector in self.updater.slots.items():
-            vector[...] = arrays[f"slot/{name}"]
-        for name, array in self.network.state.items():
-            array[...] = arrays[f"state/{name}"]
+        targets = {"w": self.network.w}
+        targets |= {f"slot/{name}": vector for name, vector in self.updater.slots.items()}
+        targets |= {f"state/{name}": array for name, array in self.network.state.items()}
+        for name, target in targets.items():
+            if name not in arrays:
+                raise UsageError(f"it lacks the array {name!r}")
+            check_array(name, arrays[name], target.shape, target.dtype)
+        if not np.isfinite(arrays["w"]).all():
+            raise UsageError("its weights are not finite")
+        for name, target in targets.items():
+            target[...] = arrays[name]
+
+
+def _restore(what: str, component: Schedule | Callback, state: dict[str, Any]) -> None:
+    """Restore the state of a component that was saved by a component of the same class.
+
+    Raises:
+        UsageError: the state has other keys or types.
+    """
+    check_values(
+        f"the state of {what}", state, {key: _form(value) for key, value in component.state().items()}
+    )
+    try:
+        component.restore(state)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"the state of {what} cannot be restored: {error!r}") from error
+
+
+def _form(value: object) -> Any:
+    """The form of a value of a component's state, see ``check_values``; ``None`` may become anything."""
+    if value is None:
+        return object
+    return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
 
 
 def _read_only(arrays: dict[str, Array]) -> dict[str, Array]:

@@ -82,9 +82,9 @@ def as_splits(
 
 def _inputs(x: Any) -> Array:
     array = np.asarray(x)
-    if array.dtype.kind not in "biuf" or array.ndim not in (2, 3):
+    if array.dtype.kind not in "biuf" or array.ndim not in (2, 3) or not array.size:
         raise UsageError(
-            "inputs must be numbers of shape (rows, features) or (rows, height, width), "
+            "inputs must be numbers of shape (rows, features) or (rows, height, width), at least one, "
             f"not {array.dtype} of shape {array.shape}"
         )
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)

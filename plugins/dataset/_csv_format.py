@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import csv
-import gzip
 import io
-import lzma
 import re
-import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mlpframe.api import UsageError
+
+from ._packed import open_table
 
 SAMPLE_BYTES = 256 << 10
 """The number of bytes at the file's beginning from which the format is recognized."""
@@ -26,8 +23,7 @@ MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 COMMA = re.compile(r"[-+]?\d*,\d+|[-+]?\d{1,3}(\.\d{3})+(,\d+)?|[-+]?\d+")
 """Matches a number that may have a decimal comma and points between thousands."""
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d+(\.\d+)?")
-"""Matches a number that may have a decimal point and commas between thousands."""
-OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+"""A number with commas between thousands, or without."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +55,7 @@ def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
     Raises:
         UsageError: the file is empty, or does not begin with text of a known encoding.
     """
-    with ExitStack() as stack:
-        if path.suffix == ".zip":
-            archive = stack.enter_context(zipfile.ZipFile(path))
-            (name,) = archive.namelist()
-            file: IO[bytes] = stack.enter_context(archive.open(name))
-        else:
-            file = stack.enter_context(OPENERS.get(path.suffix, _open)(path))
+    with open_table(path) as file:
         start = file.read(SAMPLE_BYTES)
     if not start.strip():
         raise UsageError(f"{path} is empty; expected a line with the names of the columns")
@@ -73,8 +63,11 @@ def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
     text = start.decode(charset, errors="replace")
     if len(start) == SAMPLE_BYTES:
         text = text[: text.rfind("\n")]
-    separator = given.separator or max(SEPARATORS, key=lambda mark: len(_lines(text, mark, 1)[0]))
-    names, *lines = _lines(text, separator, 1000)
+    try:
+        separator = given.separator or max(SEPARATORS, key=lambda mark: len(_lines(text, mark, 1)[0]))
+        names, *lines = _lines(text, separator, 1000)
+    except csv.Error as error:  # such as a field that is longer than the module's limit
+        raise UsageError(f"{path} cannot be read as CSV: {error}") from error
     decimal, thousands = _marks(lines, separator)
     found = CSVFormat(
         separator,
@@ -83,10 +76,6 @@ def recognize(path: Path, given: CSVFormat) -> tuple[CSVFormat, list[str]]:
         charset,
     )
     return found, names
-
-
-def _open(path: Path) -> IO[bytes]:
-    return path.open("rb")
 
 
 def _charset(start: bytes, path: Path) -> str:

@@ -1,11 +1,8 @@
-"""Finds the files of a user's own data set, and opens NumPy files."""
+"""Finds the files of a user's own data set."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from mlpframe.api import DataContext, UsageError, nearest
 
@@ -27,15 +24,3 @@ def find_file(context: DataContext, option: str, file: str) -> Path:
         f"dataset.{option}={file}: there is no such file in {' or '.join(map(str, folders))}; "
         f"{nearest(requested.name, names)}"
     )
-
-
-def open_numpy(path: Path, *, mapped: bool = False) -> Any:
-    """Open a .npy file, which is memory-mapped if ``mapped`` and else read, or a .npz file. Refuses pickles.
-
-    Raises:
-        UsageError: the file cannot be read as a NumPy file.
-    """
-    try:
-        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as {path.suffix or '.npy'}: {error}") from error

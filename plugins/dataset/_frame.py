@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -320,7 +321,7 @@ class FrameDataset(TableDataset):
 
     @abstractmethod
     def read(self, path: Path) -> pd.DataFrame:
-        """Read the file's table. Raises ``OSError`` or ``ValueError`` if the file holds no table."""
+        """Read the file's table. Raises ``UsageError`` if the file holds no table."""
 
     @abstractmethod
     def blocks(self, path: Path, rows: int, texts: Collection[str] = ()) -> Iterator[pd.DataFrame]:
@@ -330,6 +331,9 @@ class FrameDataset(TableDataset):
             path: the file.
             rows: the number of rows in a block.
             texts: columns that hold text in some block, and must be read as text in all blocks.
+
+        Raises:
+            UsageError: the file holds no table.
         """
 
     def load(self, context: DataContext) -> Splits:
@@ -348,12 +352,15 @@ class FrameDataset(TableDataset):
         """Read the targets, weights and the like of all rows. The inputs stay in their files until later."""
         import pandas as pd
 
-        names = tuple(map(str, next(self._blocks(paths["train"])).columns))
+        first = next(self.blocks(paths["train"], BLOCK_ROWS), None)
+        if first is None or not len(first):
+            raise UsageError(f"{paths['train']} has no rows")
+        names = tuple(map(str, first.columns))
         inputs, _ = self._columns(names)
         others = [name for name in names if name not in inputs]
         frames, parts, texts = [], [], set[str]()
         for part, path in paths.items():
-            for block in self._blocks(path):
+            for block in self.blocks(path, BLOCK_ROWS):
                 self._check_same_columns(path, names, block)
                 texts |= {name for name in inputs if block[name].dtype == object}
                 frames.append(block[others])
@@ -364,20 +371,10 @@ class FrameDataset(TableDataset):
 
         def read() -> Iterator[pd.DataFrame]:
             for path in paths.values():
-                yield from self._blocks(path, texts)
+                yield from self.blocks(path, BLOCK_ROWS, texts)
 
         rows = FrameFile(read, names, np.ones(len(frame), bool))
         return self.splits(frame, part_of_row, rows_in_file=rows)
-
-    def _blocks(self, path: Path, texts: Collection[str] = ()) -> Iterator[pd.DataFrame]:
-        try:
-            yield from self.blocks(path, BLOCK_ROWS, texts)
-        except (OSError, EOFError, ValueError) as error:
-            raise self._unreadable(path, error) from error
-
-    def _unreadable(self, path: Path, error: Exception) -> UsageError:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return UsageError(f"{path} cannot be read as {self.format}: {reason}")
 
     def _check_same_columns(self, path: Path, names: Collection[str], frame: pd.DataFrame) -> None:
         for column in names:
@@ -400,10 +397,7 @@ class FrameDataset(TableDataset):
         return frame, np.repeat(list(frames), [len(part) for part in frames.values()])
 
     def _read_file(self, path: Path) -> pd.DataFrame:
-        try:
-            frame = self.read(path)
-        except (OSError, EOFError, ValueError) as error:
-            raise self._unreadable(path, error) from error
+        frame = self.read(path)
         if not len(frame):
             raise UsageError(f"{path} has no rows")
         return frame
@@ -424,6 +418,13 @@ class FrameDataset(TableDataset):
         return parts
 
 
+def refuse_same_names(path: Path, names: Sequence[str]) -> None:
+    """Raise ``UsageError`` if two columns of a file have the same name."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UsageError(f"{path}: {count} columns are called {name!r}; expected one")
+
+
 def _kind(column: pd.Series, name: str) -> str:
     """The kind of a column's values: text, bool or number. Raises ``UsageError`` for dates and the like."""
     import pandas as pd
@@ -442,7 +443,10 @@ def _numbers(column: pd.Series, option: str, name: str) -> NDArray[np.float64]:
     """A column's numbers; a missing value is NaN, true is 1, false is 0."""
     if _kind(column, name) == "text":
         raise UsageError(f"dataset.{option}: the column {name} must be numbers, and is text")
-    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    try:
+        values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    except OverflowError as error:  # a whole number of more than 308 digits
+        raise UsageError(f"the column {name} has numbers that are too large: {error}") from error
     if np.isinf(values).any():
         raise UsageError(f"dataset.{option}: the column {name} has infinite values; expected finite numbers")
     return values

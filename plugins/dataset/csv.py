@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mlpframe.api import UsageError, register
 
 from ._csv_format import CSVFormat, recognize
-from ._frame import FrameDataset
+from ._frame import FrameDataset, refuse_same_names
+from ._packed import in_words, open_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +22,9 @@ class CSV(FrameDataset):
     """Your own table in a CSV file with the names of its columns in the first line.
 
     Separator, decimal mark, thousands mark and character encoding are recognized from the beginning of the
-    file, unless an option sets them. An empty field is a missing value, and so is any text that pandas
-    reads as missing: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz, .zip, .xz).
+    file; an option that is given wins. An empty field is a missing value, and so is any text that pandas
+    reads as missing: NA, N/A, NaN, null, None and the like. The file may be compressed (.gz, .zip, .xz,
+    .bz2, .zst).
 
     Numbers stay numbers, true and false become 1 and 0, text becomes categories, and a date becomes several
     numbers such as year and month. Columns that look like identifiers and columns with only one value are
@@ -76,6 +79,11 @@ class CSV(FrameDataset):
             test_file=test_file,
             in_memory=in_memory,
         )
+        for name, mark in (("separator", separator), ("decimal", decimal), ("thousands", thousands)):
+            if mark is not None and (len(mark) != 1 or mark in '\r\n"\0'):
+                raise ValueError(f"{name} must be one character, not {mark[:40]!r}")
+        if charset is not None:
+            _check_charset(charset)
         self.given = CSVFormat(separator, decimal, thousands, charset)
 
     def read(self, path: Path) -> pd.DataFrame:
@@ -88,19 +96,27 @@ class CSV(FrameDataset):
         import pandas as pd
 
         form, names = recognize(path, self.given)
-        for name in names:
-            if names.count(name) > 1:
-                raise UsageError(f"{path}: {names.count(name)} columns are called {name!r}; expected one")
+        refuse_same_names(path, names)
         if all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
             raise UsageError(f"{path}: the first line has numbers only; expected the names of the columns")
         options: dict[str, Any] = {"low_memory": False} if rows is None else {"chunksize": rows}
         if texts:
             options["dtype"] = dict.fromkeys(texts, str)
-        reader = pd.read_csv(path, **form.options, **options)
-        for frame in [reader] if rows is None else reader:
-            if not isinstance(frame.index, pd.RangeIndex):
-                raise ValueError("its rows have more fields than the first line has names")
-            yield frame
+        with open_table(path) as file:
+            with in_words(path, self.format):
+                reader = pd.read_csv(file, **form.options, **options)
+            frames = iter([reader] if rows is None else reader)
+            while True:
+                with in_words(path, self.format):
+                    frame = next(frames, None)
+                if frame is None:
+                    return
+                if not isinstance(frame.index, pd.RangeIndex):
+                    raise UsageError(
+                        f"{path} cannot be read as CSV: "
+                        "its rows have more fields than the first line has names"
+                    )
+                yield frame
 
 
 def _is_number(text: str) -> bool:
@@ -109,3 +125,12 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _check_charset(charset: str) -> None:
+    try:
+        codecs.lookup(charset).decode(b"")
+    except (LookupError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"charset must be a character encoding, such as utf-8, not {charset[:40]!r}"
+        ) from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, UsageError, read_npy, register
 
-from mlpframe.api import DataContext, Dataset, Preparation, Splits, Table, UsageError, register
+from ._files import find_file
 
-from ._files import find_file, open_numpy
+MOST_CLASSES = 1000
+"""There are at most as many classes as training rows, or as this number if that is more."""
 
 
 @register("npy")
@@ -49,7 +50,15 @@ class Npy(Dataset):
             test = _table(context, {"test_x": self.test_x, "test_y": self.test_y, "weights": None})
         if train.y.ndim == 2:
             return Splits(train, test=test, task_reason="floating-point numbers")
-        top = max(int(table.y.max()) for table in (train, test) if table is not None)
+        tables = [table for table in (train, test) if table is not None]
+        low, top = min(int(table.y.min()) for table in tables), max(int(table.y.max()) for table in tables)
+        most = max(MOST_CLASSES, len(train))
+        if low < 0 or top >= most:
+            raise UsageError(
+                f"{self.y}: the targets are whole numbers from {low:,} to {top:,}; expected class numbers "
+                f"from 0 to at most {most - 1:,} for {len(train):,} rows, "
+                "or floating-point numbers for a regression"
+            )
         return Splits(
             train,
             test=test,
@@ -69,9 +78,14 @@ def _table(context: DataContext, files: dict[str, str | None]) -> Table:
     )
     assert inputs is not None
     assert targets is not None
-    x, y = open_numpy(inputs, mapped=True), open_numpy(targets)
-    if not isinstance(x, np.ndarray) or x.ndim != 2 or not x.flags.c_contiguous:
-        raise UsageError(f"{inputs}: expected rows of features in C order, not shape {np.shape(x)}")
+    x, y = read_npy(inputs, mapped=True), read_npy(targets)
+    if x.dtype.kind not in "biuf" or x.ndim != 2 or not x.flags.c_contiguous or not x.size:
+        raise UsageError(f"{inputs}: expected rows of features in C order, not {x.dtype} of shape {x.shape}")
+    if y.dtype.kind not in "biuf" or y.ndim not in (1, 2) or len(y) != len(x):
+        raise UsageError(
+            f"{targets}: expected numbers (rows,) or (rows, outputs) for the {len(x):,} rows of {inputs}, "
+            f"not {y.dtype} of shape {y.shape}"
+        )
     if y.dtype.kind not in "iu" and y.ndim == 1:
         y = y[:, None]
-    return Table(x, y, None if weights is None else open_numpy(weights))
+    return Table(x, y, None if weights is None else read_npy(weights))

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from mlpframe.api import DataContext, Dataset, Preparation, Splits, UsageError, nearest, register
+from mlpframe.api import (
+    DataContext,
+    Dataset,
+    Npz,
+    Preparation,
+    Splits,
+    UsageError,
+    is_npz,
+    nearest,
+    register,
+)
 
 from ._arrays import as_splits, check_task
-from ._files import find_file, open_numpy
+from ._files import find_file
 
 
 @register("npz")
-class Npz(Dataset):
+class NpzDataset(Dataset):
     """Your own arrays in one .npz file, which is read into memory.
 
     Inputs are (rows, features), or images (rows, height, width). Targets (rows,) of whole numbers, truth
@@ -61,24 +69,19 @@ class Npz(Dataset):
 
     def load(self, context: DataContext) -> Splits:
         path = find_file(context, "file", self.file)
-        arrays = open_numpy(path)
-        if isinstance(arrays, np.ndarray):
-            raise UsageError(
-                f"{path} is a single array, not a .npz file; the dataset npy reads single arrays"
-            )
+        if not is_npz(path):
+            raise UsageError(f"{path} is not a .npz file; the dataset npy reads single arrays")
+        with Npz(path) as arrays:
 
-        def read(option: str) -> Any:
-            name = getattr(self, option)
-            if name not in arrays.files:
-                raise UsageError(
-                    f"dataset.{option}={name}: {path} has no array {name!r}; {nearest(name, arrays.files)}"
-                )
-            try:
+            def read(option: str) -> Any:
+                name = getattr(self, option)
+                if name not in arrays.names:
+                    raise UsageError(
+                        f"dataset.{option}={name}: {path} has no array {name!r}; "
+                        f"{nearest(name, arrays.names)}"
+                    )
                 return arrays[name]
-            except ValueError as error:  # NumPy refuses to unpickle the array
-                raise UsageError(f"{path}: the array {name!r} cannot be read: {error}") from error
 
-        with arrays:
             return as_splits(
                 (read("x"), read("y")),
                 (read("test_x"), read("test_y")) if self.test_x is not None else None,

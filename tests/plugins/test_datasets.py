@@ -581,7 +581,7 @@ def test_npy_reads_weights_and_test_files_from_the_working_directory(
     with pytest.raises(UsageError, match=r"dataset\.y=yy\.npy: there is no such file .*nearest: y\.npy"):
         load("npy", tmp_path, x="x.npy", y="yy.npy")
     text(tmp_path, "no array", "t.npy")
-    with pytest.raises(UsageError, match=r"t\.npy cannot be read as \.npy"):
+    with pytest.raises(UsageError, match=r"t\.npy cannot be read: it is no array of NumPy"):
         load("npy", tmp_path, x="t.npy", y="y.npy")
 
 

@@ -44,11 +44,11 @@ def test_a_newer_checkpoint_is_refused(tmp_path: Path) -> None:
     text = np.frombuffer(json.dumps({"format": checkpoint.FORMAT + 1}).encode(), np.uint8)
     with file.open("wb") as opened:
         np.savez(opened, **{checkpoint.META: text})
-    with pytest.raises(UsageError, match=r"has format 3, .* reads formats up to 2: install"):
+    with pytest.raises(UsageError, match=r"has format 4, .* reads formats up to 3: install"):
         checkpoint.load(file)
 
 
 def test_a_newer_record_of_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"format": checkpoint.FORMAT + 1}))
-    with pytest.raises(UsageError, match=r"run\.json has format 3"):
+    with pytest.raises(UsageError, match=r"run\.json has format 4"):
         RunFolder(tmp_path).read()

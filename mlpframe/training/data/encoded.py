@@ -47,11 +47,12 @@ def encode(table: Table, encoder: Encoder, file: Path, dtype: str) -> Table:
     inputs: Any = None
     begin = 0
     for block in _blocks(table.x):
-        encoded = encoder.inputs(block)
+        with np.errstate(over="ignore", invalid="ignore"):
+            encoded = np.asarray(encoder.inputs(block), dtype)
         if not np.isfinite(encoded).all():
             raise UsageError(
-                f"a value in the rows {begin:,} to {begin + len(encoded):,} is missing or infinite; "
-                "expected finite numbers"
+                f"rows {begin:,} to {begin + len(encoded):,} have missing or infinite values, or values "
+                f"too large for {dtype}; expected finite numbers"
             )
         if inputs is None:
             shape = (len(table), encoded.shape[1])

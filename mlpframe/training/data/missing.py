@@ -10,6 +10,9 @@ import numpy as np
 from ...api import Array, FrameFile, Splits, Table, UsageError
 from .table import known_means
 
+SEARCHED = 1 << 30
+"""Bytes of the largest mapped file that is searched for missing values: a second if it is not cached."""
+SEARCHED_ROWS = 1 << 16
 MOST_NAMED = 10
 """The largest number of columns that an error message names."""
 
@@ -66,8 +69,13 @@ def without_gaps(splits: Splits, how: str, name: str) -> Splits:
 def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
     """Masks of missing inputs ``(n, features)`` and of rows without a target ``(n,)``; ``None``: no gaps.
 
-    A file that stays on the disk is not searched, because a search would read the whole file.
+    A file that stays on the disk is searched only if it is small, because a search reads the whole file.
+
+    Raises:
+        UsageError: a value is infinite, or a mapped file has missing values.
     """
+    if table.mapping is not None:
+        _refuse_mapped_gaps(table, name)
     if table.mapping is not None or isinstance(table.x, FrameFile):
         return None
     inputs: Array
@@ -82,6 +90,33 @@ def _gaps(table: Table, name: str) -> tuple[Array, Array] | None:
     if np.isinf(table.x).any() or np.isinf(table.y).any():
         raise UsageError(f"dataset={name} has infinite values; expected finite numbers")
     return np.isnan(table.x), targets
+
+
+def _refuse_mapped_gaps(table: Table, name: str) -> None:
+    """Refuse missing and infinite targets of a mapped file, and inputs if the file is small."""
+    bad = ~np.isfinite(table.y.reshape(len(table), -1)).all(1)
+    if bad.any():
+        where: str | None = f"the target of {bad.sum():,} rows, the first in row {bad.argmax() + 1:,}"
+    else:
+        where = _first_gap(table.x) if table.x.nbytes <= SEARCHED else None
+    table.release()
+    if where:
+        raise UsageError(
+            f"dataset={name}: missing or infinite values in {where}; expected finite numbers in a mapped file"
+        )
+
+
+def _first_gap(x: Array) -> str | None:
+    """Where the first value of a mapped file is that is not finite; ``None``: all are finite."""
+    for start in range(0, len(x), SEARCHED_ROWS):
+        rows = x[start : start + SEARCHED_ROWS]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(rows.sum()):  # one quick pass
+                continue
+        bad = np.argwhere(~np.isfinite(rows))
+        if len(bad):
+            return f"row {start + bad[0][0] + 1:,}, input {bad[0][1]}"
+    return None
 
 
 def column_means(x: Array, feature_names: tuple[str, ...], name: str, weights: Array | None = None) -> Array:

@@ -98,8 +98,10 @@ def load_data(
     example = encoded.sample(train.part(few)).x
 
     def prepared(table: Table, part: str) -> Table:
-        y = encoder.target.scaled(table.y)
-        y = np.ascontiguousarray(y, np.intp if y.ndim == 1 else dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = encoder.target.scaled(table.y)
+            y = np.ascontiguousarray(y, np.intp if y.ndim == 1 else dtype)
+        _refuse_overflow(y, f"dataset={dataset.name}: the targets", dtype)
         weights = table.weights
         if weights is not None:
             weights = np.ascontiguousarray(weights / weights.mean(), dtype)
@@ -110,7 +112,11 @@ def load_data(
                     "which encodes the rows into a file"
                 )
             return encoded.encode(Table(table.x, y, weights), encoder, scratch / f"{part}.npy", dtype)
-        return Table(np.ascontiguousarray(encoder.inputs(table.x), dtype), y, weights)
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = np.ascontiguousarray(encoder.inputs(table.x), dtype)
+        if x is not table.x:
+            _refuse_overflow(x, f"dataset={dataset.name}: the inputs", dtype)
+        return Table(x, y, weights)
 
     train = prepared(train, "train")
     description = replace(
@@ -238,6 +244,15 @@ def _fit_encoder(
     )
 
 
+def _refuse_overflow(values: Array, what: str, dtype: str) -> None:
+    """Refuse numbers that are no longer finite when they are scaled and of the run's type."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):  # one quick pass
+            return
+    if not np.isfinite(values).all():
+        raise UsageError(f"{what} have numbers that are too large for {dtype}")
+
+
 def _check(splits: Splits, name: str) -> None:
     """Refuse shapes and class numbers with which a loss would broadcast, or index beyond an array."""
     classes, multilabel = len(splits.class_names), splits.task == "multilabel"
@@ -250,9 +265,16 @@ def _check(splits: Splits, name: str) -> None:
                 f"dataset={name}: x has shape {part.x.shape} and y has shape {part.y.shape}; "
                 f"expected x (rows, features) and y {'(rows,)' if target_axes == 1 else '(rows, outputs)'}"
             )
+        if not len(part.x) or not part.x.shape[1]:
+            raise UsageError(
+                f"dataset={name}: x has shape {part.x.shape}; expected at least one row and feature"
+            )
         weights = part.weights
         if weights is not None and not (
-            weights.shape == (len(part.x),) and weights.min() >= 0 < weights.sum()
+            weights.shape == (len(part.x),)
+            and weights.dtype.kind in "biuf"
+            and np.isfinite(weights).all()
+            and weights.min() >= 0 < weights.sum()
         ):
             raise UsageError(
                 f"dataset={name}: expected one weight per row, at least 0, and not all weights 0"

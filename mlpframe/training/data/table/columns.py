@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....api import ColumnRules, UsageError
+from ...checkpoint import check_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,15 +219,28 @@ def understand(column: pd.Series, name: str, rules: ColumnRules) -> Column:
     return Number(name)
 
 
+KEYS: dict[object, dict[str, Any]] = {
+    Number.kind: {"name": str},
+    Category.kind: {"name": str, "values": [str], "other": bool},
+    Date.kind: {"name": str, "format": set(FORMATS), "first": float, "parts": [set(Date.PARTS)]},
+    LeftOut.kind: {"name": str, "reason": str},
+}
+"""How a model file describes a column of each kind, see ``check_values``."""
+
+
 def from_about(about: dict[str, Any]) -> Column:
-    """Create a column from its description in a model file."""
+    """A column as its ``about``, which is read from a file, describes it. Raises ``UsageError``."""
+    kind = about.get("kind")
+    if not isinstance(kind, str) or kind not in KEYS or about.keys() != {"kind", *KEYS[kind]}:
+        raise UsageError(f"it has a column {str(about)[:80]}")
+    check_values(f"the column {str(about['name'])[:40]}", about, KEYS[kind])
     options: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in about.items()
         if key != "kind"
     }
     kinds: dict[str, type[Column]] = {kind.kind: kind for kind in (Number, Category, Date, LeftOut)}
-    return kinds[about["kind"]](**options)
+    return kinds[kind](**options)
 
 
 def numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
@@ -239,7 +253,10 @@ def numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
         if len(wrong):
             raise UsageError(f"the column {name} must be numbers, and has {wrong.iloc[0]!r}")
         column = converted
-    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    try:
+        values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    except OverflowError as error:  # a whole number of more than 308 digits
+        raise UsageError(f"the column {name} has numbers that are too large: {error}") from error
     if np.isinf(values).any():
         raise UsageError(f"the column {name} has infinite values")
     return values

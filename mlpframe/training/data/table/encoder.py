@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....api import Array, ColumnRules, UsageError, nearest
+from ....api import Array, ColumnRules, Shapes, UsageError, nearest
 from .columns import OTHER, Column, Feature, LeftOut, category_name, from_about, understand
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ CONSTANT = 1e-12
 """A spread below this share of the mean is rounding error: the feature is constant."""
 TRUTH = ("False", "True")
 """The names of the classes of a target of truth values."""
+INTEGER = re.compile(r"-?\d{1,18}")
+"""The name of a class that is a whole number."""
 CLIP = 3.0
 """Smooth clipping keeps scaled values between −3 and 3 (Holzmüller, Grinsztajn, Steinwart 2024)."""
 
@@ -412,6 +415,39 @@ class Encoder:
 
     # the model file -----------------------------------------------------------------------------
 
+    def check(self, shapes: Shapes) -> None:
+        """Refuse an encoder, read from a file, that does not make these inputs and outputs.
+
+        Raises:
+            UsageError: numbers of inputs, features, classes or targets do not belong together.
+        """
+        features = shapes.inputs - len(self.indicators)
+        if self.columns is not None:
+            features = len(self.features)
+            inputs = sum(max(1, width) for width in self.widths) + len(self.indicators)
+            if inputs != shapes.inputs:
+                raise UsageError(f"its columns make {inputs:,} inputs, not {shapes.inputs:,}")
+        elif self.names and len(self.names) != features:
+            raise UsageError(f"it names {len(self.names):,} inputs of {features:,}")
+        if features < 1 or any(not 0 <= position < features for position in self.indicators):
+            raise UsageError(f"its missing values are in inputs {list(self.indicators)} of {features:,}")
+        for name in ("fill", "shift", "scale", "clip"):
+            _check(f"input/{name}", getattr(self.scaling, name), features)
+        target = self.target
+        for name in ("shift", "scale"):
+            _check(f"target/{name}", getattr(target, name), shapes.outputs)
+        if (target.shift is None) != (target.scale is None):
+            raise UsageError("its target has a shift or a scale, but not both")
+        if len(target.class_names) != (0 if shapes.task == "regression" else shapes.outputs):
+            raise UsageError(
+                f"it has {len(target.class_names)} names of classes and {shapes.outputs} outputs"
+            )
+        most = {"classification": 1, "multilabel": shapes.outputs, "regression": shapes.outputs}[shapes.task]
+        if len(target.names) not in (0, most):
+            raise UsageError(f"it has {len(target.names)} targets; expected {most}")
+        if target.integer and not all(INTEGER.fullmatch(name) for name in target.class_names):
+            raise UsageError("the names of its classes are no whole numbers")
+
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """The encoder as arrays and plain values, for the model file."""
         found = {
@@ -447,6 +483,14 @@ class Encoder:
                 read("target/scale"),
             ),
         )
+
+
+def _check(name: str, array: Array | None, count: int) -> None:
+    """Raise ``UsageError`` if an array of an encoder does not have a finite number for each of ``count``."""
+    if array is None:
+        return
+    if array.shape != (count,) or array.dtype.kind not in "bf" or not np.isfinite(array).all():
+        raise UsageError(f"its array {name!r} has not one finite number for each of {count}")
 
 
 def _shown(feature: Feature) -> tuple[str, ...]:

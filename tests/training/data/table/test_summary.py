@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from mlpframe import registries
-from mlpframe.api import DataContext
+from mlpframe.api import DataContext, UsageError
+from mlpframe.training.data import missing
 from mlpframe.training.data.prepare import Data, load_data
 from mlpframe.training.data.table import Summary
 from mlpframe.training.divergence import explain
@@ -198,7 +199,9 @@ def test_a_divergence_names_the_target_the_inputs_and_the_rate_where_they_are_to
     assert "set dataset.scaling=robust" in rare
 
 
-def test_a_value_that_is_not_finite_in_a_mapped_file_is_found(tmp_path: Path) -> None:
+def test_a_value_that_is_not_finite_in_a_mapped_file_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x = np.zeros((70_000, 2), np.float32)
     x[69_000, 1] = np.nan
     np.save(tmp_path / "x.npy", x)
@@ -207,6 +210,9 @@ def test_a_value_that_is_not_finite_in_a_mapped_file_is_found(tmp_path: Path) ->
         "npy", x=str(tmp_path / "x.npy"), y=str(tmp_path / "y.npy"), validation=0
     )
     assert dataset.load(DataContext(tmp_path, np.random.default_rng(0))).train.mapping is not None
+    with pytest.raises(UsageError, match="missing or infinite values in row 69,001, input 1; expected"):
+        load_data(dataset, tmp_path, "float32", Streams(0), final=False)
+    monkeypatch.setattr(missing, "SEARCHED", 0)  # as for a file that is too large to be searched
     data = load_data(dataset, tmp_path, "float32", Streams(0), final=False)
     assert "input 1 has a value that is not finite" in explain(data, MSE, "sgd", 0.1, 0.1)
 
