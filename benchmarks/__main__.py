@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import against, command, configurations, engines, estimators, inference, memory, peers, scaling
+from . import against, command, configurations, engines, estimators, inference, kills, memory, peers, scaling
 from .damage.command import damage
 from .tables.command import tables
 
@@ -19,6 +19,7 @@ COMMANDS = [
     against.against,
     damage,
     configurations.configurations,
+    kills.kills,
     tables,
 ]
 

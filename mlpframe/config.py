@@ -63,9 +63,9 @@ TRACKING = {tracking.name: tracking for tracking in (MLflowTracking, NoTracking)
 class Root:
     """The configuration of one experiment: settings, one component per group, dictionaries of components.
 
-    Three settings name runs or models: ``resume``, the run that is continued; ``start_from``, a run,
-    registered model or model file whose weights are the first weights of this run; ``register``, the name
-    under which MLflow registers the model at the end.
+    Three settings name runs or models: ``resume``, the run, or the stack of runs, that is continued;
+    ``start_from``, a run, registered model or model file whose weights are the first weights of this run;
+    ``register``, the name under which MLflow registers the model at the end.
     """
 
     seed: int = 0

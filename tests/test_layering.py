@@ -23,6 +23,7 @@ ORDER = (
     "api",
     "machine",
     "outputs",
+    "files",
     "discovery",
     "__init__",
     "config",

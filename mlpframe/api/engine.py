@@ -22,12 +22,16 @@ Recurrence = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive batches: rows of ``table``, ``batch_size`` at a time, with one learning rate per batch."""
+    """Consecutive batches: rows of ``table``, ``batch_size`` at a time, with one learning rate per batch.
+
+    ``own_rates`` says that the runs of a stack have learning rates of their own, also while these are equal.
+    """
 
     table: Table
     rows: NDArray[np.intp]
     batch_size: int
     lrs: Sequence[float]
+    own_rates: bool = False
 
 
 @dataclass
@@ -46,8 +50,12 @@ def split_losses(values: Sequence[Means], correct: Any, replicas: int) -> list[L
 
 
 def rates(blocks: Sequence[Block], dtype: np.dtype[Any]) -> list[Any]:
-    """The learning rate of every step: a number, or a column of R rates if the R replicas' rates differ."""
-    if all(block.lrs == blocks[0].lrs for block in blocks[1:]):
+    """The learning rate of every step: a number, or a column of R rates if the R replicas' rates may differ.
+
+    An update with a column is rounded differently from an update with a number. So runs with rates of their
+    own always get a column.
+    """
+    if not blocks[0].own_rates and all(block.lrs == blocks[0].lrs for block in blocks[1:]):
         return list(blocks[0].lrs)
     return [np.array(lrs, dtype)[:, None] for lrs in zip(*(block.lrs for block in blocks), strict=True)]
 

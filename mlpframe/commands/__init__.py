@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from ..registry import UsageError, nearest
+from ..runs.signals import on_signal, raise_exit
 
 COMMANDS = {
     "check": "check",
@@ -54,7 +55,8 @@ def dispatch(arguments: Sequence[str]) -> int:
     """
     name, *command_arguments = arguments
     try:
-        return int(command(name).main(command_arguments, f"mlpframe {name}", standalone_mode=False) or 0)
+        with on_signal(raise_exit, once=True):
+            return int(command(name).main(command_arguments, f"mlpframe {name}", standalone_mode=False) or 0)
     except click.Abort:  # Ctrl-C or the end of the input at a question
         return 130
     except click.ClickException as error:

@@ -21,6 +21,7 @@ from ..training.build import DEFAULT_LOSS, build_network
 from ..training.data.pipeline import Pipeline
 from ..training.data.prepare import Data, data_folder, load_data, same
 from ..training.engines import create_engine
+from ..training.lockstep import STACKED
 from ..training.network import Network
 from ..training.optim import Updater
 from ..training.predictor import Predictor
@@ -149,6 +150,8 @@ def _restore(trainer: Trainer, file: Path, root: Root) -> None:
     checkpoint.check_values(f"checkpoint {file}", meta, {"about": {"config": form}})
     before = meta["about"]["config"]
     check_same(converted(before, trainer.data.splits.task) if old else before, plain(root))
+    if STACKED in meta["about"]:
+        trainer.about[STACKED] = meta["about"][STACKED]
     try:
         trainer.restore(arrays, meta)
     except UsageError as error:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from ..api import UsageError
 from ..outputs import OUTPUTS, store_exists, store_uri
 from ..registry import nearest
-from .folder import CHECKPOINT, MODEL, RECORD, RunFolder
+from .folder import CHECKPOINT, MODEL, RECORD, SWEEP, RunFolder
 
 PLACES = {"run": "runs/*/*", "sweep": "sweeps/*/*/*", "report": "report/*/runs/*"}
 """Where in ``outputs/`` the folders of runs are: a pattern for single runs, for the runs of sweeps, and for
@@ -60,17 +61,18 @@ class KnownRun:
 
     @property
     def status(self) -> str:
-        """The status in the run's record, such as ``finished`` or ``running``; or ``died`` or ``damaged``."""
-        if not self.record:
-            return "damaged"
-        status: str = self.record["status"]
-        if status == "running" and not self.folder.busy():
-            return "died"  # the process ended before it wrote a status
-        return status
+        """How the run ended, ``running``, or ``damaged`` if its record is."""
+        return self.record["status"] if self.record else "damaged"
 
 
 def known_runs() -> list[KnownRun]:
-    """All runs in ``outputs/``, newest first. If a run's record is damaged, its ``damage`` says why."""
+    """All runs in ``outputs/``, newest first. A damaged record is reported in its run.
+
+    Runs and sweeps whose process was killed are recorded as killed.
+    """
+    for file in OUTPUTS.glob(f"sweeps/*/*/{SWEEP}"):
+        with suppress(UsageError):
+            RunFolder(file.parent, SWEEP).settled()
     kinds = {
         RunFolder(file.parent).path: kind  # without links, so that a link to a folder adds no second run
         for kind, place in PLACES.items()
@@ -84,7 +86,7 @@ def _known(folder: RunFolder, kind: str) -> KnownRun:
     record: dict[str, Any] = {}
     mlflow_id = damage = None
     try:
-        record = folder.read()
+        record = folder.settled()
     except UsageError as error:
         damage = str(error)
     try:
@@ -148,7 +150,7 @@ def find_run(name: str, *, needs: str | None = None, uri: str | None = None) -> 
                 raise UsageError(f"{error}; {_advice()}") from error
         raise _unknown(name, runs)
     try:
-        record = folder.read()
+        record = folder.settled()
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
     if needs is not None and not (folder.path / needs).is_file():
@@ -184,6 +186,9 @@ def find_runs(name: str, *, needs: str) -> list[RunFolder]:
     if not jobs:
         return [find_run(name, needs=needs)]
     folders = [RunFolder(job) for job in sorted(jobs, key=lambda job: (len(job.name), job.name))]
+    for folder in folders:
+        with suppress(UsageError):  # a damaged record stops no other run, and a model can do without it
+            folder.settled()
     useful = [folder for folder in folders if (folder.path / needs).is_file()]
     if not useful:
         raise UsageError(f"{name}: {len(jobs)} runs, but each {_lacks(needs)}")
@@ -238,13 +243,12 @@ def find_folder(name: str) -> RunFolder:
 def find_unfinished(overrides: Sequence[str]) -> RunFolder | None:
     """The newest run with these overrides that has not finished and can be continued, if there is one."""
     for run in known_runs():
-        unfinished = run.record.get("status") in ("running", "interrupted", "failed")
+        unfinished = run.record.get("status") in ("killed", "interrupted", "failed")
         if (
             unfinished
             and run.damage is None
             and run.record["overrides"] == list(overrides)
             and run.folder.checkpoint.exists()
-            and not run.folder.busy()
         ):
             return run.folder
     return None

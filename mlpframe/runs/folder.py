@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,28 +13,54 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..api import UsageError
+from ..files import remove_parts, write_text
+from ..outputs import store_exists, store_uri
 from ..training.checkpoint import FORMAT, check_format
 
-STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
+STATUS = {
+    "finished": "FINISHED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+    "killed": "KILLED",
+}
 """Maps mlpframe's word for how a run ended to MLflow's word."""
 LOCK = "run.lock"
+LOCK_SECONDS = 1.0
+"""How long to wait for the lock. A process that looks whether the folder is locked holds it for a moment."""
+TRACKING_LOCK = "mlflow.lock"
+"""The lock of the tracking process while it records the run."""
 RECORD = "run.json"
 """Status, overrides and results of a run, as the command line shows them."""
+SWEEP = "sweep.json"
+"""The record of a sweep, in the folder that holds the folders of the sweep's runs."""
 MLFLOW = "mlflow.json"
 """Where MLflow has recorded the run: the store's address, and the ids of run and experiment."""
 CONFIG = "config/config.yaml"
+OVERRIDES = "config/overrides.yaml"
+UNDERSTOOD = "data/understood.md"
 CHECKPOINT = "checkpoints/last.npz"
 MODEL = "model/model.npz"
 UNRECORDED = ("tracking", "tags", "resume", "run_name", "register")
 """Settings that only say how a run is recorded. They are not parameters of the run in MLflow."""
 
 
-class RunFolder:
-    """The folder of one run, locked while a process works in it."""
+WRITTEN_BEFORE_RECORD = (CONFIG, OVERRIDES, UNDERSTOOD, LOCK)
+"""The files that a run writes before its record."""
 
-    def __init__(self, path: Path) -> None:
+
+class RunFolder:
+    """The folder of one run or of one sweep, locked while a process works in it.
+
+    Args:
+        path: the folder, which need not exist yet.
+        record: the name of the record: ``RECORD`` for a run, ``SWEEP`` for a sweep.
+    """
+
+    def __init__(self, path: Path, record: str = RECORD) -> None:
         self.path = path.resolve()
-        self._lock = FileLock(self.path / LOCK, timeout=0)
+        self.record = self.path / record
+        self._lock = FileLock(self.path / LOCK, timeout=LOCK_SECONDS)
 
     def acquire(self) -> None:
         """Make the folder and lock it. The lock is released when the process ends, even if it crashes.
@@ -53,32 +80,72 @@ class RunFolder:
         self._lock.release()
 
     def remove_if_unused(self, new: Sequence[Path]) -> None:
-        """Delete the folders ``new``, innermost first, if no run was started in this folder."""
-        if any(file.name != LOCK for file in self.path.glob("*")):
+        """Delete the folders ``new``, innermost first, if no run was started in this folder.
+
+        Files that no run has written stay, and so do the folders that hold them.
+        """
+        if self.record.exists():
             return
-        (self.path / LOCK).unlink(missing_ok=True)
-        with suppress(OSError):  # rmdir fails for a folder that is not empty, and the folder stays
-            for path in new:
+        for name in WRITTEN_BEFORE_RECORD:
+            (self.path / name).unlink(missing_ok=True)
+        for path in (self.path / "config", self.path / "data", *new):
+            with suppress(OSError):  # a folder that is not empty stays
                 path.rmdir()
 
     def busy(self) -> bool:
         """Whether a process is running in this folder."""
-        if not (self.path / LOCK).exists():
-            return False
-        try:
-            with FileLock(self.path / LOCK, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # this user may not write to the folder, so no process of this user runs in it
-            return False
+        return _is_locked(self.path / LOCK)
+
+    def being_recorded(self) -> bool:
+        """Whether a tracking process is recording this run; it may outlive the process that trains."""
+        return _is_locked(self.path / TRACKING_LOCK)
 
     def write(self, **values: Any) -> None:
-        """Set values of the run's record. The file is replaced as a whole."""
-        record = {"format": FORMAT, **self.read(), **values}
-        part = self.path / f".{RECORD}.{os.getpid()}"
-        part.write_text(json.dumps(record, indent=1))
-        part.replace(self.path / RECORD)
+        """Set values of the record. The file is replaced as a whole."""
+        write_text(self.record, json.dumps({"format": FORMAT, **self.read(), **values}, indent=1))
+
+    def settled(self) -> dict[str, Any]:
+        """The record, after a process that was killed has been noticed.
+
+        A run with the status ``running`` whose lock nobody holds is recorded as ``killed``, here and in the
+        user's MLflow store. If the files cannot be changed, only the returned record says ``killed``.
+
+        Raises:
+            UsageError: as ``read``.
+        """
+        record = self.read()
+        if record.get("status") != "running" or self.busy():
+            return record
+        # A tracking process that still records the run tells MLflow itself; the next look goes on here.
+        if not self.being_recorded():
+            with suppress(UsageError, OSError):
+                self._record_kill()
+        return {**record, "status": "killed"}
+
+    def _record_kill(self) -> None:
+        self.acquire()
+        try:
+            if self.read().get("status") != "running":  # another process was faster
+                return
+            with suppress(UsageError):  # the id is damaged
+                self._tell_tracker()
+            self.write(status="killed")
+            shutil.rmtree(self.encoded, ignore_errors=True)
+            for folder in {self.path, *((self.path / file).parent for file in (CONFIG, CHECKPOINT, MODEL))}:
+                if not folder.is_symlink():
+                    remove_parts(folder)
+        finally:
+            self.release()
+
+    def _tell_tracker(self) -> None:
+        """Mark the run as killed in the user's store. Another store that the folder names is left alone."""
+        entry = self.mlflow()
+        if entry and entry["uri"] == store_uri(None) and store_exists(entry["uri"]):
+            from ..tracking.killed import mark_killed  # imports MLflow
+
+            if reason := mark_killed(entry["uri"], entry["run_id"]):
+                line = f"MLflow was not told that the run in {self.path} was killed: {reason}"
+                print(line, file=sys.stderr)
 
     def read(self) -> dict[str, Any]:
         """The run's record; empty if there is none.
@@ -86,7 +153,7 @@ class RunFolder:
         Raises:
             UsageError: the record is damaged, or a newer version of mlpframe wrote the record.
         """
-        file = self.path / RECORD
+        file = self.record
         record = _read_object(file)
         if record is None:
             return {}
@@ -144,6 +211,18 @@ class RunFolder:
     def encoded(self) -> Path:
         """The folder of encoded inputs that do not fit into memory. It exists while the run trains."""
         return self.path / "encoded"
+
+
+def _is_locked(file: Path) -> bool:
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # somebody else's folder: a process of ours cannot be in it
+        return False
 
 
 def _is_list_of_text(value: object) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ..registry import UsageError
 from .finding import find_run, find_unfinished
-from .folder import CHECKPOINT, MODEL, RunFolder
+from .folder import CHECKPOINT, MODEL, SWEEP, RunFolder
 from .keys import check, components
-from .overrides import COMPLETION, CommandLine, Override
+from .overrides import COMPLETION, MULTIRUN, CommandLine, Override
 from .request import take_folds, take_replicas
 
 
@@ -20,16 +21,20 @@ def launch(arguments: Sequence[str]) -> int:
         UsageError: the request is wrong; nothing was started, and no files are left behind.
     """
     replicas, line = take_replicas(take_folds(CommandLine.parse(arguments)))
-    completes = any(flag in COMPLETION for flag in line.flags)  # the shell completes an unfinished line
+    continues = False
+    completes = any(flag in COMPLETION for flag in line.flags)  # then the line may be incomplete
     if not completes:
         check(line.overrides, sweep=line.is_sweep)
-        line = _started_from(_continued(line))
-    # Importing Hydra takes long, so most wrong requests are refused before this import.
-    from .compose import prepare_hydra
+        sweep = _named_sweep(line.last("resume"))
+        if sweep is None:
+            line = _started_from(_continued(line))
+        else:
+            replicas, line, continues = *_continued_stack(sweep, line), True
+    from .compose import prepare_hydra  # imports Hydra, which takes long; a wrong request has failed by now
     from .sweep import new_session
 
     prepare_hydra(None if line.is_sweep or completes else components(line.overrides))
-    with new_session(replicas) as session:
+    with new_session(replicas, continues=continues) as session:
         return session.run(line.for_hydra())
 
 
@@ -44,14 +49,41 @@ def _continued(line: CommandLine) -> CommandLine:
     folder = _named(str(resume), new_overrides)
     if folder is None:
         return line
-    keys = {override.key for override in new_overrides}
-    old_overrides = [Override.parse(text) for text in folder.read()["overrides"]]
-    overrides = [*(override for override in old_overrides if override.key not in keys), *new_overrides]
     folder_overrides = [
         Override("", "resume", str(folder.path)),
         Override("", "hydra.run.dir", str(folder.path)),
     ]
-    return replace(line, overrides=[*overrides, *folder_overrides])
+    return replace(line, overrides=[*_with_recorded(folder, new_overrides), *folder_overrides])
+
+
+def _with_recorded(folder: RunFolder, new_overrides: Sequence[Override]) -> list[Override]:
+    """The overrides that a run or sweep was begun with, and those that its continuation adds or replaces."""
+    keys = {override.key for override in new_overrides}
+    old_overrides = [Override.parse(text) for text in folder.read()["overrides"]]
+    return [*(override for override in old_overrides if override.key not in keys), *new_overrides]
+
+
+def _named_sweep(resume: str | None) -> RunFolder | None:
+    """The folder of the sweep that ``resume`` names; ``None`` if it does not name the folder of a sweep."""
+    folder = RunFolder(Path(resume or "."), SWEEP)
+    return folder if resume and folder.record.is_file() else None
+
+
+def _continued_stack(sweep: RunFolder, line: CommandLine) -> tuple[int, CommandLine]:
+    """How many runs a sweep trains together, and the command line that continues the sweep.
+
+    Raises:
+        UsageError: the sweep trains its runs one by one, or its record is damaged.
+    """
+    replicas = sweep.settled().get("replicas")
+    if not isinstance(replicas, int) or replicas < 2:
+        raise UsageError(
+            f"resume={line.last('resume')}: this folder holds runs that were not trained together "
+            "(replicas=R); expected one of them"
+        )
+    folder = Override("", "hydra.sweep.dir", str(sweep.path))
+    overrides = _with_recorded(sweep, line.without("resume"))
+    return replicas, CommandLine([MULTIRUN[0], *line.flags], [*overrides, folder])
 
 
 def _started_from(line: CommandLine) -> CommandLine:

@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from ..api import UsageError
 from ..outputs import OUTPUTS, store_exists
 from .finding import PLACES
@@ -36,8 +34,8 @@ class Removal:
         self._entry: StoredEntry | None = None
         self._without_entry = ""
         _refuse_elsewhere(folder.path)
-        if folder.busy() or _is_recorded(folder.path):
-            raise UsageError(f"the run in {folder.path} is still running")
+        if folder.busy() or folder.being_recorded():
+            raise UsageError(f"the run in {folder.path} is still going on")
         self._find_entry()
 
     def _find_entry(self) -> None:
@@ -84,16 +82,4 @@ def _refuse_elsewhere(path: Path) -> None:
         ):
             return
     places = ", ".join(f"{OUTPUTS}/{place}" for place in PLACES.values())
-    raise UsageError(f"{path} is not removed: only the folders of runs in {places} can be removed")
-
-
-def _is_recorded(path: Path) -> bool:
-    """Whether a tracking process is still recording the run, even though the run's process has ended."""
-    file = path / "mlflow.lock"
-    if not file.exists():
-        return False
-    try:
-        with FileLock(file, timeout=0):
-            return False
-    except Timeout:
-        return True
+    raise UsageError(f"{path} is not removed: only the folders of runs in {places} are")

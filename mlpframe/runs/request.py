@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEY = "replicas"
 FOLDS = "folds"
-MAY_DIFFER = ("seed", "lr", "run_name", "tags")
+MAY_DIFFER = ("seed", "lr", "run_name", "tags", "resume")
 """The settings that may differ between runs that are trained together."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ..api import UsageError
 from .folder import RunFolder
 from .overrides import FOLD, Override
 
@@ -20,9 +21,19 @@ METRICS = ("train/loss", "val/loss", "val/accuracy", "val/r2", "test/loss", "tes
 """The metrics that get a column in the table if any run has them."""
 
 
+NOT_STARTED = "not started"
+
+
 @dataclass
 class Job:
-    """One run of a sweep, as read from its folder."""
+    """One run of a sweep, as read from its folder.
+
+    Args:
+        number: the number of the run in the sweep.
+        folder: the run's folder.
+        overrides, status, metrics, error: what the run's record says. The status is also ``not started`` if
+            there is no record, or ``damaged``; then ``error`` says how.
+    """
 
     number: int
     folder: Path
@@ -38,23 +49,18 @@ class Job:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read the folders of a sweep's jobs, in the order of the job numbers."""
-    jobs = []
-    for number in sorted(int(path.name) for path in sweep.glob("*") if path.name.isdigit()):
-        folder = RunFolder(sweep / str(number))
-        record = folder.read()
-        status = record.get("status", "running")
-        jobs.append(
-            Job(
-                number,
-                folder.path,
-                record.get("overrides", []),
-                "died" if status == "running" else status,  # its process ended without a new status
-                record.get("metrics", {}),
-                record.get("error"),
-            )
-        )
-    return jobs
+    """Read the folders of a sweep's jobs, by job number. A damaged record stops no other."""
+    numbers = sorted(int(path.name) for path in sweep.glob("*") if path.name.isdigit())
+    return [_read_job(number, RunFolder(sweep / str(number))) for number in numbers]
+
+
+def _read_job(number: int, folder: RunFolder) -> Job:
+    try:
+        record = folder.settled()
+    except UsageError as error:
+        return Job(number, folder.path, [], "damaged", {}, str(error))
+    status, overrides = record.get("status", NOT_STARTED), record.get("overrides", [])
+    return Job(number, folder.path, overrides, status, record.get("metrics", {}), record.get("error"))
 
 
 def group_by_settings(jobs: Sequence[Job]) -> dict[str, list[Job]]:

@@ -8,9 +8,10 @@ import shutil
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 from .. import __version__
 from ..api import Array
 from ..config import Root, flat, read_root
+from ..files import write_text
 from ..outputs import store_uri
 from ..tracking.client import MLflowTracker, NoTracker, RunTracker, TrackingError, worker
 from ..tracking.messages import End, ModelInterface, Start, data_parts, model_interface
@@ -26,7 +28,8 @@ from ..training.network import Network
 from ..training.predictor import save_model
 from ..training.trainer import Diverged, Interrupted, Trainer
 from .build import PROGRESS, blas_threads, build_trainer
-from .folder import STATUS, UNRECORDED
+from .compose import usage_error
+from .folder import CONFIG, OVERRIDES, STATUS, UNDERSTOOD, UNRECORDED
 from .request import Request
 from .signals import on_signal
 from .terminal import new_console
@@ -34,21 +37,31 @@ from .terminal import new_console
 
 @dataclass
 class Outcome:
-    """How a run ended."""
+    """How a run ended.
+
+    Args:
+        status: a key of ``STATUS``.
+        metrics: the metrics reached.
+        error: why the run did not finish, or what went wrong after it had finished.
+        exit_code: the exit status of a command that trains this run alone.
+        signum: the number of a signal that asked to stop, perhaps only after the run had been trained.
+    """
 
     status: str
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None
     exit_code: int = 0
+    signum: int | None = None
 
 
-def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
-    """Run one experiment, or train several experiments together that differ only in the seed and in lr.
+def train(requests: Sequence[Request], jobs: int = 1, signals: Sequence[int] = ()) -> list[Outcome]:
+    """Run one experiment, or train several together that differ only in seed and learning rate.
 
     Args:
         requests: the experiments to run.
         jobs: how many processes train at the same time on this machine. With ``threads=auto``, they share the
             processors equally.
+        signals: the numbers of signals that came before the runs could handle them; read when the runs start.
 
     Raises:
         UsageError: a request is wrong; nothing was started and nothing was recorded.
@@ -68,14 +81,16 @@ def train(requests: Sequence[Request], jobs: int = 1) -> list[Outcome]:
             trainer = build_trainer(root, request, threads, tracker=tracker, first=first)
             runs.append(_Run(root, request, trainer, tracker))
         lockstep = Lockstep([run.trainer for run in runs], roots[0].engine)
-        for run in runs:
-            run.start(threads, together=len(runs))
 
         def interrupt(number: int) -> None:
             for run in runs:
                 run.trainer.interrupt(number)
 
         stack.enter_context(on_signal(interrupt, once=True))
+        for number in signals:
+            interrupt(number)
+        for run in runs:
+            run.start(threads, together=len(runs))
         by_trainer = {run.trainer: run for run in runs}
         outcomes = {}
         for ended in lockstep.run():
@@ -112,24 +127,15 @@ class _Run:
     def start(self, threads: int, together: int) -> None:
         """Record the start of the run. Of runs that are trained together, only the first prints a line."""
         configuration = self.trainer.about["config"]
-        path = self._folder.path
         data, versions = data_parts(self.trainer.data), self._versions(threads)
-        self._folder.write(
-            status="running",
-            started=time.time(),
+        self._write_start(
             name=self.root.run_name,
             overrides=self._overrides,
             seed=self.root.seed,
             data={part.context: part.digest for part in data},
             versions=versions,
         )
-        (path / "config").mkdir(exist_ok=True)
-        OmegaConf.save(OmegaConf.create(configuration), path / "config" / "config.yaml")
-        OmegaConf.save(OmegaConf.create(self._overrides), path / "config" / "overrides.yaml")
         summary = self.trainer.data.summary
-        if summary is not None:
-            (path / "data").mkdir(exist_ok=True)
-            (path / "data" / "understood.md").write_text(summary.page(), "utf-8")
         tracking = self.root.tracking
         self._tracker.start(
             Start(
@@ -151,6 +157,15 @@ class _Run:
             for line in summary.lines() if summary is not None and self._explains else ():
                 self._say(line)
         self._began = time.perf_counter()
+
+    def _write_start(self, **record: Any) -> None:
+        """Write the files about the start. The record is the last: it makes the folder a run's folder."""
+        path, summary = self._folder.path, self.trainer.data.summary
+        write_text(path / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self.trainer.about["config"])))
+        write_text(path / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(self._overrides)))
+        if summary is not None:
+            write_text(path / UNDERSTOOD, summary.page())
+        self._folder.write(status="running", started=time.time(), **record)
 
     def _versions(self, threads: int) -> dict[str, str]:
         """Versions and settings that, besides configuration and data, may change the last bits of results."""
@@ -186,15 +201,17 @@ class _Run:
             now: when training ended, in seconds of ``time.perf_counter``.
         """
         arrays: dict[str, Array] = {}
-        if error is None:
-            try:
+        model = None
+        try:
+            if error is None:
                 arrays = self._finish()
-            except Exception as finish_error:
-                error = finish_error
+            self.trainer.history.write_csv(self._folder.path / "history" / "history.csv")
+            if error is None:
+                model = self._save_model()
+        except Exception as finish_error:
+            error = error or finish_error
         seconds = now - self._began
         outcome = self._outcome(error)
-        self.trainer.history.write_csv(self._folder.path / "history" / "history.csv")
-        model = self._save_model() if outcome.status == "finished" else None
         if not isinstance(self._tracker, NoTracker):
             self._draw(arrays)
         if outcome.status == "finished":
@@ -204,11 +221,16 @@ class _Run:
                 self._say(f"stopped after epoch {self.trainer.epoch}: {self.trainer.stop_reason}")
         self._record(outcome, model)
         self._say(f"files   {os.path.relpath(self._folder.path)}")
-        if outcome.status == "interrupted" and self._folder.checkpoint.exists():
+        if outcome.status in ("interrupted", "failed") and self._folder.checkpoint.exists():
             self._say(f"to continue: python -m mlpframe resume={os.path.relpath(self._folder.path)}")
-        self._folder.write(
-            status=outcome.status, metrics=outcome.metrics, error=outcome.error, seconds=seconds
-        )
+        try:
+            self._folder.write(
+                status=outcome.status, metrics=outcome.metrics, error=outcome.error, seconds=seconds
+            )
+        except OSError as record_error:  # the next command that looks at the run records it as killed
+            outcome.exit_code = outcome.exit_code or 1
+            outcome.error = outcome.error or str(usage_error(record_error))
+        outcome.signum = self.trainer.signum
         return outcome
 
     def _save_model(self) -> ModelInterface:
@@ -236,9 +258,12 @@ class _Run:
         from ..figures.run import draw_arrays, draw_run
 
         trainer, folder = self.trainer, self._folder.path / "figures"
-        draw_run(trainer.history, folder)
         columns = {name: trainer.metrics[name].columns for name in arrays}
-        draw_arrays(arrays, trainer.data.splits.class_names, columns, folder)
+        try:
+            draw_run(trainer.history, folder)
+            draw_arrays(arrays, trainer.data.splits.class_names, columns, folder)
+        except OSError as error:  # a run keeps its results on a disk that is too full for figures
+            self._say(f"the figures could not be drawn: {error.strerror}")
 
     def _record(self, outcome: Outcome, model: ModelInterface | None) -> None:
         """Send the results to the tracker. If the tracker cannot record them, the outcome gets the error."""
@@ -267,9 +292,15 @@ class _Run:
                 return Outcome("diverged", metrics, str(error), 1)
             case Interrupted():
                 return Outcome("interrupted", metrics, str(error), 128 + error.signum)
+            case OSError() if error.filename is not None:  # a full disk, or a folder that became read-only
+                words = f"{error.filename} cannot be written or read: {error.strerror}"
+            case _:
+                words = f"{type(error).__name__}: {error}"
         file = self._folder.path / "error.txt"
-        file.write_text("".join(traceback.format_exception(error)))
-        return Outcome("failed", metrics, f"{type(error).__name__}: {error} (the traceback is in {file})", 1)
+        with suppress(OSError):
+            write_text(file, "".join(traceback.format_exception(error)))
+            words += f" (the traceback is in {file})"
+        return Outcome("failed", metrics, words, 1)
 
 
 def _headline(trainer: Trainer, threads: int, together: int) -> str:

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..files import write_text
 from .environment import set_defaults
 from .messages import AskId, DataPart, Discard, End, Message, Metrics, ModelInterface, Start, decode
 from .retry import persistently
@@ -52,7 +54,7 @@ class RecordedRun:
         self.uri = start.uri
         self.client = persistently(lambda: store.client(self.uri))
         self._pending: list[tuple[str, float, int, int]] = []
-        self._known: set[tuple[str, int]] = set()
+        self._known: Counter[tuple[str, int]] = Counter()
         self._latest: dict[str, tuple[str, float, int, int]] = {}
         self._params = {key: str(value)[:PARAM_LENGTH] for key, value in start.params.items()}
         self._data = {part.context: part for part in start.data}
@@ -75,9 +77,8 @@ class RecordedRun:
         self.experiment = persistently(lambda: store.experiment_id(self.client, self.uri, start.experiment))
         run = persistently(lambda: self.client.create_run(self.experiment, run_name=start.name, tags=tags))
         self.id = str(run.info.run_id)
-        (self.folder / "mlflow.json").write_text(
-            json.dumps({"run_id": self.id, "uri": self.uri, "experiment_id": self.experiment})
-        )
+        place = {"run_id": self.id, "uri": self.uri, "experiment_id": self.experiment}
+        write_text(self.folder / "mlflow.json", json.dumps(place))
         persistently(self._log_params)
         # MLflow fails if another run inserts the same data set at this moment. A second call succeeds.
         persistently(lambda: self._log_data(start.data), refused_seconds=RETRY_SECONDS)
@@ -86,13 +87,16 @@ class RecordedRun:
         for key, value in tags.items():
             persistently(partial(self.client.set_tag, self.id, key, value))
 
-    def _recorded(self) -> set[tuple[str, int]]:
-        """The metric values in the store, as (name, step). A value that is sent again would appear twice."""
+    def _recorded(self) -> Counter[tuple[str, int]]:
+        """How many values the store has, by name and step. A value that is logged again would show twice.
+
+        A run may log a metric twice at a step: ``keep_best`` evaluates the best weights after the last step.
+        """
         metrics = self.client.get_run(self.id).data.metrics
         history = [m for name in metrics for m in self.client.get_metric_history(self.id, name)]
         history.sort(key=lambda metric: metric.step)
         self._latest = {m.key: (m.key, m.value, m.timestamp, m.step) for m in history}
-        return {(m.key, m.step) for m in history}
+        return Counter((m.key, m.step) for m in history)
 
     def _log_params(self) -> None:
         from mlflow.entities import Param
@@ -119,10 +123,17 @@ class RecordedRun:
             self.client.log_inputs(self.id, inputs)
 
     def add(self, values: Sequence[Sequence[Any]]) -> None:
-        """Collect metric values, each as (name, value, milliseconds since 1970, step), for ``flush``."""
-        new = [(name, value, at, step) for name, value, at, step in values if (name, step) not in self._known]
+        """Collect metric values, each as (name, value, milliseconds, step)."""
+        new = [(name, value, at, step) for name, value, at, step in values if self._is_new(name, step)]
         self._pending += new
         self._latest |= {metric[0]: metric for metric in new}
+
+    def _is_new(self, name: str, step: int) -> bool:
+        """Whether the store lacks a value. Each value in the store stands for one value of the run."""
+        if not self._known[name, step]:
+            return True
+        self._known[name, step] -= 1
+        return False
 
     def flush(self) -> None:
         """Record the collected values. Values that the store refuses are kept for the next call."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from .. import __version__
 from ..api import Array, UsageError
+from ..files import replacing
 from ..numpy_files import Npz
 
 META = "meta.json"
@@ -27,24 +27,15 @@ and are read as format 0. The code that reads a file converts older formats and 
 
 
 def save(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
-    """Write arrays by name, and plain values, to ``path`` (``.npz``).
+    """Write arrays by name, and plain values, to ``path`` (``.npz``), whole or not at all.
 
-    The file gets its name only after all of the file is on the disk, so a crash leaves the old file intact.
+    Raises:
+        OSError: the file cannot be written; an older file of this name is intact.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*"):  # of processes killed while writing
-        leftover.unlink(missing_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode(), np.uint8)
     content = {META: text, **arrays}
-    try:
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{CHECKSUM: _checksum(content)}, **content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **{CHECKSUM: _checksum(content)}, **content)
 
 
 def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import overload
 import numpy as np
 
 from ..api import Array, UsageError
+from ..files import replacing
 from ..registry import UnknownName, nearest
 
 
@@ -75,10 +77,9 @@ class History:
         return list(self._series)
 
     def write_csv(self, path: Path) -> None:
-        """Write a CSV file with one line ``step,metric,value`` for each value, in full precision."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
+        """One line for each value: ``step,metric,value``; values in full precision."""
+        with replacing(path) as file:
+            writer = csv.writer(codecs.getwriter("utf-8")(file))
             writer.writerow(["step", "metric", "value"])
             writer.writerows((step, name, repr(value)) for step, name, value in self.rows())
 

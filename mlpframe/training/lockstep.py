@@ -1,15 +1,17 @@
 """Train one run, or several runs in lockstep: every step is the same step of all runs.
 
 Runs that differ only in seed and learning rate have the same shapes at every step. Their parameters are
-stacked, so one call of NumPy computes a matrix product for all runs. In small networks, calls take longer
-than their arithmetic, and eight runs take little longer than one run. Each run gives the same results as it
-would alone, up to rounding.
+stacked, so one call computes a matrix product for all runs. If calls cost more than arithmetic, eight runs
+take little longer than one run. Each run gives the same results as it would alone, up to rounding, and the
+same bits in every stack: the other runs of a stack change nothing. So a run of a stack that is continued,
+alone or with others, is again part of a stack, which may consist of this run alone.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ..api import Block, Losses
 from .engines import create_engine
@@ -18,14 +20,16 @@ from .optim import Updater
 from .trainer import Interrupted, Steps, Trainer
 
 Ended = tuple[Trainer, BaseException | None]
+STACKED = "stacked"
+"""The key in ``Trainer.about`` of a run that is part of a stack. Its value is ``Block.own_rates``."""
 
 
 class Lockstep:
     """Trains runs together, one block of batches after another, until the last run has ended.
 
     Args:
-        trainers: the runs. Several runs must have the same configuration except for seed and learning rate,
-            and the same number of steps done.
+        trainers: the runs. Several runs must have the same configuration except for seed and learning rate.
+            Runs that have done more steps than others wait until the others have done as many.
         engine: the name of the engine for several runs; a single run uses its own engine.
 
     Raises:
@@ -37,12 +41,19 @@ class Lockstep:
         self._engine = engine
         self._trainers = list(trainers)
         self._updater = trainers[0].updater
-        if len(trainers) > 1:
-            self._stack()
+        before = [trainer.about[STACKED] for trainer in trainers if STACKED in trainer.about]
+        stacks = len(trainers) > 1 or bool(before)
+        self._own_rates: bool = before[0] if before else stacks and _have_own_rates(trainers)
+        self._together = [] if stacks else self._trainers
+        for trainer in trainers if stacks else ():
+            trainer.about[STACKED] = self._own_rates
+        self._stack(self._trainers)  # refuses what cannot be stacked
 
-    def _stack(self) -> None:
-        """Stack the networks of the remaining runs. The runs' own networks become views into the stack."""
-        trainers = self._trainers
+    def _stack(self, trainers: list[Trainer]) -> None:
+        """Stack the networks of runs that advance together. These networks become views into the stack."""
+        if trainers == self._together:
+            return
+        self._together = trainers
         network = Network.stacked([trainer.network for trainer in trainers])
         self._updater = Updater.stacked([trainer.updater for trainer in trainers], network)
         engine = create_engine(self._engine, network, self._updater, trainers[0].settings.batch_size)
@@ -52,38 +63,38 @@ class Lockstep:
     def run(self) -> Iterator[list[Ended]]:
         """Train. Yields the runs that have just ended, each with its error (``None``: without an error)."""
         runs = {trainer: trainer.run() for trainer in self._trainers}
-        sent: dict[Trainer, tuple[Losses, float] | None] = dict.fromkeys(runs)
+        answers: dict[Trainer, tuple[Losses, float] | None] = dict.fromkeys(runs)
+        blocks: dict[Trainer, Block] = {}
         while runs:
-            blocks: list[Block] = []
             ended: list[Ended] = []
-            for trainer, run in runs.items():
+            for trainer, answer in answers.items():
+                run = runs[trainer]
                 try:
-                    answer = sent[trainer]
-                    blocks.append(next(run) if answer is None else run.send(answer))
+                    blocks[trainer] = next(run) if answer is None else run.send(answer)
                 except (StopIteration, Exception, Interrupted) as error:
                     ended.append((trainer, None if isinstance(error, StopIteration) else error))
             if ended:
                 yield ended
                 for trainer, _ in ended:
                     del runs[trainer]
-                self._trainers = list(runs)
             if runs:
+                first_step = min(trainer.step for trainer in runs)
                 try:
-                    if ended:
-                        self._stack()
-                    sent.update(self._advance(blocks))
+                    self._stack([trainer for trainer in runs if trainer.step == first_step])
+                    turn = [replace(blocks[t], own_rates=self._own_rates) for t in self._together]
+                    answers = dict(self._advance(turn))
                 except BaseException as error:
                     yield self._end_all(runs, error)
                     return
 
     def _advance(self, blocks: list[Block]) -> dict[Trainer, tuple[Losses, float]]:
         began = time.perf_counter()
-        losses = self._trainers[0].engine.advance(blocks)
+        losses = self._together[0].engine.advance(blocks)
         seconds = time.perf_counter() - began
-        for trainer in self._trainers:
+        for trainer in self._together:
             trainer.updater.step = self._updater.step
         return {
-            trainer: (run_losses, seconds) for trainer, run_losses in zip(self._trainers, losses, strict=True)
+            trainer: (run_losses, seconds) for trainer, run_losses in zip(self._together, losses, strict=True)
         }
 
     @staticmethod
@@ -96,3 +107,8 @@ class Lockstep:
             except Exception as final_error:
                 ended.append((trainer, final_error))
         return ended
+
+
+def _have_own_rates(trainers: Sequence[Trainer]) -> bool:
+    """Whether the learning rates of the runs differ, or may differ later."""
+    return len({t.settings.lr for t in trainers}) > 1 or trainers[0].schedule.observes != "nothing"

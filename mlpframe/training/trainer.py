@@ -27,6 +27,9 @@ BLOCK_STEPS = 1024
 """The largest number of steps in a block. A run notices signals and saves its state only between blocks."""
 
 
+TIMES = "time/"
+"""The beginning of the names of metrics that no run gives twice."""
+
 Steps = Generator[Block, tuple[Losses, float], None]
 """A run as a generator: it yields the next block, and receives the block's losses and seconds."""
 
@@ -175,6 +178,7 @@ class Trainer:
         self.metric_names = self._metric_names()
         self._unreleased = 0
         self._to_save: set[str] = set()
+        self._unsaved_times: list[tuple[int, dict[str, float]]] = []
         self._order: np.ndarray[Any, np.dtype[np.intp]] | None = None
 
     # what callbacks see -------------------------------------------------------------------------
@@ -235,9 +239,21 @@ class Trainer:
             return self.data.encoder.target.unscaled(self.network.loss.predict(self.network.outputs(x)))
 
     def log(self, values: Mapping[str, float]) -> None:
-        """Record values at the current step in the run's history and in its tracker."""
+        """Record values at the current step in the run's history and in its tracker.
+
+        The tracker gets times only after a checkpoint holds them. If the run is killed before, its
+        continuation measures other times for the same steps, and the tracker would keep the old times.
+        """
         self.history.add(self.step, values)
-        self.tracker.log_metrics(self.step, values)
+        times = {name: value for name, value in values.items() if name.startswith(TIMES)}
+        self.tracker.log_metrics(self.step, {name: values[name] for name in values if name not in times})
+        if times:
+            self._unsaved_times.append((self.step, times))
+
+    def _send_times(self) -> None:
+        for step, times in self._unsaved_times:
+            self.tracker.log_metrics(step, times)
+        self._unsaved_times.clear()
 
     def stop(self, reason: str) -> None:
         self.stop_reason = reason
@@ -279,6 +295,7 @@ class Trainer:
             raise
         self._tell("on_end")
         self._write_checkpoints()
+        self._send_times()
 
     def _tell(self, event: str, *more: object) -> None:
         """Call a method of every callback. Errors in callbacks with ``only_shows`` do not end the run."""
@@ -310,6 +327,8 @@ class Trainer:
             arrays, meta = self.state()
             for name in sorted(self._to_save):
                 checkpoint.save(self.folder / "checkpoints" / f"{name}.npz", arrays, meta)
+            if "last" in self._to_save:
+                self._send_times()
             self._to_save.clear()
 
     def _advance(self) -> Steps:

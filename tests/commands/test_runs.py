@@ -140,16 +140,16 @@ def test_a_run_with_a_damaged_record_is_listed(place: Path, show: Show) -> None:
     assert listed["metrics"] is None
 
 
-def test_a_running_run_and_a_run_whose_process_died_have_different_status(place: Path, show: Show) -> None:
+def test_a_run_that_is_going_on_is_told_from_one_that_was_killed(place: Path, show: Show) -> None:
     (run,) = run_folders(place)
     folder = RunFolder(run)
     folder.write(status="running")
-    (line,) = (line for line in show().splitlines() if line.startswith(run.name))
-    assert line.split()[1] == "died"
     folder.acquire()
     (line,) = (line for line in show().splitlines() if line.startswith(run.name))
     assert line.split()[1] == "running"
     folder.release()
+    (line,) = (line for line in show().splitlines() if line.startswith(run.name))
+    assert line.split()[1] == "killed"
 
 
 def test_a_narrow_terminal_cuts_off_the_overrides_alone(

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from mlpframe.api import UsageError
 from mlpframe.runs.finding import find_folder, find_run, find_unfinished, known_runs, shown_ids
-from mlpframe.runs.folder import CHECKPOINT, MODEL
+from mlpframe.runs.folder import CHECKPOINT, MODEL, RunFolder
 from mlpframe.training import checkpoint
 from tests.running import mlpframe, run_folders, run_python, sqlite_uri
 
@@ -254,16 +255,38 @@ def test_a_damaged_id_does_not_stop_the_list_of_runs(place: Path, content: bytes
     assert "mlflow.json is damaged" in (known.damage or "")
 
 
-def test_a_run_whose_process_is_gone_has_died(place: Path) -> None:
+def test_a_run_whose_process_is_gone_was_killed_and_its_record_says_so(place: Path) -> None:
     run = run_folders(place)[0]
     record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**record, "status": "running"}))
+
+    def leave_running() -> None:
+        (run / "run.json").write_text(json.dumps({**record, "status": "running"}))
+        (run / "checkpoints" / ".last.npz.4711").touch()  # a killed process wrote a checkpoint
+
+    leave_running()
+    folder = RunFolder(run)
+    folder.acquire()
     (known,) = (known for known in known_runs() if known.folder.path == run)
-    assert known.status == "died"
-    assert find_unfinished(record["overrides"]) is not None
-    known.folder.acquire()
+    assert known.status == "running"
     assert find_unfinished(record["overrides"]) is None
-    known.folder.release()
+    folder.release()
+    (known,) = (known for known in known_runs() if known.folder.path == run)
+    assert known.status == "killed"
+    assert json.loads((run / "run.json").read_text()) == {**record, "status": "killed"}
+    assert not (run / "checkpoints" / ".last.npz.4711").exists()
+    assert find_unfinished(record["overrides"]) is not None
+    leave_running()
+    assert find_run(run.name).read()["status"] == "killed"
+
+
+def test_the_tracking_process_of_a_killed_run_has_the_first_word(place: Path) -> None:
+    folder = RunFolder(run_folders(place)[0])
+    folder.write(status="running")
+    with FileLock(folder.path / "mlflow.lock"):  # as while it still writes what has arrived
+        assert folder.settled()["status"] == "killed"
+        assert folder.read()["status"] == "running"
+    assert folder.settled()["status"] == "killed"
+    assert folder.read()["status"] == "killed"
 
 
 def test_a_link_to_a_run_is_the_same_run(place: Path) -> None:

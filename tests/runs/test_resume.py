@@ -18,6 +18,7 @@ import pytest
 from mlpframe.api import Array
 from mlpframe.training import checkpoint
 from tests.running import (
+    descendants,
     history,
     mlpframe,
     record,
@@ -151,8 +152,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 
 @pytest.fixture(scope="module")
 def started(places: Places) -> dict[str, Place]:
-    """Three runs at the same time: one to kill, and one for each interrupting signal."""
-    started_places = {name: places.make(name) for name in ("killed", "SIGINT", "SIGTERM")}
+    """Runs at the same time: two to kill, and one for each interrupting signal."""
+    started_places = {name: places.make(name) for name in ("killed", "all", "SIGINT", "SIGTERM")}
     for place in started_places.values():
         place.start(*COMMAND)
     return started_places
@@ -253,7 +254,9 @@ def test_a_changed_configuration_is_refused_and_changes_no_file(
     killed: Place, client: Any, change: str, named: list[str]
 ) -> None:
     wait_until(lambda: client.get_run(killed.run_id).info.status != "RUNNING", "MLflow hears of the end")
+    assert " killed " in killed.command("runs").stdout  # the first look repairs the record
     before = record(killed.run), client.get_run(killed.run_id).to_dictionary()
+    assert before[0]["status"] == "killed"
     ended = killed.command(f"resume={killed.run_id}", change)
     assert ended.returncode == 2
     assert 1 <= len(ended.stderr.splitlines()) <= 3
@@ -304,6 +307,39 @@ def test_the_continuation_is_the_same_mlflow_run(continued: Place, client: Any) 
         a.path for part in ("history", "figures") for a in client.list_artifacts(continued.run_id, part)
     }
     assert {"history/history.csv", "figures/loss.png"} <= artifacts
+
+
+@pytest.fixture(scope="module")
+def killed_with_tracking(started: dict[str, Place], client: Any) -> Place:
+    """A run that was killed together with its tracking process, as when the machine loses its power."""
+    place = started["all"]
+    process = place.wait_until_held(known_to_mlflow=True)
+    for pid in descendants(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    place.let_go()
+    assert client.get_run(place.run_id).info.status == "RUNNING"
+    return place
+
+
+def test_the_next_command_that_looks_marks_a_run_whose_tracking_process_was_killed_too(
+    killed_with_tracking: Place, client: Any
+) -> None:
+    place = killed_with_tracking
+    assert record(place.run)["status"] == "running"
+    assert " killed " in place.command("runs").stdout
+    run = client.get_run(place.run_id)
+    assert (run.info.status, run.data.tags["mlpframe.status"]) == ("KILLED", "killed")
+    assert record(place.run)["status"] == "killed"
+
+
+def test_a_run_whose_tracking_process_was_killed_too_is_continued(
+    killed_with_tracking: Place, uninterrupted: Path, client: Any
+) -> None:
+    ended = killed_with_tracking.command("resume=latest")
+    assert ended.returncode == 0, ended.stderr
+    assert_same_end(killed_with_tracking.run, uninterrupted)
+    assert_recorded(client, killed_with_tracking)
 
 
 # --- interrupted -------------------------------------------------------------------------------------

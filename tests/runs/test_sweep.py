@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mlpframe.runs.folder import RunFolder
 from mlpframe.runs.summary import group_by_settings
 from tests.running import end_group, history, mlpframe, record, sqlite_uri, start, wait_until
 
@@ -264,6 +265,26 @@ def test_jobs_in_parallel_on_a_new_store_lose_no_run(tmp_path: Path) -> None:
     assert row["runs"] == "4"
     losses = [child.data.metrics["val/loss"] for child in swept.children]
     assert float(row["val/loss"]) == pytest.approx(statistics.mean(losses), rel=1e-12)
+
+
+# --- damaged records ----------------------------------------------------------------------------------
+
+
+def test_a_damaged_record_of_one_job_stops_no_other(tmp_path: Path) -> None:
+    from mlpframe.runs.summary import read_jobs
+
+    for number in range(4):
+        (tmp_path / str(number)).mkdir()
+    for number in (0, 1, 3):
+        RunFolder(tmp_path / str(number)).write(status="finished", overrides=[f"seed={number}"])
+    torn = tmp_path / "1" / "run.json"
+    torn.write_bytes(torn.read_bytes()[:-20])
+    RunFolder(tmp_path / "3").write(status="running")  # of a process that was killed
+    jobs = read_jobs(tmp_path)
+    assert [job.status for job in jobs] == ["finished", "damaged", "not started", "killed"]
+    assert jobs[0].overrides == ["seed=0"]
+    assert f"{torn} is damaged" in (jobs[1].error or "")
+    assert record(tmp_path / "3")["status"] == "killed"
 
 
 # --- the groups of the table -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import signal
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from mlpframe.api import (
     UsageError,
 )
 from mlpframe.config import flat
-from mlpframe.runs.folder import RunFolder
+from mlpframe.runs.folder import SWEEP, RunFolder
 from mlpframe.runs.overrides import CommandLine
 from mlpframe.runs.request import Request, in_groups, take_replicas
 from mlpframe.training import checkpoint
@@ -55,7 +56,7 @@ from tests.running import (
     the_run,
 )
 from tests.runs.test_sweep import SMALL, Swept, interrupt_while_held
-from tests.training.test_trainer import draw_data, fit, make_trainer, series, stopping
+from tests.training.test_trainer import assert_same, draw_data, fit, make_trainer, series, stopping
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning")  # in MLflow
 
@@ -114,6 +115,7 @@ def assert_alike(run: Trainer, expected: Trainer) -> None:
     assert streams["shuffle"] == expected_streams["shuffle"]  # no other stream is used
     for part in (meta, expected_meta):
         part["progress"]["epoch_seconds"] = 0.0
+        del part["about"]
     assert flat(meta) == pytest.approx(flat(expected_meta), rel=CLOSE, abs=CLOSE)
 
 
@@ -506,6 +508,71 @@ def test_several_runs_continue_together_from_their_checkpoints(tmp_path: Path, s
         assert_alike(run, expected)
 
 
+class Copying(Callback):
+    """Keeps a copy of the checkpoint that is there after an epoch, as the disk of a killed run does."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch(self, run: Any) -> None:
+        if run.epoch == self.epoch + 1:  # the checkpoint of this epoch is written after all callbacks
+            shutil.copy(run.folder / "checkpoints" / "last.npz", run.folder / "killed.npz")
+
+
+STACKED_OPTIMIZERS = [
+    name for name in registries["optimizer"].names() if registries["optimizer"][name].scope != "search"
+]
+
+
+@pytest.mark.parametrize(
+    ("engine", "optimizer", "batch_size"),
+    [
+        *(("numpy", name, 5) for name in STACKED_OPTIMIZERS),
+        *(("online", name, 1) for name in ("sgd", "momentum")),
+        *(("numpy", "adam", 1), ("numpy", "adam", 23)),
+    ],
+)
+@pytest.mark.parametrize("own_rates", [True, False], ids=["own rates", "one rate"])
+def test_runs_of_a_stack_continue_to_the_same_bits_from_different_steps(
+    tmp_path: Path, engine: str, optimizer: str, batch_size: int, own_rates: bool
+) -> None:
+    """The checkpoints of a killed stack are from different epochs, and one of its runs has finished."""
+
+    def make_run(i: int, seed: int, epochs: int = 4) -> Trainer:
+        create = registries["callback"].create
+        return make(
+            tmp_path / str(i),
+            seed,
+            engine,
+            data=draw_data(seed=i),
+            optimizer=optimizer,
+            schedule="loss_ratio" if own_rates else "cosine",
+            batch_size=batch_size,
+            hidden=(33, 7),
+            dtype="float32",
+            lr=0.02 / (i + 1) if own_rates else 0.02,
+            epochs=epochs,
+            callbacks={"checkpoint": create("checkpoint"), "copying": Copying((1, 3, 2)[i])},
+        )
+
+    whole = [make_run(i, i) for i in range(RUNS)]
+    list(drive(whole, engine))
+    continued = [make_run(i, i + 50) for i in (0, 2)]
+    for run in continued:
+        arrays, meta = checkpoint.load(run.folder / "killed.npz")
+        run.restore(arrays, meta)
+        run.about |= meta["about"]
+    assert len({run.step for run in continued}) == 2
+    alone = make_run(1, 51)
+    arrays, meta = checkpoint.load(alone.folder / "killed.npz")
+    alone.restore(arrays, meta)
+    alone.about |= meta["about"]
+    list(drive(continued, engine))
+    list(drive([alone], engine))
+    for run, expected in zip([continued[0], alone, continued[1]], whole, strict=True):
+        assert_same(run, expected)
+
+
 # --- runs that cannot be in lockstep -----------------------------------------------------------------
 
 
@@ -685,14 +752,17 @@ def test_wrong_requests_are_answered_in_a_line_and_leave_nothing_behind(tmp_path
         "replicas=x": "replicas=x",
         "replicas=2 hydra/launcher=joblib": "hydra/launcher=",
         "replicas=2 resume=auto": "resume=",
+        "resume=one_by_one": "this folder holds runs that were not trained together",
         "replicas=2 seed=-1": "seed=-1",
     }
+    RunFolder(tmp_path / "one_by_one", SWEEP).write(status="finished", overrides=["seed=0,1"], replicas=1)
+    before = list(tmp_path.rglob("*"))
     outcomes = ask([(tmp_path, (*request.split(), *UNRECORDED)) for request in expected], environment())
     for ended, named in zip(outcomes, expected.values(), strict=True):
         assert (ended.returncode, ended.stdout) == (2, "")
         (line,) = ended.stderr.splitlines()
         assert named in line
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*")) == before
 
 
 def test_a_job_fails_if_an_option_does_not_work_with_replicas(tmp_path: Path) -> None:
@@ -732,8 +802,28 @@ def test_ctrl_c_saves_all_replicas_and_each_can_be_continued(tmp_path: Path) -> 
     for job in jobs:
         assert (job / "checkpoints" / "last.npz").exists()
 
+    (sweep,) = tmp_path.glob("outputs/sweeps/*/*")
+    assert f"to continue: python -m mlpframe resume={sweep.relative_to(tmp_path)}" in output
+    copied = shutil.copytree(sweep, tmp_path / "copied")
+
     continued = mlpframe(tmp_path, f"resume={jobs[1]}", "tracking=none", **own)
     assert continued.returncode == 0, continued.stderr
+
+    # the stack is continued as a stack, and trains the run that had not begun
+    stack = mlpframe(tmp_path, "resume=copied", **own)
+    assert stack.returncode == 0, stack.stderr
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "let_go").touch()
+    uninterrupted = mlpframe(other, "-m", "seed=0,1,2", "replicas=2", "callbacks.hold={}", *common, **own)
+    assert uninterrupted.returncode == 0, uninterrupted.stderr
+    for job, expected in zip([copied / name for name in "012"], jobs_of(other), strict=True):
+        assert record(job)["status"] == "finished"
+        assert history(job, without_time=True) == history(expected, without_time=True)
+        weights = [checkpoint.load(run / "model" / "model.npz")[0]["w"] for run in (job, expected)]
+        assert weights[0].tobytes() == weights[1].tobytes()
+    assert history(jobs[1], without_time=True) == history(copied / "1", without_time=True)  # continued alone
+
     whole = mlpframe(tmp_path, "seed=1", "callbacks.hold={}", *common, **own)
     assert whole.returncode == 0, whole.stderr
     got, expected = (history(run, without_time=True) for run in (jobs[1], the_run(tmp_path)))

@@ -660,6 +660,31 @@ def test_after_an_interruption_the_same_rows_come_in_the_same_order(tmp_path: Pa
     assert watched(first).rows + watched(second).rows == watched(whole).rows
 
 
+def test_after_a_kill_a_tracker_and_the_history_have_the_same_times(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Killing(Callback):
+        def on_epoch(self, run: Any) -> None:
+            if run.epoch == 2:  # its values have been recorded, but its checkpoint has not been written
+                raise Killed
+
+    callbacks = {"checkpoint": registries["callback"].create("checkpoint")}
+    first = make_trainer(tmp_path, callbacks={**callbacks, "killing": Killing()})
+    with pytest.raises(Killed):
+        fit(first)
+    second = make_trainer(tmp_path, callbacks=callbacks, seed=1)
+    second.restore(*checkpoint.load(tmp_path / "checkpoints" / "last.npz"))
+    assert second.epoch == 1
+    fit(second)
+    assert isinstance(first.tracker, Kept)
+    assert isinstance(second.tracker, Kept)
+    rows = [*first.tracker.rows, *second.history.rows()]  # a tracker keeps the first value of a step
+    kept = {(step, name): value for step, name, value in reversed(rows)}
+    assert (10, "train/loss") in {row[:2] for row in first.tracker.rows}
+    assert kept == {(step, name): value for step, name, value in second.history.rows()}
+
+
 def test_every_checkpoint_has_the_state_of_all_callbacks(tmp_path: Path) -> None:
     class Counting(Callback):
         epochs = 0

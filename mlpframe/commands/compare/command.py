@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ...outputs import OUTPUTS, store_uri
+from ...runs.finding import known_runs
 from ...tracking.environment import set_defaults
 from .render import markdown, picture, print_comparisons, write_csv
 from .selection import read_groups, read_values, usual_metric
@@ -57,6 +58,7 @@ def compare(
     from ...figures.comparison import draw_comparison
     from ...tracking.reading import RunStore
 
+    known_runs()  # marks the runs whose process was killed in the store
     notes: list[str] = []
     runs = read_groups(RunStore(store_uri(uri), experiment), groups, notes)
     comparisons = [

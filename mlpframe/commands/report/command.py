@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from ...machine import processors
 from ...outputs import OUTPUTS, store_uri
 from ...runs.folder import STATUS, RunFolder
-from ...runs.signals import STOPPING, on_signal
+from ...runs.signals import ignore_signals, on_signal
 from ...runs.terminal import new_console
 from ...tracking.client import MLflowTracker, TrackingError
 from ...tracking.messages import End, Start
@@ -179,9 +179,8 @@ def _attach(parent: int) -> None:
 
 
 def _stop_children(number: int) -> None:
-    """Stop the processes that train, which save their state. Ignore every later Ctrl-C and SIGTERM."""
-    for signal_number in STOPPING:
-        signal.signal(signal_number, signal.SIG_IGN)
+    """Stop the processes that train, which save their state. Ignore every later signal."""
+    ignore_signals()
     for child in multiprocessing.active_children():
         child.terminate()
     raise SystemExit(128 + number)
