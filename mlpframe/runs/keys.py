@@ -18,7 +18,7 @@ import yaml  # type: ignore[import-untyped]
 from ..config import DICTS, GROUPS, TRACKING, Root
 from ..discovery import beside_or_inside, conf_folders
 from ..registry import UsageError, nearest, options_of, registries
-from .overrides import Override
+from .overrides import PLAIN, Override
 
 NAME = re.compile(r"[A-Za-z_][\w/-]*")
 CHOSEN = (*GROUPS, "tracking", "experiment")
@@ -75,7 +75,7 @@ def check(overrides: Sequence[Override], *, sweep: bool = False) -> None:
             raise UsageError(f"{str(override)!r} cannot be read as key=value: expected {override}=<value>")
         if not sweep:
             _refuse_choices(override)
-        if override.key in CHOSEN and override.prefix == "~" and not NAME.fullmatch(override.value or "a"):
+        if override.key in CHOSEN and override.prefix == "~" and not PLAIN.fullmatch(override.value or "a"):
             raise UsageError(f"{override}: expected ~{override.key}, which leaves out the {override.key}")
         if override.key in CHOSEN and override.prefix != "~":
             for name in _names(override.value or "") if sweep else [override.value or ""]:

@@ -35,7 +35,7 @@ class Removal:
         self._without_entry = ""
         _refuse_elsewhere(folder.path)
         if folder.busy() or folder.being_recorded():
-            raise UsageError(f"the run in {folder.path} is still going on")
+            raise UsageError(f"the run in {folder.path} is still running")
         self._find_entry()
 
     def _find_entry(self) -> None:
