@@ -149,6 +149,12 @@ def test_a_command_that_ignores_hangups_goes_on(tmp_path: Path) -> None:
     assert process.returncode == 0, process.communicate()[0]
 
 
+def own_terminal() -> None:
+    """Make the terminal the session's, and let its end be a signal, which ``nohup`` before the tests ignores."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_a_run_whose_terminal_is_closed_saves_its_state(tmp_path: Path) -> None:
     terminal, its_side = pty.openpty()
     process = subprocess.Popen(
@@ -159,7 +165,7 @@ def test_a_run_whose_terminal_is_closed_saves_its_state(tmp_path: Path) -> None:
         stdout=its_side,
         stderr=its_side,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=own_terminal,
     )
     os.close(its_side)
     try:
