@@ -150,7 +150,7 @@ def test_a_command_that_ignores_hangups_goes_on(tmp_path: Path) -> None:
 
 
 def own_terminal() -> None:
-    """Make the terminal the session's, and let its end be a signal, which ``nohup`` before the tests ignores."""
+    """Give the session its terminal. The command must not ignore a closed terminal, as ``nohup`` asks."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
